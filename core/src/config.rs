@@ -1,0 +1,235 @@
+//! What can be set about a node, with the limits that are checked before it starts.
+
+use alloc::{format, string::String};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The settings of a node. `Default` is Tomcat's wherever Tomcat has the setting.
+///
+/// In a text file durations are written as `500ms`, `3s`, `30m` or `2h`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Keeps clusters apart that share a network; at most 255 bytes.
+    pub cluster_name: String,
+    /// A name of this member for people.
+    pub name: String,
+    /// How often a member sends a sign of life.
+    #[serde(with = "text")]
+    pub frequency: Duration,
+    /// How long a member may be silent before it is suspected.
+    #[serde(with = "text")]
+    pub drop_time: Duration,
+    /// How long a suspect has to answer before it is declared dead.
+    #[serde(with = "text")]
+    pub probe_time: Duration,
+    /// How often a suspect is asked within `probe_time`.
+    pub probe_attempts: u32,
+    /// How long a starting member looks for a ready one before it may start alone.
+    #[serde(with = "text")]
+    pub join_for: Duration,
+    /// The idle time of a session for which nothing else was asked; zero means that it never expires.
+    #[serde(with = "text")]
+    pub idle: Duration,
+    /// How long the end of a session is remembered.
+    #[serde(with = "text")]
+    pub ended_for: Duration,
+    /// How long `leave` waits for others to acknowledge what they lack.
+    #[serde(with = "text")]
+    pub leave_for: Duration,
+    /// How many ends are remembered; past it the oldest is forgotten, with an event.
+    pub ended_max: usize,
+    /// How many sessions a node holds; past it a commit that would create one is refused.
+    pub sessions_max: usize,
+    /// How many members a view holds; past it others are not listed.
+    pub members_max: usize,
+    /// The longest frame of a stream, in bytes.
+    pub frame_max: usize,
+    /// The longest attribute, name and value, in bytes.
+    pub attribute_bytes_max: usize,
+    /// The longest session, all names and values, in bytes.
+    pub session_bytes_max: usize,
+    /// The most attributes of a session, removed ones included.
+    pub attributes_max: usize,
+    /// The most commits in flight.
+    pub commits_max: usize,
+    /// The most events kept for a reader; past it they become one `Event::Lagged`.
+    pub events_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cluster_name: "heirloom".into(),
+            name: String::new(),
+            frequency: Duration::from_millis(500),
+            drop_time: Duration::from_secs(3),
+            probe_time: Duration::from_secs(1),
+            probe_attempts: 3,
+            join_for: Duration::from_secs(3),
+            idle: Duration::from_secs(30 * 60),
+            ended_for: Duration::from_secs(30 * 60),
+            leave_for: Duration::from_secs(10),
+            ended_max: 1 << 20,
+            sessions_max: 1 << 24,
+            members_max: 256,
+            frame_max: 4 << 20,
+            attribute_bytes_max: 1 << 20,
+            session_bytes_max: 16 << 20,
+            attributes_max: 4096,
+            commits_max: 1 << 16,
+            events_max: 1 << 12,
+        }
+    }
+}
+
+/// A setting that cannot be: which one, and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {allowed}")]
+pub struct ConfigError {
+    /// The name of the setting.
+    pub setting: &'static str,
+    /// What is allowed, for a person.
+    pub allowed: String,
+}
+
+impl Config {
+    /// Checks every setting against what a node can work with.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |setting, allowed: String| Err(ConfigError { setting, allowed });
+        if self.cluster_name.is_empty() || 255 < self.cluster_name.len() {
+            return refuse("cluster_name", "must have 1 to 255 bytes".into());
+        }
+        if 64 < self.name.len() {
+            return refuse("name", "must have at most 64 bytes".into());
+        }
+        let spans = [
+            ("frequency", self.frequency, Duration::from_millis(1), Duration::from_secs(60)),
+            ("drop_time", self.drop_time, self.frequency * 2, Duration::from_secs(3600)),
+            ("probe_time", self.probe_time, Duration::from_millis(1), Duration::from_secs(600)),
+            ("join_for", self.join_for, Duration::ZERO, Duration::from_secs(3600)),
+            ("idle", self.idle, Duration::ZERO, LIFETIME_MAX),
+            ("ended_for", self.ended_for, Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600)),
+            ("leave_for", self.leave_for, Duration::ZERO, Duration::from_secs(3600)),
+        ];
+        for (setting, value, least, most) in spans {
+            if value < least || most < value {
+                return refuse(setting, format!("must be {} to {}", text::show(least), text::show(most)));
+            }
+        }
+        let counts = [
+            ("probe_attempts", self.probe_attempts as usize, 1, 100),
+            ("ended_max", self.ended_max, 1, 1 << 28),
+            ("sessions_max", self.sessions_max, 1, 1 << 28),
+            ("members_max", self.members_max, 1, 4096),
+            ("attribute_bytes_max", self.attribute_bytes_max, 1, 1 << 26),
+            ("frame_max", self.frame_max, self.attribute_bytes_max + FRAME_ROOM, 1 << 27),
+            ("session_bytes_max", self.session_bytes_max, self.attribute_bytes_max, 1 << 30),
+            ("attributes_max", self.attributes_max, 1, 1 << 20),
+            ("commits_max", self.commits_max, 1, 1 << 24),
+            ("events_max", self.events_max, 1, 1 << 24),
+        ];
+        for (setting, value, least, most) in counts {
+            if value < least || most < value {
+                return refuse(setting, format!("must be {least} to {most}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a frame needs beside its largest attribute: the header and everything else of a delta.
+pub(crate) const FRAME_ROOM: usize = 32 << 10;
+
+/// The longest lifetime of a session: about 68 years, as far as Redis' seconds in 32 bits reach.
+pub const LIFETIME_MAX: Duration = Duration::from_secs(1 << 31);
+
+/// Durations as people write them: a whole number and `ms`, `s`, `m`, `h` or `d`.
+pub mod text {
+    use alloc::{borrow::Cow, format, string::String};
+    use core::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    const UNITS: [(&str, u64); 5] =
+        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+    /// Reads `500ms`, `3s`, `30m`, `2h` or `1d`; a bare `0` needs no unit.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is allowed.
+    pub fn parse(text: &str) -> Result<Duration, String> {
+        let wrong = || format!("`{text}` is not a duration: write a whole number with ms, s, m, h or d, like 500ms");
+        if text == "0" {
+            return Ok(Duration::ZERO);
+        }
+        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        number.checked_mul(*millis).map(Duration::from_millis).ok_or_else(wrong)
+    }
+
+    /// Writes a duration in the largest unit that keeps it whole.
+    pub fn show(length: Duration) -> String {
+        let millis = length.as_millis();
+        let whole = |(_, unit): &&(&str, u64)| millis % u128::from(*unit) == 0;
+        let (name, unit) = UNITS.iter().find(whole).unwrap_or(&("ms", 1));
+        match millis {
+            0 => "0s".into(),
+            _ => format!("{}{name}", millis / u128::from(*unit)),
+        }
+    }
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(length: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&show(*length))
+    }
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the deserializer, or what [`parse`] says.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        parse(&text).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_allowed() {
+        assert_eq!(Config::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_setting_out_of_range_is_named_with_what_is_allowed() {
+        let config = Config { drop_time: Duration::from_millis(600), ..Config::default() };
+        let error = config.check().expect_err("shorter than two beats");
+        assert_eq!(format!("{error}"), "drop_time: must be 1s to 1h");
+    }
+
+    #[test]
+    fn durations_are_read_and_written_as_people_write_them() {
+        for shown in ["500ms", "3s", "30m", "2h", "1d", "1500ms"] {
+            assert_eq!(text::show(text::parse(shown).expect(shown)), shown);
+        }
+        for wrong in ["", "3", "3 s", "s", "3x", "-1s", "99999999999999999999s", "18446744073709551615d"] {
+            assert!(text::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What an application asks of a session in one commit.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::{member::MemberId, session::Lifetime};
+
+/// Changes of one session that are made together.
+///
+/// ```
+/// use heirloom_core::{Delta, Lifetime};
+/// let login = Delta::new().set("user", "alice").remove("guest");
+/// let fixed = Delta::anew().set("", "value").lifetime(Lifetime::Fixed(core::time::Duration::from_secs(60)));
+/// let logout = Delta::end();
+/// # let _ = (login, fixed, logout);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Delta {
+    pub(crate) start: Start,
+    pub(crate) changes: Vec<(Bytes, Option<Bytes>)>,
+    pub(crate) lifetime: Option<Lifetime>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Start {
+    #[default]
+    FromWhatIsThere,
+    Anew,
+    End,
+}
+
+impl Delta {
+    /// Changes what is there; creates the session if it is not.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends what is there and creates the session again, in one step.
+    pub fn anew() -> Self {
+        Self { start: Start::Anew, ..Self::default() }
+    }
+
+    /// Ends the session.
+    pub fn end() -> Self {
+        Self { start: Start::End, ..Self::default() }
+    }
+
+    /// Sets an attribute.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
+        self.changes.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Removes an attribute.
+    #[must_use]
+    pub fn remove(mut self, name: impl Into<Bytes>) -> Self {
+        self.changes.push((name.into(), None));
+        self
+    }
+
+    /// Sets how long the session lives. Without it a new session has the idle time of the configuration.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+}
+
+/// How many other members must have applied a commit before it counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// None: it is done at once and travels behind.
+    Local,
+    /// One ready member besides this one.
+    One,
+    /// All ready members of the view.
+    All,
+}
+
+/// A commit in flight. Numbers rise in the order of the commits of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(pub u64);
+
+/// How a commit ended. Its changes stay in either case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As many members as were asked for have applied it.
+    Durable(Receipt),
+    /// Too few members are left that could.
+    NotDurable {
+        /// Those that have applied it, besides this one.
+        have: Vec<MemberId>,
+        /// How many were asked for, besides this one.
+        want: usize,
+    },
+}
+
+/// Who has applied a commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The members whose acknowledgement was counted, besides this one.
+    pub members: Vec<MemberId>,
+}
+
+/// A commit that was refused. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// The node does not serve yet.
+    #[error("the node has not received the sessions yet")]
+    NotReady,
+    /// The node is leaving.
+    #[error("the node is leaving the cluster")]
+    Leaving,
+    /// There is no session to end.
+    #[error("no such session")]
+    NoSession,
+    /// An attribute, name and value, is longer than `attribute_bytes_max`.
+    #[error("the attribute has {bytes} bytes, more than attribute_bytes_max ({max})")]
+    AttributeTooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The session would be longer than `session_bytes_max`.
+    #[error("the session would have {bytes} bytes, more than session_bytes_max ({max})")]
+    SessionTooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The session would have more attributes than `attributes_max`.
+    #[error("the session would have {attributes} attributes, removed ones included, more than attributes_max ({max})")]
+    TooManyAttributes {
+        /// Their count.
+        attributes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The node holds `sessions_max` sessions.
+    #[error("the node holds sessions_max ({max}) sessions")]
+    TooManySessions {
+        /// The limit.
+        max: usize,
+    },
+    /// `commits_max` commits are in flight.
+    #[error("commits_max ({max}) commits are in flight")]
+    TooManyCommits {
+        /// The limit.
+        max: usize,
+    },
+    /// The lifetime is longer than a session can live.
+    #[error("the lifetime is longer than 68 years")]
+    LifetimeTooLong,
+}

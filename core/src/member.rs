@@ -1,0 +1,66 @@
+//! What a member of the cluster is.
+
+use core::{fmt, net::SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Time;
+
+/// One life of one member: drawn at random when the member starts, never used again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MemberId(pub u64);
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemberId({self})")
+    }
+}
+
+/// How far a member is in its life, by its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MemberState {
+    /// It receives the sessions and does not serve yet (P5).
+    Joining,
+    /// It serves.
+    Ready,
+    /// It is handing over and takes no more writes.
+    Leaving,
+}
+
+/// A member in the view of this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Which life.
+    pub id: MemberId,
+    /// A name for people; it decides nothing.
+    pub name: alloc::string::String,
+    /// Where it takes streams and datagrams.
+    pub address: SocketAddr,
+    /// How far it is, by its own word.
+    pub state: MemberState,
+    /// It has been silent or its stream broke, and it is being probed.
+    pub suspect: bool,
+    /// When it started, on this node's clock, by its own word.
+    pub started: Time,
+}
+
+/// Why a member is no longer in the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RemovalCause {
+    /// It said that it leaves.
+    Left,
+    /// Nothing was heard of it for the drop time, and it answered no probe.
+    Silent,
+    /// Its stream broke or a send to it failed, and it answered no probe.
+    Broken,
+    /// Its listener refused a connection while it was suspected: the process is gone.
+    Refused,
+    /// It announced that it starts another life at the same address.
+    Superseded,
+}

@@ -1,0 +1,370 @@
+//! What is replicated of one session, and how two copies of it merge.
+//!
+//! A session is a join of a lattice: merging is commutative, associative and idempotent, so copies that have heard the
+//! same things are equal, in whatever order they heard them (P1). Its parts:
+//!
+//! - *Attributes* and the lifetime are last-writer-wins registers, ordered by (birth, stamp), where the birth is the
+//!   stamp of the creation in which they were written.
+//! - *Lives*, one for each birth: who owns it, by an epoch counter that only rises, and whether that epoch expired. An
+//!   expiry hides everything born up to its birth, and a higher counter of the same birth voids it (P4).
+//! - The *floor*: whatever was born at or below it is dead for good (P3).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{member::MemberId, stamp::Stamp};
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EndCause {
+    /// It was not used for its idle time.
+    Idle,
+    /// It reached the end that was fixed for it.
+    MaxAge,
+    /// The application ended it.
+    Ended,
+    /// The application created it anew.
+    Replaced,
+    /// It came back from a member that was away for longer than ends are remembered.
+    Forgotten,
+}
+
+/// How long a session lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lifetime {
+    /// Until it is ended.
+    Never,
+    /// This long after its last use.
+    Idle(Duration),
+    /// This long after the write that said so; no use moves it.
+    Fixed(Duration),
+}
+
+/// A place in the order of a node's own changes. It never travels; zero marks what others brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Change(pub(crate) u64);
+
+/// An end: everything born at or below `at` is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct End {
+    pub(crate) at: Stamp,
+    pub(crate) cause: EndCause,
+}
+
+/// One birth of a session: its epoch, and up to which counter it expired (zero: never).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    pub(crate) birth: Stamp,
+    pub(crate) counter: u32,
+    pub(crate) owner: MemberId,
+    pub(crate) expired: u32,
+}
+
+impl Life {
+    pub(crate) fn is_over(&self) -> bool {
+        self.counter <= self.expired
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LifetimeRegister {
+    pub(crate) birth: Stamp,
+    pub(crate) stamp: Stamp,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) changed: Change,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Attribute {
+    pub(crate) name: Bytes,
+    pub(crate) birth: Stamp,
+    pub(crate) stamp: Stamp,
+    /// `None` is a removal: it must outlive what it removed.
+    pub(crate) value: Option<Bytes>,
+    pub(crate) changed: Change,
+}
+
+impl Attribute {
+    fn bytes(&self) -> usize {
+        self.name.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// A value on its way into a session: copied only if it wins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    Removed,
+    Slice(&'a [u8]),
+    Held(&'a Bytes),
+}
+
+impl Content<'_> {
+    fn to_value(self) -> Option<Bytes> {
+        match self {
+            Self::Removed => None,
+            Self::Slice(slice) => Some(Bytes::copy_from_slice(slice)),
+            Self::Held(bytes) => Some(bytes.clone()),
+        }
+    }
+}
+
+/// A session as its readers see it: one immutable state, cheap to hold.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    pub(crate) floor: Option<End>,
+    /// By birth. Those at or below the floor are gone, except the greatest: it says whose the end is.
+    pub(crate) lives: Vec<Life>,
+    pub(crate) lifetime: Option<LifetimeRegister>,
+    /// By name.
+    pub(crate) attributes: Vec<Attribute>,
+    bytes: usize,
+}
+
+impl Session {
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &[u8]) -> Option<&Bytes> {
+        let found = self.find(name).ok()?;
+        let attribute = &self.attributes[found];
+        attribute.value.as_ref().filter(|_| self.shows(attribute.birth))
+    }
+
+    /// The attributes, by name.
+    pub fn attributes(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        let seen = self.attributes.iter().filter(|attribute| self.shows(attribute.birth));
+        seen.filter_map(|attribute| Some((&attribute.name, attribute.value.as_ref()?)))
+    }
+
+    /// How long it lives; `None` when it has ended.
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        self.lifetime.filter(|register| self.shows(register.birth)).map(|register| register.lifetime)
+    }
+
+    /// Whether it is there, for a reader.
+    pub fn is_live(&self) -> bool {
+        self.lives.last().is_some_and(|life| !life.is_over() && self.is_above_floor(life.birth))
+    }
+
+    /// Who served it last.
+    pub fn owner(&self) -> Option<MemberId> {
+        self.lives.last().map(|life| life.owner)
+    }
+
+    /// Why it is gone; `None` while it lives.
+    pub fn ended(&self) -> Option<EndCause> {
+        if self.is_live() {
+            return None;
+        }
+        match (self.lives.last(), self.floor) {
+            (Some(life), _) if self.is_above_floor(life.birth) => Some(self.expiry_cause()),
+            (_, floor) => floor.map(|end| end.cause),
+        }
+    }
+
+    /// The bytes of all names and values, hidden ones included.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A hash of everything that is replicated: equal on equal copies.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        let stamp = |hasher: &mut blake3::Hasher, stamp: Stamp| {
+            hasher.update(&stamp.clock.to_le_bytes());
+            hasher.update(&stamp.writer.0.to_le_bytes());
+        };
+        if let Some(end) = self.floor {
+            stamp(&mut hasher, end.at);
+            hasher.update(&[1, end.cause as u8]);
+        }
+        for life in &self.lives {
+            stamp(&mut hasher, life.birth);
+            hasher.update(&life.counter.to_le_bytes());
+            hasher.update(&life.owner.0.to_le_bytes());
+            hasher.update(&life.expired.to_le_bytes());
+        }
+        if let Some(register) = &self.lifetime {
+            stamp(&mut hasher, register.birth);
+            stamp(&mut hasher, register.stamp);
+        }
+        for attribute in &self.attributes {
+            // A stamp is made once, so it stands for the value.
+            stamp(&mut hasher, attribute.birth);
+            stamp(&mut hasher, attribute.stamp);
+            hasher.update(&[u8::from(attribute.value.is_some())]);
+            hasher.update(&attribute.name.len().to_le_bytes()[..4]);
+            hasher.update(&attribute.name);
+        }
+        let mut digest = [0; 8];
+        digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        u64::from_le_bytes(digest)
+    }
+
+    /// The cause of an expiry follows from what the lifetime was.
+    pub(crate) fn expiry_cause(&self) -> EndCause {
+        match self.lifetime.map(|register| register.lifetime) {
+            Some(Lifetime::Fixed(_)) => EndCause::MaxAge,
+            Some(Lifetime::Idle(_) | Lifetime::Never) | None => EndCause::Idle,
+        }
+    }
+
+    /// The newest stamp of the session: nothing in it was made after.
+    pub(crate) fn is_above_floor(&self, birth: Stamp) -> bool {
+        self.floor.is_none_or(|end| end.at < birth)
+    }
+
+    fn shows(&self, birth: Stamp) -> bool {
+        self.is_live() && self.is_above_floor(birth) && self.hidden_to().is_none_or(|hidden| hidden < birth)
+    }
+
+    fn hidden_to(&self) -> Option<Stamp> {
+        self.lives.iter().rev().find(|life| life.is_over()).map(|life| life.birth)
+    }
+
+    fn find(&self, name: &[u8]) -> Result<usize, usize> {
+        self.attributes.binary_search_by(|attribute| attribute.name[..].cmp(name))
+    }
+
+    /// Merges an end.
+    pub(crate) fn merge_floor(&mut self, end: End) -> bool {
+        let changed = self.floor.is_none_or(|mine| mine < end);
+        if changed {
+            self.floor = Some(end);
+            self.prune();
+        }
+        changed
+    }
+
+    /// Merges the epoch and the expiry of one birth.
+    pub(crate) fn merge_life(&mut self, other: Life) -> bool {
+        match self.lives.binary_search_by(|life| life.birth.cmp(&other.birth)) {
+            Ok(at) => {
+                let mine = &mut self.lives[at];
+                let before = *mine;
+                if (mine.counter, mine.owner) < (other.counter, other.owner) {
+                    (mine.counter, mine.owner) = (other.counter, other.owner);
+                }
+                mine.expired = mine.expired.max(other.expired);
+                *mine != before
+            }
+            // Below the floor only the greatest is kept.
+            Err(at) if at < self.lives.len() && !self.is_above_floor(other.birth) => false,
+            Err(at) => {
+                self.lives.reserve_exact(1);
+                self.lives.insert(at, other);
+                self.prune();
+                true
+            }
+        }
+    }
+
+    /// Merges the register of the lifetime.
+    pub(crate) fn merge_lifetime(&mut self, mut other: LifetimeRegister) -> bool {
+        let wins = self.lifetime.is_none_or(|mine| (mine.birth, mine.stamp) < (other.birth, other.stamp));
+        if !wins || !self.is_above_floor(other.birth) {
+            return false;
+        }
+        other.changed = kept(self.lifetime.map(|mine| mine.changed), other.changed);
+        self.lifetime = Some(other);
+        true
+    }
+
+    /// Merges one attribute. The value is copied only if it wins.
+    pub(crate) fn merge_attribute(
+        &mut self,
+        name: Content<'_>,
+        birth: Stamp,
+        stamp: Stamp,
+        value: Content<'_>,
+        changed: Change,
+    ) -> bool {
+        let bytes = match name {
+            Content::Removed => return false,
+            Content::Slice(slice) => slice,
+            Content::Held(bytes) => bytes,
+        };
+        if !self.is_above_floor(birth) {
+            return false;
+        }
+        match self.find(bytes) {
+            Ok(at) => {
+                let mine = &mut self.attributes[at];
+                if (birth, stamp) <= (mine.birth, mine.stamp) {
+                    return false;
+                }
+                self.bytes -= mine.bytes();
+                (mine.birth, mine.stamp, mine.value) = (birth, stamp, value.to_value());
+                mine.changed = kept(Some(mine.changed), changed);
+                self.bytes += mine.bytes();
+            }
+            Err(at) => {
+                let Some(name) = name.to_value() else { return false };
+                let attribute = Attribute { name, birth, stamp, value: value.to_value(), changed };
+                self.bytes += attribute.bytes();
+                if self.attributes.is_empty() {
+                    self.attributes.reserve_exact(1);
+                }
+                self.attributes.insert(at, attribute);
+            }
+        }
+        true
+    }
+
+    /// Merges a whole copy that another brought.
+    pub(crate) fn merge(&mut self, other: &Self) -> bool {
+        let mut changed = other.floor.is_some_and(|end| self.merge_floor(end));
+        for life in &other.lives {
+            changed |= self.merge_life(*life);
+        }
+        if let Some(register) = other.lifetime {
+            changed |= self.merge_lifetime(LifetimeRegister { changed: Change::default(), ..register });
+        }
+        for attribute in &other.attributes {
+            let value = attribute.value.as_ref().map_or(Content::Removed, Content::Held);
+            let name = Content::Held(&attribute.name);
+            changed |= self.merge_attribute(name, attribute.birth, attribute.stamp, value, Change::default());
+        }
+        changed
+    }
+
+    /// Drops what is dead.
+    fn prune(&mut self) {
+        let Some(End { at: floor, .. }) = self.floor else { return };
+        let greatest = self.lives.last().map(|life| life.birth);
+        self.lives.retain(|life| floor < life.birth || Some(life.birth) == greatest);
+        self.lifetime = self.lifetime.filter(|register| floor < register.birth);
+        self.attributes.retain(|attribute| floor < attribute.birth);
+        self.bytes = self.attributes.iter().map(Attribute::bytes).sum();
+        if self.attributes.is_empty() {
+            self.attributes = Vec::new();
+        }
+    }
+}
+
+impl PartialEq for Session {
+    /// Equal in everything that is replicated.
+    fn eq(&self, other: &Self) -> bool {
+        let registers = |session: &Self| session.lifetime.map(|mine| (mine.birth, mine.stamp, mine.lifetime));
+        self.floor == other.floor
+            && self.lives == other.lives
+            && registers(self) == registers(other)
+            && self.attributes.len() == other.attributes.len()
+            && self.attributes.iter().zip(&other.attributes).all(|(mine, theirs)| {
+                (&mine.name, mine.birth, mine.stamp, &mine.value)
+                    == (&theirs.name, theirs.birth, theirs.stamp, &theirs.value)
+            })
+    }
+}
+
+impl Eq for Session {}
+
+/// The change number of a register that replaces another: one that others still lack keeps its place, or a peer could
+/// acknowledge a frame in which neither was.
+fn kept(mine: Option<Change>, new: Change) -> Change {
+    match (mine.unwrap_or_default(), new) {
+        (mine, Change(0)) => mine,
+        (_, new) => new,
+    }
+}
