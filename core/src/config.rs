@@ -156,8 +156,7 @@ pub mod text {
 
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    const UNITS: [(&str, u64); 5] =
-        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
     /// Reads `500ms`, `3s`, `30m`, `2h` or `1d`; a bare `0` needs no unit.
     ///

@@ -4,15 +4,25 @@
 
 extern crate alloc;
 
+mod commits;
 pub mod config;
 mod delta;
+mod expiry;
+mod feed;
 mod io;
+mod join;
 mod key;
+mod links;
 mod member;
+mod membership;
 mod node;
+mod ownership;
+mod rng;
 mod session;
+mod sessions;
 mod stamp;
 mod time;
+mod wire;
 
 pub use config::{Config, ConfigError};
 pub use delta::{CommitError, CommitId, Delta, Durability, Outcome, Receipt};

@@ -1,88 +1,494 @@
-//! One member of a cluster (skeleton: the signatures stand, the bodies are being written).
-#![allow(unused_variables, dead_code)]
+//! One member of a cluster: routes between the machines, and decides nothing itself.
 
-use alloc::{sync::Arc, vec::Vec};
+mod advance;
+mod receive;
+mod send;
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    vec::Vec,
+};
 use core::net::SocketAddr;
 
 use crate::{
-    Config, ConfigError, CloseCause, CommitError, CommitId, Delta, Durability, Event, FrameError, Member, MemberId,
-    MemberState, Outcome, Session, SessionKey, StreamId, Time, Transmit, Wall, EndCause,
+    commits::{Commits, Others, Waiting},
+    config::{Config, ConfigError},
+    delta::{CommitError, CommitId, Delta, Durability, Outcome},
+    expiry::{Expiry, Ledger},
+    feed::Feed,
+    io::{CloseCause, Event, FrameError, StreamId, Transmit},
+    join::{Joiners, Rounds},
+    key::SessionKey,
+    links::Links,
+    member::{Member, MemberId, MemberState},
+    membership::Membership,
+    ownership::Ownership,
+    rng::Rng,
+    session::{Change, EndCause, Lifetime, Session},
+    sessions::{Limits, Sessions, Writing},
+    stamp::HybridClock,
+    time::{Time, Wall},
+    wire::ClusterTag,
 };
 
-/// One member.
-#[derive(Clone)]
-pub struct Node {}
+/// One member of a cluster.
+///
+/// It is driven from outside: see the crate's documentation for the turn that every driver takes. After any call that
+/// returns an error the node is as it was before.
+#[derive(Clone, Debug)]
+pub struct Node {
+    id: MemberId,
+    config: Config,
+    limits: Limits,
+    cluster: ClusterTag,
+    /// The newest time seen: an older `now` counts as this one.
+    now: Time,
+    /// When to see again whether this node may start alone.
+    first_at: Time,
+    state: MemberState,
+    leaving: Leaving,
+    clock: HybridClock,
+    rng: Rng,
+    membership: Membership,
+    links: Links,
+    feeds: BTreeMap<MemberId, Feed>,
+    others: Others,
+    sessions: Sessions,
+    expiry: Expiry,
+    ledger: Ledger,
+    ownership: Ownership,
+    rounds: Rounds,
+    joiners: Joiners,
+    commits: Commits,
+    /// Members that were away: since when by their last word, and the clock's reading then.
+    breaks: BTreeMap<MemberId, Break>,
+    change: Change,
+    outbox: VecDeque<Transmit>,
+    last_served: StreamId,
+    events: VecDeque<Event>,
+    stats: Stats,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    Until(Time),
+    Left,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Break {
+    since: Time,
+    clock: u64,
+    /// It has come back, later than ends are remembered.
+    too_long: bool,
+}
 
 /// What a node has counted since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Commits taken.
     pub commits: u64,
+    /// Sessions that this node took over from another owner by a commit or a use.
+    pub takeovers: u64,
+    /// Sessions that this node adopted from a dead owner.
+    pub adoptions: u64,
+    /// Sessions that this node expired.
+    pub expiries: u64,
+    /// Deltas sent, whole sessions included.
+    pub deltas_sent: u64,
+    /// Deltas of others applied.
+    pub deltas_applied: u64,
+    /// Sessions that this node asked another for because it held something else.
+    pub pulls: u64,
+    /// Bytes handed to the driver for streams.
+    pub stream_bytes_sent: u64,
+    /// Frames and datagrams that were dropped because they were not valid.
+    pub frames_refused: u64,
+    /// Frames and items of a kind that this version does not know; they were skipped.
+    pub kinds_unknown: u64,
+    /// Sessions of a member that was away for too long: their end may have been forgotten, so they were refused.
+    pub sessions_refused: u64,
 }
 
 impl Node {
-    /// `address` is where other members reach this one by stream and datagram; `seed` is all its entropy.
-    pub fn new(id: MemberId, address: SocketAddr, config: Config, seed: u64, now: Time) -> Result<Self, ConfigError> { todo!() }
-    /// Addresses to send beats to, besides the group. Replaces those given before.
-    pub fn set_peers(&mut self, now: Time, peers: Vec<SocketAddr>) { todo!() }
+    /// A member that starts its life now.
+    ///
+    /// `id` must be random and new; `address` is where others reach this member by stream and by datagram; `seed` is all
+    /// the entropy that the node has.
+    ///
+    /// # Errors
+    ///
+    /// The first setting of `config` that is out of its range.
+    pub fn new(id: MemberId, address: SocketAddr, config: Config, seed: u64, now: Time) -> Result<Self, ConfigError> {
+        config.check()?;
+        let limits = Limits {
+            attribute_bytes_max: config.attribute_bytes_max,
+            session_bytes_max: config.session_bytes_max,
+            attributes_max: config.attributes_max,
+            sessions_max: config.sessions_max,
+        };
+        Ok(Self {
+            id,
+            limits,
+            cluster: ClusterTag::new(&config.cluster_name),
+            now,
+            first_at: now + config.join_for,
+            state: MemberState::Joining,
+            leaving: Leaving::No,
+            clock: HybridClock::default(),
+            rng: Rng::new(seed),
+            membership: Membership::new(id, address, &config, now),
+            links: Links::new(id, config.probe_time),
+            feeds: BTreeMap::new(),
+            others: Others::default(),
+            sessions: Sessions::default(),
+            expiry: Expiry::default(),
+            ledger: Ledger::default(),
+            ownership: Ownership::default(),
+            rounds: Rounds::default(),
+            joiners: Joiners::default(),
+            commits: Commits::default(),
+            breaks: BTreeMap::new(),
+            change: Change::default(),
+            outbox: VecDeque::new(),
+            last_served: StreamId(0),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            config,
+        })
+    }
 
-    /// A datagram (to this address or to the group).
-    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) -> Result<(), FrameError> { todo!() }
-    /// Another member opened a stream to this one; the node names it.
-    pub fn handle_accepted(&mut self, now: Time, from: SocketAddr) -> StreamId { todo!() }
-    /// A stream that the node asked for with `Transmit::Open` is open.
-    pub fn handle_opened(&mut self, now: Time, stream: StreamId) { todo!() }
-    /// Bytes of a stream, cut anywhere. After an error the node has asked for the stream to be closed.
-    pub fn handle_stream(&mut self, now: Time, stream: StreamId, bytes: &[u8]) -> Result<(), FrameError> { todo!() }
-    /// A stream is closed by the other side, broke, or could not be opened.
-    pub fn handle_closed(&mut self, now: Time, stream: StreamId, cause: CloseCause) { todo!() }
-    /// A stream took only part of a write; the driver keeps the rest.
-    pub fn handle_blocked(&mut self, now: Time, stream: StreamId) { todo!() }
-    /// The rest is written.
-    pub fn handle_writable(&mut self, now: Time, stream: StreamId) { todo!() }
-    /// A datagram could not be sent.
-    pub fn handle_send_failed(&mut self, now: Time, to: SocketAddr) { todo!() }
-    /// A reading of the wall clock; repeat it now and then.
-    pub fn handle_wall(&mut self, now: Time, wall: Wall) { todo!() }
-    /// Time has come to what `poll_timeout` said.
-    pub fn handle_timeout(&mut self, now: Time) { todo!() }
+    /// Whether there is a group that `Transmit::Multicast` reaches; there is one unless this says otherwise.
+    pub fn set_group(&mut self, group: bool) {
+        self.membership.set_group(group);
+    }
 
-    /// Commits changes of a session.
-    pub fn commit(&mut self, now: Time, key: SessionKey, delta: Delta, durability: Durability) -> Result<CommitId, CommitError> { todo!() }
-    /// A use that changes nothing: renews the idle time.
-    pub fn touch(&mut self, now: Time, key: &SessionKey) { todo!() }
-    /// Leaves the cluster: takes no more commits, hands over, then raises `Event::Left`.
-    pub fn leave(&mut self, now: Time) { todo!() }
+    /// Addresses that beats are sent to besides the group. Replaces those that were given before.
+    pub fn set_peers(&mut self, now: Time, peers: Vec<SocketAddr>) {
+        let now = self.moved_to(now);
+        self.membership.set_peers(now, peers);
+        self.advance(now);
+    }
 
-    /// The next thing to do for the driver.
-    pub fn poll_transmit(&mut self, now: Time) -> Option<Transmit> { todo!() }
-    /// The next commit that has ended.
-    pub fn poll_outcome(&mut self) -> Option<(CommitId, Outcome)> { todo!() }
+    /// Nobody else can be there: the node is ready at once instead of looking for others first.
+    pub fn start_alone(&mut self, now: Time) {
+        let now = self.moved_to(now);
+        self.become_first(now);
+        self.advance(now);
+    }
+
+    /// A datagram has arrived, sent to this member or to the group.
+    ///
+    /// # Errors
+    ///
+    /// The bytes mean nothing here; they were dropped and counted.
+    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) -> Result<(), FrameError> {
+        let now = self.moved_to(now);
+        let result = self.receive_datagram(now, from, bytes);
+        self.count_refused(result);
+        self.advance(now);
+        result
+    }
+
+    /// Another member has opened a stream to this one; the node gives it its name.
+    pub fn handle_accepted(&mut self, now: Time, _from: SocketAddr) -> StreamId {
+        let now = self.moved_to(now);
+        self.links.accept(now)
+    }
+
+    /// A stream that `Transmit::Open` asked for is open.
+    pub fn handle_opened(&mut self, now: Time, stream: StreamId) {
+        let now = self.moved_to(now);
+        self.links.handle_opened(stream);
+        self.advance(now);
+    }
+
+    /// Bytes of a stream have arrived, cut anywhere.
+    ///
+    /// # Errors
+    ///
+    /// The bytes mean nothing here: they were dropped and counted, and the stream is being closed.
+    pub fn handle_stream(&mut self, now: Time, stream: StreamId, bytes: &[u8]) -> Result<(), FrameError> {
+        let now = self.moved_to(now);
+        let result = self.receive_stream(now, stream, bytes);
+        self.count_refused(result);
+        if result.is_err() {
+            self.close(now, stream, CloseCause::Broken);
+        }
+        self.advance(now);
+        result
+    }
+
+    /// A stream was closed by the other side, broke, or could not be opened.
+    pub fn handle_closed(&mut self, now: Time, stream: StreamId, cause: CloseCause) {
+        let now = self.moved_to(now);
+        self.drop_stream(now, stream, cause);
+        self.advance(now);
+    }
+
+    /// A stream took only a part of a write; the driver keeps the rest.
+    pub fn handle_blocked(&mut self, _now: Time, stream: StreamId) {
+        if let Some(link) = self.links.get_mut(stream) {
+            link.blocked = true;
+        }
+    }
+
+    /// The rest of the write is written.
+    pub fn handle_writable(&mut self, _now: Time, stream: StreamId) {
+        if let Some(link) = self.links.get_mut(stream) {
+            link.blocked = false;
+        }
+    }
+
+    /// A datagram could not be sent there.
+    pub fn handle_send_failed(&mut self, now: Time, to: SocketAddr) {
+        let now = self.moved_to(now);
+        self.membership.handle_send_failed(now, to);
+        self.advance(now);
+    }
+
+    /// A reading of the wall clock. Repeat it now and then; it goes into stamps alone.
+    pub fn handle_wall(&mut self, now: Time, wall: Wall) {
+        let now = self.moved_to(now);
+        self.clock.handle_wall(now, wall);
+    }
+
+    /// The time that `poll_timeout` told has come.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let now = self.moved_to(now);
+        for _ in 0..TIMER_ROUNDS {
+            self.run_timers(now);
+            self.advance(now);
+            if self.poll_timeout().is_none_or(|at| now < at) {
+                return;
+            }
+        }
+        assert!(self.poll_timeout().is_none_or(|at| now < at), "what was due is done");
+    }
+
+    /// Makes the changes of a session together. They are there for readers at once; `poll_outcome` tells when as many
+    /// others have applied them as `durability` asks, or that too few are left.
+    ///
+    /// # Errors
+    ///
+    /// The commit is refused; nothing has changed.
+    pub fn commit(
+        &mut self,
+        now: Time,
+        key: SessionKey,
+        delta: Delta,
+        durability: Durability,
+    ) -> Result<CommitId, CommitError> {
+        let now = self.moved_to(now);
+        match self.state {
+            MemberState::Joining => return Err(CommitError::NotReady),
+            MemberState::Leaving => return Err(CommitError::Leaving),
+            MemberState::Ready => {}
+        }
+        if self.config.commits_max <= self.commits.len() {
+            return Err(CommitError::TooManyCommits { max: self.config.commits_max });
+        }
+        let change = Change(self.change.0 + 1);
+        let stamps = (self.clock.stamp(now, self.id), self.clock.stamp(now, self.id));
+        let lifetime = match self.config.idle {
+            core::time::Duration::ZERO => Lifetime::Never,
+            idle => Lifetime::Idle(idle),
+        };
+        let writing = Writing { now, me: self.id, stamps, change, lifetime };
+        let effect = self.sessions.commit(&writing, key, delta, &self.limits)?;
+        self.change = change;
+        self.stats.commits += 1;
+        if effect.replaced.is_some() {
+            self.stats.takeovers += 1;
+            self.feed_taken_over(key);
+        }
+        self.feed_all(key, change);
+        self.commits.start(key, change, Waiting::Application(durability), &self.others);
+        self.settle_record(now, key, effect.ended);
+        self.advance(now);
+        Ok(CommitId(change.0))
+    }
+
+    /// A use that changes nothing: a session with an idle time lives on for that long.
+    pub fn touch(&mut self, now: Time, key: &SessionKey) {
+        let now = self.moved_to(now);
+        if self.state == MemberState::Ready && self.sessions.use_here(now, key) {
+            self.tell_use(now, key);
+        }
+        self.advance(now);
+    }
+
+    /// Leaves the cluster: takes no more commits, waits until the others have what they lack, says so and raises
+    /// [`Event::Left`], at the latest after `leave_for`.
+    pub fn leave(&mut self, now: Time) {
+        let now = self.moved_to(now);
+        if self.leaving == Leaving::No {
+            self.state = MemberState::Leaving;
+            self.leaving = Leaving::Until(now + self.config.leave_for);
+            self.beat_now(now);
+        }
+        self.advance(now);
+    }
+
+    /// The next thing for the driver to do. Ask until there is none, or until the driver has done enough for one turn.
+    pub fn poll_transmit(&mut self, now: Time) -> Option<Transmit> {
+        let now = self.moved_to(now);
+        if let Some(transmit) = self.outbox.pop_front() {
+            return Some(transmit);
+        }
+        let write = self.build_write(now);
+        self.check_debug();
+        write
+    }
+
+    /// The next commit that has ended. None is dropped or merged with another.
+    pub fn poll_outcome(&mut self) -> Option<(CommitId, Outcome)> {
+        self.commits.poll_outcome()
+    }
+
     /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> { todo!() }
-    /// The next session (once per change of it, however often it changed since) whose state or deadline a published table must renew.
-    pub fn poll_changed(&mut self) -> Option<SessionKey> { todo!() }
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next session whose state or deadline has changed since it was last named here, for who keeps a table of them
+    /// for readers.
+    pub fn poll_changed(&mut self) -> Option<SessionKey> {
+        self.sessions.poll_changed()
+    }
+
     /// When `handle_timeout` is due.
-    pub fn poll_timeout(&self) -> Option<Time> { todo!() }
+    pub fn poll_timeout(&self) -> Option<Time> {
+        if self.leaving == Leaving::Left {
+            return None;
+        }
+        let leave = match self.leaving {
+            Leaving::Until(until) => Some(until),
+            Leaving::No | Leaving::Left => None,
+        };
+        let first = self.first_member_at();
+        let machines = [
+            self.membership.poll_timeout(),
+            self.links.poll_timeout(),
+            self.expiry.poll_timeout(),
+            self.ledger.poll_timeout(),
+            self.ownership.poll_timeout(),
+        ];
+        machines.into_iter().chain([leave, first]).flatten().min()
+    }
 
     /// Which life this is.
-    pub fn id(&self) -> MemberId { todo!() }
-    /// How far it is.
-    pub fn state(&self) -> MemberState { todo!() }
-    /// A session that lives here.
-    pub fn session(&self, key: &SessionKey) -> Option<&Arc<Session>> { todo!() }
-    /// When it ends if it is not used any more (`None`: never, or no such session).
-    pub fn deadline(&self, key: &SessionKey) -> Option<Time> { todo!() }
-    /// Why it is gone, as long as the ledger knows.
-    pub fn ended(&self, key: &SessionKey) -> Option<EndCause> { todo!() }
-    /// All records this node holds, live or ended (for tests, simulators and digests).
-    pub fn records(&self) -> impl Iterator<Item = (&SessionKey, &Arc<Session>)> { core::iter::empty() }
-    /// How many sessions live here.
-    pub fn sessions(&self) -> usize { todo!() }
+    pub fn id(&self) -> MemberId {
+        self.id
+    }
+
+    /// How far this member is.
+    pub fn state(&self) -> MemberState {
+        self.state
+    }
+
+    /// Whether the sessions of everybody who is gone have owners and copies again, as far as this node is concerned.
+    pub fn is_settled(&self) -> bool {
+        self.ownership.is_settled()
+    }
+
+    /// A session that lives.
+    pub fn session(&self, key: &SessionKey) -> Option<&Arc<Session>> {
+        self.sessions.record(key).filter(|session| session.is_live())
+    }
+
+    /// When a session ends if it is not used any more; `None` if never, or if there is none.
+    pub fn deadline(&self, key: &SessionKey) -> Option<Time> {
+        self.sessions.deadline(key)
+    }
+
+    /// Why a session is gone, as long as that is remembered.
+    pub fn ended(&self, key: &SessionKey) -> Option<EndCause> {
+        self.sessions.record(key).and_then(|session| session.ended())
+    }
+
+    /// What is held of all sessions, the ended ones included.
+    pub fn records(&self) -> impl Iterator<Item = (&SessionKey, &Arc<Session>)> {
+        self.sessions.records()
+    }
+
+    /// How many sessions live.
+    pub fn sessions(&self) -> usize {
+        self.sessions.live()
+    }
+
     /// The other members of the view, the oldest ready one first.
-    pub fn members(&self) -> impl Iterator<Item = &Member> { core::iter::empty() }
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.membership.members().into_iter()
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The counters.
-    pub fn stats(&self) -> Stats { todo!() }
-    /// Asserts what is true between calls.
-    pub fn check(&self) { todo!() }
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Asserts what is true between calls. Debug builds do so after every input.
+    ///
+    /// # Panics
+    ///
+    /// Something is not true that must be: a fault of this crate.
+    pub fn check(&self) {
+        self.sessions.check_table();
+        self.feeds.values().for_each(Feed::check);
+        let listed = self.membership.members().into_iter().map(|member| member.id);
+        assert!(listed.into_iter().all(|member| self.feeds.contains_key(&member)), "every member of the view is fed");
+        assert!(self.feeds.len() == self.others.all.len(), "only members of the view are fed");
+        assert!(self.others.ready.is_subset(&self.others.all), "the ready ones are in the view");
+        assert!(self.events.len() <= self.config.events_max, "events are bounded");
+    }
+
+    /// Time as the node sees it: it never goes back.
+    fn moved_to(&mut self, now: Time) -> Time {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn count_refused(&mut self, result: Result<(), FrameError>) {
+        match result {
+            Ok(()) => {}
+            Err(FrameError::Kind) => self.stats.kinds_unknown += 1,
+            Err(_) => self.stats.frames_refused += 1,
+        }
+    }
+
+    fn raise(&mut self, event: Event) {
+        if self.config.events_max <= self.events.len() + 1 {
+            if self.events.back() != Some(&Event::Lagged) {
+                self.events.push_back(Event::Lagged);
+            }
+        } else {
+            self.events.push_back(event);
+        }
+    }
+
+    fn next_change(&mut self) -> Change {
+        self.change.0 += 1;
+        self.change
+    }
+
+    /// What is true between calls costs a walk over the table, so only debug builds look at all of it, and only while
+    /// the table is small.
+    fn check_debug(&self) {
+        if cfg!(debug_assertions) && self.sessions.live() < CHECKED_MAX {
+            self.check();
+        }
+    }
 }
+
+/// A timer may set another that is due at once, but not for ever.
+const TIMER_ROUNDS: usize = 64;
+
+const CHECKED_MAX: usize = 256;

@@ -96,19 +96,35 @@ impl Attribute {
 /// A value on its way into a session: copied only if it wins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Content<'a> {
-    Removed,
     Slice(&'a [u8]),
     Held(&'a Bytes),
 }
 
 impl Content<'_> {
-    fn to_value(self) -> Option<Bytes> {
+    fn to_bytes(self) -> Bytes {
         match self {
-            Self::Removed => None,
-            Self::Slice(slice) => Some(Bytes::copy_from_slice(slice)),
-            Self::Held(bytes) => Some(bytes.clone()),
+            Self::Slice(slice) => Bytes::copy_from_slice(slice),
+            Self::Held(bytes) => bytes.clone(),
         }
     }
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Slice(slice) => slice,
+            Self::Held(bytes) => bytes,
+        }
+    }
+}
+
+/// A register on its way into a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) name: Content<'a>,
+    pub(crate) birth: Stamp,
+    pub(crate) stamp: Stamp,
+    /// `None` is a removal.
+    pub(crate) value: Option<Content<'a>>,
+    pub(crate) changed: Change,
 }
 
 /// A session as its readers see it: one immutable state, cheap to hold.
@@ -135,6 +151,16 @@ impl Session {
     pub fn attributes(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         let seen = self.attributes.iter().filter(|attribute| self.shows(attribute.birth));
         seen.filter_map(|attribute| Some((&attribute.name, attribute.value.as_ref()?)))
+    }
+
+    /// How many attributes, removed ones included.
+    pub(crate) fn registers(&self) -> usize {
+        self.attributes.len()
+    }
+
+    /// The bytes of an attribute, removed or not, if there is one.
+    pub(crate) fn register_bytes(&self, name: &[u8]) -> Option<usize> {
+        self.find(name).ok().map(|at| self.attributes[at].bytes())
     }
 
     /// How long it lives; `None` when it has ended.
@@ -168,7 +194,7 @@ impl Session {
         self.bytes
     }
 
-    /// A hash of everything that is replicated: equal on equal copies.
+    /// A hash of all content, who owns it left out: equal on copies that need nothing of each other.
     pub fn digest(&self) -> u64 {
         let mut hasher = blake3::Hasher::new();
         let stamp = |hasher: &mut blake3::Hasher, stamp: Stamp| {
@@ -181,9 +207,7 @@ impl Session {
         }
         for life in &self.lives {
             stamp(&mut hasher, life.birth);
-            hasher.update(&life.counter.to_le_bytes());
-            hasher.update(&life.owner.0.to_le_bytes());
-            hasher.update(&life.expired.to_le_bytes());
+            hasher.update(&[u8::from(life.is_over())]);
         }
         if let Some(register) = &self.lifetime {
             stamp(&mut hasher, register.birth);
@@ -210,7 +234,6 @@ impl Session {
         }
     }
 
-    /// The newest stamp of the session: nothing in it was made after.
     pub(crate) fn is_above_floor(&self, birth: Stamp) -> bool {
         self.floor.is_none_or(|end| end.at < birth)
     }
@@ -271,37 +294,26 @@ impl Session {
         true
     }
 
-    /// Merges one attribute. The value is copied only if it wins.
-    pub(crate) fn merge_attribute(
-        &mut self,
-        name: Content<'_>,
-        birth: Stamp,
-        stamp: Stamp,
-        value: Content<'_>,
-        changed: Change,
-    ) -> bool {
-        let bytes = match name {
-            Content::Removed => return false,
-            Content::Slice(slice) => slice,
-            Content::Held(bytes) => bytes,
-        };
+    /// Merges one attribute. Name and value are copied only if it wins.
+    pub(crate) fn merge_attribute(&mut self, incoming: Incoming<'_>) -> bool {
+        let Incoming { name, birth, stamp, value, changed } = incoming;
         if !self.is_above_floor(birth) {
             return false;
         }
-        match self.find(bytes) {
+        match self.find(name.as_slice()) {
             Ok(at) => {
                 let mine = &mut self.attributes[at];
                 if (birth, stamp) <= (mine.birth, mine.stamp) {
                     return false;
                 }
                 self.bytes -= mine.bytes();
-                (mine.birth, mine.stamp, mine.value) = (birth, stamp, value.to_value());
+                (mine.birth, mine.stamp, mine.value) = (birth, stamp, value.map(Content::to_bytes));
                 mine.changed = kept(Some(mine.changed), changed);
                 self.bytes += mine.bytes();
             }
             Err(at) => {
-                let Some(name) = name.to_value() else { return false };
-                let attribute = Attribute { name, birth, stamp, value: value.to_value(), changed };
+                let value = value.map(Content::to_bytes);
+                let attribute = Attribute { name: name.to_bytes(), birth, stamp, value, changed };
                 self.bytes += attribute.bytes();
                 if self.attributes.is_empty() {
                     self.attributes.reserve_exact(1);
@@ -322,9 +334,13 @@ impl Session {
             changed |= self.merge_lifetime(LifetimeRegister { changed: Change::default(), ..register });
         }
         for attribute in &other.attributes {
-            let value = attribute.value.as_ref().map_or(Content::Removed, Content::Held);
-            let name = Content::Held(&attribute.name);
-            changed |= self.merge_attribute(name, attribute.birth, attribute.stamp, value, Change::default());
+            changed |= self.merge_attribute(Incoming {
+                name: Content::Held(&attribute.name),
+                birth: attribute.birth,
+                stamp: attribute.stamp,
+                value: attribute.value.as_ref().map(Content::Held),
+                changed: Change::default(),
+            });
         }
         changed
     }

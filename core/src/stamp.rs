@@ -15,11 +15,11 @@ const COUNTER_BITS: u32 = 16;
 
 /// One reading of the hybrid clock by one writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// Milliseconds and counter.
-    pub clock: u64,
+    pub(crate) clock: u64,
     /// Who made it.
-    pub writer: MemberId,
+    pub(crate) writer: MemberId,
 }
 
 /// The node's hybrid logical clock.

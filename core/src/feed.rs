@@ -1,0 +1,314 @@
+//! What one peer lacks, and what is on its way to it.
+//!
+//! There is no queue of messages. For each session that the peer lacks something of, the feed remembers its oldest
+//! unsent change; for the other things a peer must be told it remembers that they must be told. The frame is built when
+//! there is room for it. So a slow peer costs nothing but gets fewer, larger deltas, and a joiner is a peer that lacks
+//! everything: live deltas, catch-up after a broken stream and state transfer are one mechanism.
+//!
+//! Always true: a session that the peer lacks a change of is in `lacking`, in a frame in flight, or ahead of the walk.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    vec::Vec,
+};
+use core::time::Duration;
+
+use crate::{
+    key::SessionKey,
+    session::{Change, Session},
+};
+
+/// Something to tell a peer once. Its content is looked up when the frame is built. The order is that of sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Note {
+    Round,
+    Use(SessionKey),
+    Ask(SessionKey),
+    Answer(SessionKey),
+    Pull(SessionKey),
+    Offer(SessionKey),
+    /// After all offers.
+    Offered,
+    Done,
+}
+
+/// What a frame in flight carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carried {
+    /// The changes of a session from the first to the second.
+    Changes(SessionKey, Change, Change),
+    Note(Note),
+}
+
+/// Which sessions a walk over the whole table feeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walk {
+    /// Those that this node owns: others feed the rest.
+    Owned,
+    /// All: the peer was apart from this node.
+    All,
+}
+
+/// A session that is travelling in parts.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) key: SessionKey,
+    pub(crate) session: Arc<Session>,
+    pub(crate) from: Change,
+    pub(crate) to: Change,
+    pub(crate) skip: usize,
+    pub(crate) remaining: Option<Duration>,
+}
+
+/// Frames in flight to one peer at the most; past it the peer gets nothing new until it acknowledges.
+const FLIGHT_MAX: usize = 256;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Feed {
+    /// The oldest unsent change of each session, and the same the other way round.
+    lacking: BTreeMap<SessionKey, Change>,
+    order: BTreeSet<(Change, SessionKey)>,
+    notes: BTreeSet<Note>,
+    walk: Option<(Walk, Option<SessionKey>)>,
+    parts: Option<Parts>,
+    in_flight: VecDeque<(u64, Vec<Carried>)>,
+    /// Of this stream.
+    sent: u64,
+}
+
+impl Feed {
+    pub(crate) fn new(walk: Option<Walk>) -> Self {
+        Self { walk: walk.map(|walk| (walk, None)), ..Self::default() }
+    }
+
+    /// The peer lacks this change of a session and all later ones of it.
+    pub(crate) fn lack(&mut self, key: SessionKey, change: Change) {
+        match self.lacking.get(&key).copied() {
+            Some(before) if before <= change => return,
+            Some(before) => {
+                self.order.remove(&(before, key));
+            }
+            None => {}
+        }
+        self.lacking.insert(key, change);
+        self.order.insert((change, key));
+    }
+
+    pub(crate) fn note(&mut self, note: Note) {
+        self.notes.insert(note);
+    }
+
+    pub(crate) fn drop_note(&mut self, note: Note) {
+        self.notes.remove(&note);
+    }
+
+    /// Somebody else owns a session now; a walk over what this node owns must not pass it by.
+    pub(crate) fn handle_yield(&mut self, key: SessionKey) {
+        if let Some((Walk::Owned, cursor)) = self.walk
+            && cursor < Some(key)
+        {
+            self.lack(key, Change::default());
+        }
+    }
+
+    /// The stream is gone: what was on its way may not have arrived.
+    pub(crate) fn handle_broken(&mut self) {
+        for (_, carried) in core::mem::take(&mut self.in_flight) {
+            for carried in carried {
+                self.carry_back(carried);
+            }
+        }
+        if let Some(parts) = self.parts.take() {
+            self.lack(parts.key, parts.from);
+        }
+        self.sent = 0;
+    }
+
+    /// Everything up to this frame is applied: what it carried comes out one by one from `poll_acked`.
+    pub(crate) fn handle_ack(&mut self, number: u64) -> Vec<Carried> {
+        let mut acked = Vec::new();
+        while let Some((_, carried)) = self.in_flight.pop_front_if(|(sent, _)| *sent <= number) {
+            acked.extend(carried);
+        }
+        acked
+    }
+
+    /// Whether a frame can be built now that would carry anything.
+    pub(crate) fn has_work(&self) -> bool {
+        let room = self.in_flight.len() < FLIGHT_MAX || self.parts.is_some();
+        let work = !self.notes.is_empty() || !self.lacking.is_empty() || self.walk.is_some() || self.parts.is_some();
+        room && work
+    }
+
+    /// The number of the frame that is being built.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.sent + 1
+    }
+
+    /// A frame was built.
+    pub(crate) fn mark_sent(&mut self, carried: Vec<Carried>) {
+        self.sent += 1;
+        self.in_flight.push_back((self.sent, carried));
+    }
+
+    pub(crate) fn take_parts(&mut self) -> Option<Parts> {
+        self.parts.take()
+    }
+
+    pub(crate) fn keep_parts(&mut self, parts: Parts) {
+        assert!(self.parts.is_none(), "one session at a time travels in parts");
+        self.parts = Some(parts);
+    }
+
+    pub(crate) fn next_note(&self) -> Option<Note> {
+        self.notes.first().copied()
+    }
+
+    /// The session whose unsent change is the oldest.
+    pub(crate) fn next_lacking(&self) -> Option<(SessionKey, Change)> {
+        self.order.first().map(|&(change, key)| (key, change))
+    }
+
+    pub(crate) fn take_lacking(&mut self, key: SessionKey) {
+        if let Some(change) = self.lacking.remove(&key) {
+            self.order.remove(&(change, key));
+        }
+    }
+
+    /// Where the walk stands: what it feeds, and after which key.
+    pub(crate) fn walk(&self) -> Option<(Walk, Option<SessionKey>)> {
+        self.walk
+    }
+
+    pub(crate) fn walked_to(&mut self, key: SessionKey) {
+        if let Some((_, cursor)) = &mut self.walk {
+            *cursor = Some(key);
+        }
+    }
+
+    pub(crate) fn end_walk(&mut self) {
+        self.walk = None;
+    }
+
+    /// Everything that was there to send has been acknowledged, word of it aside.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.lacking.is_empty()
+            && self.walk.is_none()
+            && self.parts.is_none()
+            && self
+                .in_flight
+                .iter()
+                .all(|(_, carried)| carried.iter().all(|carried| matches!(carried, Carried::Note(_))))
+    }
+
+    /// Whether nothing at all is to be sent or on its way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_drained() && self.notes.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// The sessions of which something is unsent or unacknowledged.
+    pub(crate) fn outstanding(&self) -> impl Iterator<Item = SessionKey> {
+        let sent = self.in_flight.iter().flat_map(|(_, carried)| carried).filter_map(|carried| match carried {
+            Carried::Changes(key, ..) => Some(*key),
+            Carried::Note(_) => None,
+        });
+        self.lacking.keys().copied().chain(self.parts.iter().map(|parts| parts.key)).chain(sent)
+    }
+
+    /// Whether something of a session is unsent or unacknowledged.
+    pub(crate) fn is_outstanding(&self, key: &SessionKey) -> bool {
+        let ahead = self.walk.is_some_and(|(walk, cursor)| walk == Walk::All && cursor < Some(*key));
+        ahead || self.lacking.contains_key(key) || self.outstanding().any(|outstanding| outstanding == *key)
+    }
+
+    /// Whether every change up to this one is acknowledged.
+    pub(crate) fn has_acked(&self, change: Change) -> bool {
+        let sent = self.in_flight.iter().flat_map(|(_, carried)| carried);
+        self.walk.is_none()
+            && self.parts.is_none()
+            && self.order.first().is_none_or(|(oldest, _)| change < *oldest)
+            && sent.into_iter().all(|carried| match carried {
+                Carried::Changes(_, from, _) => change < *from,
+                Carried::Note(_) => true,
+            })
+    }
+
+    fn carry_back(&mut self, carried: Carried) {
+        match carried {
+            Carried::Changes(key, from, _) => self.lack(key, from),
+            Carried::Note(note) => self.note(note),
+        }
+    }
+
+    /// Asserts what is true between calls.
+    pub(crate) fn check(&self) {
+        assert!(self.lacking.len() == self.order.len(), "a session that the peer lacks has one place in the order");
+        assert!(self.in_flight.len() <= FLIGHT_MAX + 4096, "only a session in parts goes past the window");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: SessionKey = SessionKey([1; 16]);
+    const T: SessionKey = SessionKey([2; 16]);
+
+    fn send(feed: &mut Feed, key: SessionKey, to: u64) {
+        let from = feed.lacking[&key];
+        feed.take_lacking(key);
+        feed.mark_sent(alloc::vec![Carried::Changes(key, from, Change(to))]);
+    }
+
+    #[test]
+    fn a_hot_session_keeps_the_place_of_its_oldest_unsent_change() {
+        let mut feed = Feed::default();
+        feed.lack(S, Change(1));
+        feed.lack(T, Change(2));
+        feed.lack(S, Change(3));
+        assert_eq!(feed.next_lacking(), Some((S, Change(1))));
+        send(&mut feed, S, 3);
+        assert_eq!(feed.next_lacking(), Some((T, Change(2))));
+    }
+
+    /// A broken stream takes the first write of `T` with it; a later frame with only the second must not count for it.
+    #[test]
+    fn a_broken_stream_makes_its_frames_unsent_from_their_oldest_change() {
+        let mut feed = Feed::default();
+        feed.lack(T, Change(1));
+        send(&mut feed, T, 1);
+        feed.lack(S, Change(2));
+        feed.lack(T, Change(3));
+        feed.handle_broken();
+        assert_eq!(feed.next_lacking(), Some((T, Change(1))));
+        send(&mut feed, T, 3);
+        assert_eq!(feed.handle_ack(1), [Carried::Changes(T, Change(1), Change(3))]);
+        assert!(!feed.has_acked(Change(2)));
+        assert!(feed.has_acked(Change(1)));
+    }
+
+    #[test]
+    fn a_session_yielded_ahead_of_the_walk_is_fed_all_the_same() {
+        let mut feed = Feed::new(Some(Walk::Owned));
+        feed.walked_to(S);
+        feed.handle_yield(S);
+        assert_eq!(feed.next_lacking(), None);
+        feed.handle_yield(T);
+        assert_eq!(feed.next_lacking(), Some((T, Change(0))));
+    }
+
+    #[test]
+    fn a_full_window_waits_for_an_acknowledgement() {
+        let mut feed = Feed::default();
+        for number in 1..=256 {
+            feed.lack(S, Change(number));
+            assert!(feed.has_work());
+            send(&mut feed, S, number);
+        }
+        feed.lack(S, Change(300));
+        assert!(!feed.has_work());
+        feed.handle_ack(1);
+        assert!(feed.has_work());
+    }
+}

@@ -1,0 +1,184 @@
+//! When a joiner has received everything, and when a member has fed a joiner everything.
+//!
+//! A joiner is fed by all members at once (P5). It asks each for word in a numbered *round*; a member says `Done` when
+//! the joiner has acknowledged all that this member had for it. A round is full when everybody that any of them sees has
+//! said so or is dead and settled by all. Only after a full round does everyone know the joiner, so it takes two. A death
+//! voids what was said before.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+use crate::member::MemberId;
+
+/// The joiner's side.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rounds {
+    round: u64,
+    running: bool,
+    full: u32,
+    done: BTreeMap<MemberId, Done>,
+}
+
+#[derive(Clone, Debug)]
+struct Done {
+    view: Vec<MemberId>,
+    settled: Vec<MemberId>,
+}
+
+/// What the joiner does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Waiting,
+    /// Everybody is to be asked in a new round.
+    Ask,
+    /// It holds everything.
+    Complete,
+}
+
+const ROUNDS: u32 = 2;
+
+impl Rounds {
+    /// There is a ready member, so there is something to receive; tells whether that is news.
+    pub(crate) fn start(&mut self) -> bool {
+        let news = !self.running;
+        if news {
+            self.restart();
+            self.running = true;
+        }
+        news
+    }
+
+    /// A death voids what was said before. Tells whether everybody is to be asked again.
+    pub(crate) fn handle_removed(&mut self, ready_left: bool) -> bool {
+        let running = self.running;
+        self.restart();
+        self.running = running && ready_left;
+        self.running
+    }
+
+    pub(crate) fn handle_done(&mut self, from: MemberId, round: u64, view: Vec<MemberId>, settled: Vec<MemberId>) {
+        if self.running && round == self.round {
+            self.done.insert(from, Done { view, settled });
+        }
+    }
+
+    pub(crate) fn poll(&mut self, me: MemberId, view: &BTreeSet<MemberId>) -> Progress {
+        if !self.running || self.done.is_empty() {
+            return Progress::Waiting;
+        }
+        let settled = |member: &MemberId| self.done.values().all(|done| done.settled.contains(member));
+        let mut everybody = view.iter().chain(self.done.values().flat_map(|done| &done.view));
+        if !everybody.all(|member| *member == me || self.done.contains_key(member) || settled(member)) {
+            return Progress::Waiting;
+        }
+        self.full += 1;
+        if self.full == ROUNDS {
+            return Progress::Complete;
+        }
+        self.round += 1;
+        self.done.clear();
+        Progress::Ask
+    }
+
+    pub(crate) fn round(&self) -> u64 {
+        self.round
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running
+    }
+
+    fn restart(&mut self) {
+        self.round += 1;
+        self.full = 0;
+        self.done.clear();
+    }
+}
+
+/// The other side: which joiners wait for word.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Joiners {
+    asked: BTreeMap<MemberId, Asked>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    round: u64,
+    answered: bool,
+}
+
+impl Joiners {
+    pub(crate) fn handle_round(&mut self, from: MemberId, round: u64) {
+        self.asked.insert(from, Asked { round, answered: false });
+    }
+
+    /// A joiner is ready or gone.
+    pub(crate) fn handle_over(&mut self, member: MemberId) {
+        self.asked.remove(&member);
+    }
+
+    /// A death voids what was said before.
+    pub(crate) fn handle_removed(&mut self) {
+        self.asked.values_mut().for_each(|asked| asked.answered = false);
+    }
+
+    /// Takes one joiner that waits for word and has everything.
+    pub(crate) fn poll_done(&mut self, has_everything: impl Fn(MemberId) -> bool) -> Option<MemberId> {
+        let (member, asked) =
+            self.asked.iter_mut().find(|(member, asked)| !asked.answered && has_everything(**member))?;
+        asked.answered = true;
+        Some(*member)
+    }
+
+    pub(crate) fn round(&self, member: MemberId) -> Option<u64> {
+        self.asked.get(&member).map(|asked| asked.round)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: MemberId = MemberId(1);
+    const A: MemberId = MemberId(2);
+    const B: MemberId = MemberId(3);
+
+    #[test]
+    fn it_takes_two_full_rounds_of_everybody_that_anybody_sees() {
+        let (mut rounds, view) = (Rounds::default(), [A].into());
+        assert!(rounds.start());
+        rounds.handle_done(A, 1, alloc::vec![B, ME], Vec::new());
+        assert_eq!(rounds.poll(ME, &view), Progress::Waiting);
+        rounds.handle_done(B, 1, alloc::vec![A, ME], Vec::new());
+        assert_eq!(rounds.poll(ME, &view), Progress::Ask);
+        rounds.handle_done(A, 1, Vec::new(), Vec::new());
+        assert_eq!(rounds.poll(ME, &view), Progress::Waiting);
+        rounds.handle_done(A, 2, Vec::new(), alloc::vec![B]);
+        assert_eq!(rounds.poll(ME, &view), Progress::Complete);
+    }
+
+    #[test]
+    fn a_death_voids_what_was_said() {
+        let (mut rounds, view) = (Rounds::default(), [A].into());
+        rounds.start();
+        rounds.handle_done(A, 1, Vec::new(), Vec::new());
+        assert_eq!(rounds.poll(ME, &view), Progress::Ask);
+        assert!(rounds.handle_removed(true));
+        rounds.handle_done(A, 3, Vec::new(), Vec::new());
+        assert_eq!(rounds.poll(ME, &view), Progress::Ask);
+    }
+
+    #[test]
+    fn a_joiner_is_told_once_and_again_after_a_death() {
+        let mut joiners = Joiners::default();
+        joiners.handle_round(A, 7);
+        assert_eq!(joiners.poll_done(|_| false), None);
+        assert_eq!(joiners.poll_done(|_| true), Some(A));
+        assert_eq!(joiners.poll_done(|_| true), None);
+        joiners.handle_removed();
+        assert_eq!(joiners.poll_done(|_| true), Some(A));
+        assert_eq!(joiners.round(A), Some(7));
+    }
+}

@@ -1,0 +1,206 @@
+//! The streams to other members: which are open, whose they are, and what has arrived of the next frame.
+//!
+//! A stream counts once both sides have greeted. Between two members there is one *current* stream: a newer one takes
+//! its place, unless both were opened at the same moment; then the one that the lower id opened stays.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::{net::SocketAddr, time::Duration};
+
+use crate::{
+    io::{StreamId, Transmit},
+    key::SessionKey,
+    member::MemberId,
+    session::Session,
+    time::Time,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Links {
+    me: MemberId,
+    greet_for: Duration,
+    streams: BTreeMap<StreamId, Link>,
+    current: BTreeMap<MemberId, StreamId>,
+    next: u64,
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// Whom it was opened to, or who has greeted.
+    pub(crate) peer: Option<MemberId>,
+    dialed: bool,
+    phase: Phase,
+    /// The driver holds the rest of a write.
+    pub(crate) blocked: bool,
+    /// What has arrived of the next frame.
+    pub(crate) input: Vec<u8>,
+    pub(crate) owes: Owes,
+    /// The last feed frame that has arrived, and the last that is applied.
+    pub(crate) received: u64,
+    pub(crate) applied: u64,
+    /// A session of which more parts must come.
+    pub(crate) parts: Option<(SessionKey, Session)>,
+}
+
+/// What is to be said on a stream beside the feed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Owes {
+    pub(crate) hello: bool,
+    pub(crate) ack: bool,
+    pub(crate) ping: Option<u64>,
+    pub(crate) pong: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It is being opened, or the other side has not greeted.
+    Starting(Time),
+    /// Both sides have greeted, at that time.
+    Up(Time),
+}
+
+/// What became of a stream on which the other side has greeted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Greeted {
+    /// It is the current one now, in place of this one.
+    Current(Option<StreamId>),
+    /// Another one opened at the same moment stays the current one.
+    Spare,
+}
+
+impl Links {
+    /// A stream whose other side has not greeted within `greet_for` is closed.
+    pub(crate) fn new(me: MemberId, greet_for: Duration) -> Self {
+        Self { me, greet_for, streams: BTreeMap::new(), current: BTreeMap::new(), next: 0 }
+    }
+
+    /// Opens a stream to a member, unless that is under way.
+    pub(crate) fn dial(&mut self, now: Time, peer: MemberId, to: SocketAddr) -> Option<Transmit> {
+        let starting = |link: &Link| link.dialed && link.peer == Some(peer) && matches!(link.phase, Phase::Starting(_));
+        if self.streams.values().any(starting) {
+            return None;
+        }
+        let stream = self.add(now, Some(peer), true);
+        Some(Transmit::Open { stream, to })
+    }
+
+    pub(crate) fn accept(&mut self, now: Time) -> StreamId {
+        self.add(now, None, false)
+    }
+
+    /// A stream that was dialed is open: greet.
+    pub(crate) fn handle_opened(&mut self, stream: StreamId) {
+        if let Some(link) = self.streams.get_mut(&stream) {
+            link.owes.hello = true;
+        }
+    }
+
+    /// The other side has greeted. `None` if that may not be: it has greeted before, or is not who was dialed.
+    pub(crate) fn handle_greeted(&mut self, now: Time, stream: StreamId, peer: MemberId) -> Option<Greeted> {
+        let me = self.me;
+        let greet_for = self.greet_for;
+        let prefers = |link: &Link| link.dialed == (me < peer);
+        let link = self.streams.get(&stream)?;
+        if !matches!(link.phase, Phase::Starting(_)) || link.peer.is_some_and(|expected| expected != peer) {
+            return None;
+        }
+        let newer_wins = prefers(link);
+        let before = self.current.get(&peer).copied();
+        let young = before.and_then(|stream| self.streams.get(&stream)).is_some_and(|link| match link.phase {
+            Phase::Up(since) => prefers(link) && now.since(since) < greet_for,
+            Phase::Starting(_) => false,
+        });
+        let link = self.streams.get_mut(&stream)?;
+        link.peer = Some(peer);
+        link.phase = Phase::Up(now);
+        link.owes.hello |= !link.dialed;
+        if young && !newer_wins {
+            return Some(Greeted::Spare);
+        }
+        self.current.insert(peer, stream);
+        Some(Greeted::Current(before))
+    }
+
+    /// A stream is gone. Tells whose current one it was, or whom it was being opened to.
+    pub(crate) fn remove(&mut self, stream: StreamId) -> Option<Gone> {
+        let link = self.streams.remove(&stream)?;
+        let peer = link.peer?;
+        if self.current.get(&peer) == Some(&stream) {
+            self.current.remove(&peer);
+            return Some(Gone::Current(peer));
+        }
+        let linked = self.current.contains_key(&peer);
+        (link.dialed && !linked && matches!(link.phase, Phase::Starting(_))).then_some(Gone::Dialed(peer))
+    }
+
+    /// All streams to a member.
+    pub(crate) fn streams_of(&self, peer: MemberId) -> Vec<StreamId> {
+        self.streams.iter().filter(|(_, link)| link.peer == Some(peer)).map(|(stream, _)| *stream).collect()
+    }
+
+    /// Takes one stream whose other side has not greeted in time.
+    pub(crate) fn poll_late(&mut self, now: Time) -> Option<StreamId> {
+        let late = |link: &Link| matches!(link.phase, Phase::Starting(until) if until <= now);
+        self.streams.iter().find(|(_, link)| late(link)).map(|(stream, _)| *stream)
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        let starting = self.streams.values().filter_map(|link| match link.phase {
+            Phase::Starting(until) => Some(until),
+            Phase::Up(_) => None,
+        });
+        starting.min()
+    }
+
+    pub(crate) fn get_mut(&mut self, stream: StreamId) -> Option<&mut Link> {
+        self.streams.get_mut(&stream)
+    }
+
+    pub(crate) fn is_current(&self, stream: StreamId) -> bool {
+        let peer = self.streams.get(&stream).and_then(|link| link.peer);
+        peer.is_some_and(|peer| self.current.get(&peer) == Some(&stream))
+    }
+
+    /// The peer of a stream on which both sides have greeted.
+    pub(crate) fn peer(&self, stream: StreamId) -> Option<MemberId> {
+        let link = self.streams.get(&stream)?;
+        link.peer.filter(|_| matches!(link.phase, Phase::Up(_)))
+    }
+
+    /// The stream after this one, in a ring.
+    pub(crate) fn ring(&self, after: StreamId) -> impl Iterator<Item = StreamId> {
+        let (later, earlier) = (self.streams.range(StreamId(after.0 + 1)..), self.streams.range(..=after));
+        later.chain(earlier).map(|(stream, _)| *stream)
+    }
+
+    pub(crate) fn streams(&self) -> impl Iterator<Item = StreamId> {
+        self.streams.keys().copied()
+    }
+
+    fn add(&mut self, now: Time, peer: Option<MemberId>, dialed: bool) -> StreamId {
+        self.next += 1;
+        let stream = StreamId(self.next);
+        let link = Link {
+            peer,
+            dialed,
+            phase: Phase::Starting(now + self.greet_for),
+            blocked: false,
+            input: Vec::new(),
+            owes: Owes::default(),
+            received: 0,
+            applied: 0,
+            parts: None,
+        };
+        self.streams.insert(stream, link);
+        stream
+    }
+}
+
+/// A stream that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It was the current one of this member.
+    Current(MemberId),
+    /// It was being opened to this member, to which there is none.
+    Dialed(MemberId),
+}

@@ -1,0 +1,494 @@
+//! Who is in the view.
+//!
+//! A member announces itself by beats and is listed once it has answered on a stream: an announcement alone lists nobody,
+//! and neither does a kernel that accepts. It is suspected when it was silent for the drop time, when its stream breaks
+//! or a send to it fails; a suspect is probed, and whatever its node answers clears it. Only a suspect that answers
+//! nothing within the probe time is removed, or at once when its listener refuses a connection: then the process is gone.
+//!
+//! Always true (P9): a removed life comes back only with a higher incarnation, which it takes when it hears that it was
+//! removed; one that left does not come back.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    string::String,
+    vec::Vec,
+};
+use core::{net::SocketAddr, time::Duration};
+
+use crate::{
+    config::Config,
+    io::CloseCause,
+    member::{Member, MemberId, MemberState, RemovalCause},
+    time::Time,
+    wire::Beat,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    me: MemberId,
+    address: SocketAddr,
+    timing: Timing,
+    members_max: usize,
+    incarnation: u32,
+    sequence: u64,
+    started: Time,
+    next_beat: Time,
+    /// There is a group that beats are sent to.
+    group: bool,
+    /// Addresses that beats are sent to as well.
+    configured: Vec<SocketAddr>,
+    peers: BTreeMap<MemberId, Peer>,
+    removed: BTreeMap<MemberId, Removed>,
+    changes: VecDeque<Change>,
+    duties: VecDeque<Duty>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    frequency: Duration,
+    drop_time: Duration,
+    probe_time: Duration,
+    probe_attempts: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Peer {
+    member: Member,
+    incarnation: u32,
+    sequence: u64,
+    /// In the view; before that it is only known by its beats.
+    listed: bool,
+    known: Time,
+    heard: Time,
+    /// Without a stream since then.
+    unlinked: Option<Time>,
+    dial_at: Time,
+    suspicion: Option<Suspicion>,
+    /// It sends beats to this node's own address, so it wants them at its own.
+    direct_until: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    cause: RemovalCause,
+    next_probe: Time,
+    until: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Removed {
+    incarnation: u32,
+    cause: RemovalCause,
+}
+
+/// A change of the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Added(MemberId),
+    /// Its state changed, by its own word.
+    State(MemberId, MemberState),
+    Suspect(MemberId),
+    Cleared(MemberId),
+    Removed(MemberId, RemovalCause),
+}
+
+/// Something to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// A beat to the group.
+    BeatGroup,
+    /// A beat to an address; `true` asks for beats in return.
+    BeatTo(SocketAddr, bool),
+    /// Open a stream.
+    Dial(MemberId, SocketAddr),
+    /// Ask a suspect whether it lives, by datagram and by stream.
+    Probe(MemberId, SocketAddr),
+    /// Tell a member that this incarnation of it was removed.
+    Declare(MemberId, SocketAddr, u32),
+}
+
+impl Membership {
+    pub(crate) fn new(me: MemberId, address: SocketAddr, config: &Config, now: Time) -> Self {
+        let Config { frequency, drop_time, probe_time, probe_attempts, .. } = *config;
+        Self {
+            me,
+            address,
+            timing: Timing { frequency, drop_time, probe_time, probe_attempts },
+            members_max: config.members_max,
+            incarnation: 0,
+            sequence: 0,
+            started: now,
+            next_beat: now,
+            group: true,
+            configured: Vec::new(),
+            peers: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            changes: VecDeque::new(),
+            duties: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn set_group(&mut self, group: bool) {
+        self.group = group;
+    }
+
+    pub(crate) fn set_peers(&mut self, now: Time, peers: Vec<SocketAddr>) {
+        self.configured = peers;
+        self.next_beat = now;
+    }
+
+    /// A sign of life. `others` in it are addresses that this member may not know yet.
+    pub(crate) fn handle_beat(&mut self, now: Time, beat: &Beat<'_>) {
+        if !self.admits(beat) {
+            return;
+        }
+        let mine = self.address;
+        let known: BTreeSet<_> = self.peers.values().map(|peer| peer.member.address).chain([mine]).collect();
+        self.duties.extend(
+            beat.others.iter().filter(|address| !known.contains(address)).map(|address| Duty::BeatTo(*address, false)),
+        );
+        let (news, until) = (!self.peers.contains_key(&beat.from), now + self.timing.drop_time);
+        let Some(peer) = self.peer(now, beat) else { return };
+        if !news && (beat.incarnation, beat.sequence) <= (peer.incarnation, peer.sequence) {
+            return;
+        }
+        peer.take_word(now, beat);
+        if beat.direct {
+            peer.direct_until = until;
+        }
+        if news {
+            // It may not hear the group.
+            self.duties.push_back(Duty::BeatTo(beat.address, false));
+        }
+        self.note_state(beat.from, beat.state);
+        self.handle_life(now, beat.from);
+    }
+
+    /// A member has greeted on a stream: its node has answered. Tells whether it may be linked.
+    pub(crate) fn handle_hello(&mut self, now: Time, beat: &Beat<'_>) -> bool {
+        if !self.admits(beat) {
+            return false;
+        }
+        let Some(peer) = self.peer(now, beat) else { return false };
+        if (peer.incarnation, peer.sequence) < (beat.incarnation, beat.sequence) || !peer.listed {
+            peer.take_word(now, beat);
+        }
+        let state = peer.member.state;
+        peer.unlinked = None;
+        if !peer.listed {
+            peer.listed = true;
+            self.removed.remove(&beat.from);
+            self.changes.push_back(Change::Added(beat.from));
+        }
+        let superseded: Vec<_> = self
+            .peers
+            .values()
+            .filter(|peer| peer.listed && peer.member.id != beat.from && peer.member.address == beat.address)
+            .map(|peer| peer.member.id)
+            .collect();
+        for member in superseded {
+            self.remove(member, RemovalCause::Superseded);
+        }
+        self.note_state(beat.from, state);
+        self.handle_life(now, beat.from);
+        true
+    }
+
+    /// The stream to a member is gone, or could not be opened.
+    pub(crate) fn handle_unlinked(&mut self, now: Time, member: MemberId, cause: CloseCause) {
+        let frequency = self.timing.frequency;
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        if !peer.listed {
+            peer.dial_at = now + frequency;
+            return;
+        }
+        let broke = peer.unlinked.is_none();
+        let since = *peer.unlinked.get_or_insert(now);
+        if cause == CloseCause::Refused {
+            self.remove(member, RemovalCause::Refused);
+        } else if broke {
+            peer.dial_at = now;
+            self.suspect(now, member, RemovalCause::Broken);
+        } else {
+            peer.dial_at = now.max(since) + frequency / 4;
+        }
+    }
+
+    /// A datagram could not be sent there.
+    pub(crate) fn handle_send_failed(&mut self, now: Time, to: SocketAddr) {
+        let at = |peer: &&Peer| peer.listed && peer.member.address == to;
+        let member = self.peers.values().find(at).map(|peer| peer.member.id);
+        if let Some(member) = member {
+            self.suspect(now, member, RemovalCause::Broken);
+        }
+    }
+
+    /// The node of a member has answered or sent anything else.
+    pub(crate) fn handle_life(&mut self, now: Time, member: MemberId) {
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        peer.heard = now;
+        if peer.suspicion.take().is_some() {
+            peer.member.suspect = false;
+            self.changes.push_back(Change::Cleared(member));
+        }
+    }
+
+    /// A member says that it has left.
+    pub(crate) fn handle_bye(&mut self, member: MemberId) {
+        if self.peers.contains_key(&member) {
+            self.remove(member, RemovalCause::Left);
+        }
+    }
+
+    /// Another has removed this incarnation of this node: refute it.
+    pub(crate) fn handle_declared(&mut self, now: Time, incarnation: u32) {
+        if self.incarnation <= incarnation && incarnation < u32::MAX {
+            self.incarnation = incarnation + 1;
+            self.next_beat = now;
+        }
+    }
+
+    /// Something about this member has changed: the next beat is due now.
+    pub(crate) fn beat_soon(&mut self, now: Time) {
+        self.next_beat = now;
+    }
+
+    /// This member has left.
+    pub(crate) fn forget_all(&mut self) {
+        self.peers.clear();
+        self.changes.clear();
+        self.duties.clear();
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        if self.poll_timeout().is_some_and(|due| due + self.timing.drop_time / 2 < now) {
+            // This node was asleep: it doubts itself before it doubts others.
+            for peer in self.peers.values_mut() {
+                peer.heard = now;
+                peer.unlinked = peer.unlinked.map(|_| now);
+                peer.suspicion =
+                    peer.suspicion.map(|suspicion| Suspicion { until: now + self.timing.probe_time, ..suspicion });
+            }
+        }
+        if self.next_beat <= now {
+            self.next_beat = now + self.timing.frequency;
+            self.beat_all(now);
+        }
+        let Timing { frequency, drop_time, probe_time, probe_attempts } = self.timing;
+        let mut over = Vec::new();
+        let mut silent = Vec::new();
+        for (id, peer) in &mut self.peers {
+            if peer.unlinked.is_some() && peer.dial_at <= now {
+                peer.dial_at = now + frequency;
+                self.duties.push_back(Duty::Dial(*id, peer.member.address));
+            }
+            match &mut peer.suspicion {
+                Some(suspicion) if suspicion.until <= now => over.push((*id, Some(suspicion.cause))),
+                Some(suspicion) if suspicion.next_probe <= now => {
+                    suspicion.next_probe = now + probe_time / probe_attempts;
+                    self.duties.push_back(Duty::Probe(*id, peer.member.address));
+                }
+                Some(_) => {}
+                None if peer.heard + drop_time <= now && peer.listed => silent.push(*id),
+                None if peer.heard + drop_time <= now => over.push((*id, None)),
+                None => {}
+            }
+            if peer.listed && peer.unlinked.is_some_and(|since| since + drop_time + probe_time <= now) {
+                // It gives signs of life, but nothing can be brought to it.
+                over.push((*id, Some(RemovalCause::Broken)));
+            }
+        }
+        for member in silent {
+            self.suspect(now, member, RemovalCause::Silent);
+            self.handle_probe_due(now, member);
+        }
+        for (member, cause) in over {
+            match cause {
+                Some(cause) => self.remove(member, cause),
+                None => {
+                    self.peers.remove(&member);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    pub(crate) fn poll_duty(&mut self) -> Option<Duty> {
+        self.duties.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        let Timing { drop_time, probe_time, .. } = self.timing;
+        let peers = self.peers.values().flat_map(|peer| {
+            let suspicion = peer.suspicion.map(|suspicion| suspicion.next_probe.min(suspicion.until));
+            let silence = peer.suspicion.is_none().then_some(peer.heard + drop_time);
+            let dial = peer.unlinked.map(|_| peer.dial_at);
+            let lost = peer.unlinked.filter(|_| peer.listed).map(|since| since + drop_time + probe_time);
+            [suspicion, silence, dial, lost].into_iter().flatten()
+        });
+        peers.chain([self.next_beat]).min()
+    }
+
+    /// What this node says of itself. Every call is a new beat.
+    pub(crate) fn beat<'a>(
+        &mut self,
+        now: Time,
+        state: MemberState,
+        clock: u64,
+        name: &'a str,
+        direct: bool,
+    ) -> Beat<'a> {
+        self.sequence += 1;
+        let age = u64::try_from(now.since(self.started).as_millis()).unwrap_or(u64::MAX);
+        // A different slice of the members each time; all of them in time.
+        let listed: Vec<_> = self.peers.values().filter(|peer| peer.listed).map(|peer| peer.member.address).collect();
+        let skip = usize::try_from(self.sequence).unwrap_or(0).checked_rem(listed.len()).unwrap_or(0);
+        let others = listed.iter().cycle().skip(skip).take(listed.len().min(OTHERS_MAX)).copied().collect();
+        Beat {
+            from: self.me,
+            incarnation: self.incarnation,
+            sequence: self.sequence,
+            state,
+            clock,
+            age_millis: age,
+            address: self.address,
+            name,
+            others,
+            direct,
+        }
+    }
+
+    /// The members of the view, the oldest ready one first.
+    pub(crate) fn members(&self) -> Vec<&Member> {
+        let mut members: Vec<_> = self.peers.values().filter(|peer| peer.listed).map(|peer| &peer.member).collect();
+        members.sort_by_key(|member| (member.state != MemberState::Ready, member.started, member.id));
+        members
+    }
+
+    pub(crate) fn member(&self, member: MemberId) -> Option<&Member> {
+        self.peers.get(&member).filter(|peer| peer.listed).map(|peer| &peer.member)
+    }
+
+    /// Whether this member must not start alone: one that is ready, or joining with a lower id, is in the view, or was
+    /// heard of just now and may yet answer.
+    pub(crate) fn waits_for_others(&self, now: Time) -> bool {
+        let answers = |peer: &Peer| peer.listed || now < peer.known + self.timing.probe_time * 2;
+        self.peers.values().filter(|peer| answers(peer)).any(|peer| match peer.member.state {
+            MemberState::Ready => true,
+            MemberState::Joining => peer.member.id < self.me,
+            MemberState::Leaving => false,
+        })
+    }
+
+    fn admits(&mut self, beat: &Beat<'_>) -> bool {
+        if beat.from == self.me {
+            return false;
+        }
+        match self.removed.get(&beat.from) {
+            Some(Removed { cause: RemovalCause::Left, .. }) => false,
+            Some(removed) if beat.incarnation <= removed.incarnation => {
+                self.duties.push_back(Duty::Declare(beat.from, beat.address, removed.incarnation));
+                false
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    /// The peer that a beat is of; `None` when the view is full.
+    fn peer(&mut self, now: Time, beat: &Beat<'_>) -> Option<&mut Peer> {
+        if !self.peers.contains_key(&beat.from) && self.members_max <= self.peers.len() {
+            return None;
+        }
+        // The lower id opens the stream; the higher does so too if that takes long.
+        let dial_at = if self.me < beat.from { now } else { now + self.timing.frequency * 2 };
+        Some(self.peers.entry(beat.from).or_insert_with(|| Peer {
+            member: Member {
+                id: beat.from,
+                name: String::new(),
+                address: beat.address,
+                state: MemberState::Joining,
+                suspect: false,
+                started: now,
+            },
+            incarnation: 0,
+            sequence: 0,
+            listed: false,
+            known: now,
+            heard: now,
+            unlinked: Some(now),
+            dial_at,
+            suspicion: None,
+            direct_until: now,
+        }))
+    }
+
+    fn note_state(&mut self, member: MemberId, state: MemberState) {
+        if self.peers.get(&member).is_some_and(|peer| peer.listed) {
+            self.changes.push_back(Change::State(member, state));
+        }
+    }
+
+    fn beat_all(&mut self, now: Time) {
+        if self.group {
+            self.duties.push_back(Duty::BeatGroup);
+        }
+        let group = self.group;
+        let wanting = self.peers.values().filter(|peer| !group || now < peer.direct_until);
+        let addresses: BTreeSet<_> =
+            self.configured.iter().copied().chain(wanting.map(|peer| peer.member.address)).collect();
+        let mine = self.address;
+        let others = addresses.into_iter().filter(|address| *address != mine);
+        self.duties.extend(others.map(|address| Duty::BeatTo(address, true)));
+    }
+
+    fn suspect(&mut self, now: Time, member: MemberId, cause: RemovalCause) {
+        let until = now + self.timing.probe_time;
+        let Some(peer) = self.peers.get_mut(&member).filter(|peer| peer.listed && peer.suspicion.is_none()) else {
+            return;
+        };
+        peer.member.suspect = true;
+        peer.suspicion = Some(Suspicion { cause, next_probe: now, until });
+        self.changes.push_back(Change::Suspect(member));
+    }
+
+    fn handle_probe_due(&mut self, now: Time, member: MemberId) {
+        let step = self.timing.probe_time / self.timing.probe_attempts;
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        if let Some(suspicion) = &mut peer.suspicion {
+            suspicion.next_probe = now + step;
+            self.duties.push_back(Duty::Probe(member, peer.member.address));
+        }
+    }
+
+    fn remove(&mut self, member: MemberId, cause: RemovalCause) {
+        let Some(peer) = self.peers.remove(&member) else { return };
+        self.removed.insert(member, Removed { incarnation: peer.incarnation, cause });
+        if self.removed.len() > REMOVED_MAX {
+            self.removed.pop_first();
+        }
+        if peer.listed {
+            self.changes.push_back(Change::Removed(member, cause));
+        }
+    }
+}
+
+impl Peer {
+    fn take_word(&mut self, now: Time, beat: &Beat<'_>) {
+        (self.incarnation, self.sequence) = (beat.incarnation, beat.sequence);
+        self.member.state = beat.state;
+        self.member.address = beat.address;
+        self.member.started = now - Duration::from_millis(beat.age_millis);
+        if self.member.name != beat.name {
+            self.member.name = beat.name.into();
+        }
+    }
+}
+
+/// Addresses of others in one beat: they must fit a datagram.
+const OTHERS_MAX: usize = 24;
+
+/// How many removed lives are remembered.
+const REMOVED_MAX: usize = 4096;

@@ -1,0 +1,503 @@
+//! What follows from an input: machines are asked for what they found, and others are told.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Break, Leaving, Node};
+use crate::{
+    commits::{Others, Waiting},
+    feed::{Feed, Note, Walk},
+    io::{CloseCause, Event, ReadyCause, StreamId, Transmit},
+    join::Progress,
+    key::SessionKey,
+    links::Gone,
+    member::{MemberId, MemberState, RemovalCause},
+    membership::{Change as ViewChange, Duty},
+    ownership::highest,
+    session::{Change, EndCause, Lifetime},
+    sessions::tenth,
+    time::Time,
+    wire::{Declared, FrameWriter, Kind, Probe},
+};
+
+/// Sessions looked at in one slice of a walk.
+const SLICE: usize = 1024;
+
+impl Node {
+    /// Runs whatever is due by the clock.
+    pub(super) fn run_timers(&mut self, now: Time) {
+        if self.leaving == Leaving::Left {
+            return;
+        }
+        self.membership.handle_timeout(now);
+        while let Some(stream) = self.links.poll_late(now) {
+            self.close(now, stream, CloseCause::Broken);
+        }
+        while let Some(key) = self.expiry.poll_due(now) {
+            self.look_at(now, key);
+        }
+        while let Some(key) = self.ledger.poll_due(now) {
+            self.forget(now, key);
+        }
+        self.ownership.forget_before(now - self.config.ended_for);
+        self.walk_for_the_dead(now);
+        self.start_first(now);
+    }
+
+    /// Passes on what the machines have found, until none has anything more.
+    pub(super) fn advance(&mut self, now: Time) {
+        while let Some(change) = self.membership.poll_change() {
+            self.handle_view_change(now, change);
+        }
+        while let Some(duty) = self.membership.poll_duty() {
+            self.handle_duty(now, duty);
+        }
+        while let Some(key) = self.expiry.poll_answered() {
+            self.expire_unless_used(now, key);
+        }
+        while let Some((key, at)) = self.commits.poll_burial() {
+            self.bury(now, key, at);
+        }
+        self.settle();
+        self.answer_joiners();
+        self.join();
+        self.leave_when_done(now);
+        self.check_debug();
+    }
+
+    fn handle_view_change(&mut self, now: Time, change: ViewChange) {
+        match change {
+            ViewChange::Added(member) => {
+                self.ownership.handle_added(member);
+                self.raise(Event::MemberAdded(member));
+                self.start_feed(now, member);
+            }
+            ViewChange::State(member, state) => {
+                let ready = state == MemberState::Ready;
+                if ready && self.others.all.contains(&member) && !self.others.ready.contains(&member) {
+                    self.raise(Event::MemberReady(member));
+                    self.joiners.handle_over(member);
+                    self.ownership.handle_ready(now);
+                }
+            }
+            ViewChange::Suspect(member) => self.raise(Event::MemberSuspect(member)),
+            ViewChange::Cleared(member) => self.raise(Event::MemberCleared(member)),
+            ViewChange::Removed(member, cause) => self.handle_removed(now, member, cause),
+        }
+        self.count_others();
+        self.commits.handle_view(&self.others);
+    }
+
+    fn start_feed(&mut self, now: Time, member: MemberId) {
+        let joining = self.membership.member(member).is_some_and(|member| member.state == MemberState::Joining);
+        let walk = match self.state {
+            MemberState::Joining => None,
+            // Who was apart from this node may have missed anything.
+            MemberState::Ready | MemberState::Leaving if joining => Some(Walk::Owned),
+            MemberState::Ready | MemberState::Leaving => Some(Walk::All),
+        };
+        let mut feed = Feed::new(walk);
+        for key in self.feeds.values().flat_map(Feed::outstanding) {
+            feed.lack(key, Change::default());
+        }
+        if self.rounds.is_running() {
+            feed.note(Note::Round);
+        }
+        let gone = self.ownership.gone();
+        if !gone.is_empty() && !self.ownership.is_taking() {
+            feed.note(Note::Offered);
+        }
+        self.feeds.insert(member, feed);
+        if let Some(gap) = self.breaks.get_mut(&member) {
+            gap.too_long = self.config.ended_for <= now.since(gap.since);
+        }
+    }
+
+    fn handle_removed(&mut self, now: Time, member: MemberId, cause: RemovalCause) {
+        for stream in self.links.streams_of(member) {
+            self.links.remove(stream);
+            self.outbox.push_back(Transmit::Close { stream });
+        }
+        self.feeds.remove(&member);
+        self.count_others();
+        let clock = self.clock.last();
+        self.breaks.insert(
+            member,
+            Break { since: now - self.config.drop_time - self.config.probe_time, clock, too_long: false },
+        );
+        self.breaks.retain(|_, gap| now.since(gap.since) < BREAK_MAX);
+        self.expiry.handle_removed(member);
+        self.ownership.handle_removed(now, member, &self.others.all);
+        self.joiners.handle_over(member);
+        self.joiners.handle_removed();
+        if self.rounds.handle_removed(!self.others.ready.is_empty()) {
+            self.feeds.values_mut().for_each(|feed| feed.note(Note::Round));
+        }
+        self.raise(Event::MemberRemoved(member, cause));
+    }
+
+    fn count_others(&mut self) {
+        let state = |member: &&MemberId| self.membership.member(**member).map(|member| member.state);
+        let all = self.feeds.keys().copied().collect();
+        let ready = self.feeds.keys().filter(|member| state(member) == Some(MemberState::Ready)).copied().collect();
+        self.others = Others { all, ready };
+    }
+
+    fn handle_duty(&mut self, now: Time, duty: Duty) {
+        if self.leaving == Leaving::Left {
+            return;
+        }
+        let writer = FrameWriter::new(self.cluster);
+        match duty {
+            Duty::BeatGroup => {
+                let bytes = self.beat(now, false).into();
+                self.outbox.push_back(Transmit::Multicast { bytes });
+            }
+            Duty::BeatTo(to, direct) => {
+                let bytes = self.beat(now, direct).into();
+                self.outbox.push_back(Transmit::Datagram { to, bytes });
+            }
+            Duty::Dial(member, to) => self.outbox.extend(self.links.dial(now, member, to)),
+            Duty::Probe(member, to) => {
+                let nonce = self.rng.next();
+                let probe = Probe { from: self.id, to: member, nonce };
+                let bytes = writer.datagram(Kind::Probe, &probe).into();
+                self.outbox.push_back(Transmit::Datagram { to, bytes });
+                for stream in self.links.streams_of(member) {
+                    if let Some(link) = self.links.get_mut(stream) {
+                        link.owes.ping = Some(nonce);
+                    }
+                }
+            }
+            Duty::Declare(member, to, incarnation) => {
+                let declared = Declared { from: self.id, to: member, incarnation };
+                let bytes = writer.datagram(Kind::Declared, &declared).into();
+                self.outbox.push_back(Transmit::Datagram { to, bytes });
+            }
+        }
+    }
+
+    /// Signs of life to all, now: something about this member has changed.
+    pub(super) fn beat_now(&mut self, now: Time) {
+        self.membership.beat_soon(now);
+    }
+
+    /// Closes a stream from this side.
+    pub(super) fn close(&mut self, now: Time, stream: StreamId, cause: CloseCause) {
+        if self.links.get_mut(stream).is_some() {
+            self.outbox.push_back(Transmit::Close { stream });
+            self.drop_stream(now, stream, cause);
+        }
+    }
+
+    /// A stream is gone: what was on its way on it may not have arrived.
+    pub(super) fn drop_stream(&mut self, now: Time, stream: StreamId, cause: CloseCause) {
+        match self.links.remove(stream) {
+            Some(Gone::Current(member)) => {
+                if let Some(feed) = self.feeds.get_mut(&member) {
+                    feed.handle_broken();
+                }
+                self.membership.handle_unlinked(now, member, cause);
+            }
+            Some(Gone::Dialed(member)) => self.membership.handle_unlinked(now, member, cause),
+            None => {}
+        }
+    }
+
+    /// All peers lack this change of a session.
+    pub(super) fn feed_all(&mut self, key: SessionKey, change: Change) {
+        for feed in self.feeds.values_mut() {
+            feed.lack(key, change);
+        }
+    }
+
+    /// A session was taken over: who owned it before may have yielded it before a joiner came, and then this node is the
+    /// one that must bring the joiner all of it.
+    pub(super) fn feed_taken_over(&mut self, key: SessionKey) {
+        for (member, feed) in &mut self.feeds {
+            if !self.others.ready.contains(member) {
+                feed.lack(key, Change::default());
+            }
+        }
+    }
+
+    /// Tells others of a use here: the owner, or if this is the owner, everybody who holds a copy.
+    pub(super) fn tell_use(&mut self, now: Time, key: &SessionKey) {
+        let Some(owner) = self.sessions.record(key).and_then(|session| session.owner()) else { return };
+        if owner == self.id {
+            self.feeds.values_mut().for_each(|feed| feed.note(Note::Use(*key)));
+        } else if let Some(feed) = self.feeds.get_mut(&owner) {
+            feed.note(Note::Use(*key));
+        } else {
+            // The owner is out of the view: a use takes over.
+            self.stats.takeovers += 1;
+            self.sessions.take_over(*key, self.id);
+            self.feed_all(*key, Change::default());
+            self.settle_record(now, *key, None);
+        }
+    }
+
+    /// After anything that may have changed a session: arms its expiry or files its end.
+    pub(super) fn settle_record(&mut self, now: Time, key: SessionKey, ended: Option<EndCause>) {
+        if let Some(cause) = ended {
+            self.raise(Event::SessionEnded(key, cause));
+        }
+        let Some(session) = self.sessions.record(&key) else { return };
+        if session.is_live() {
+            self.ledger.strike(&key);
+            match self.sessions.due(&key) {
+                Some(due) => self.expiry.arm_by(due, key),
+                None => self.expiry.disarm(&key),
+            }
+            return;
+        }
+        self.expiry.disarm(&key);
+        let buried = session.lives.last().is_none_or(|life| !session.is_above_floor(life.birth));
+        if buried && !self.ledger.contains(&key) {
+            self.ledger.enter(key, now + self.config.ended_for);
+            while self.config.ended_max < self.ledger.len() {
+                if let Some(oldest) = self.ledger.pop_oldest() {
+                    self.sessions.forget(&oldest);
+                }
+                self.raise(Event::EndsForgotten);
+            }
+        }
+    }
+
+    /// A session has come up: its owner expires it, and others see to it that it has an owner.
+    fn look_at(&mut self, now: Time, key: SessionKey) {
+        let Some(due) = self.sessions.due(&key) else { return };
+        if now < due {
+            self.expiry.arm(due, key);
+            return;
+        }
+        let Some(session) = self.sessions.record(&key) else { return };
+        let (owner, lifetime) = (session.owner(), session.lifetime());
+        let grace = match lifetime {
+            Some(Lifetime::Idle(idle)) => tenth(idle).max(self.config.frequency),
+            Some(Lifetime::Fixed(_) | Lifetime::Never) | None => self.config.frequency,
+        };
+        if owner != Some(self.id) {
+            self.expiry.arm(now + grace, key);
+            if owner.is_some_and(|owner| !self.others.all.contains(&owner)) {
+                self.see_to(now, key);
+            }
+        } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !self.others.ready.is_empty() {
+            if self.expiry.ask(key, self.others.ready.clone()) {
+                for member in &self.others.ready {
+                    if let Some(feed) = self.feeds.get_mut(member) {
+                        feed.note(Note::Ask(key));
+                    }
+                }
+            }
+        } else {
+            self.expire(now, key);
+        }
+    }
+
+    fn expire_unless_used(&mut self, now: Time, key: SessionKey) {
+        let owned = self.sessions.record(&key).is_some_and(|session| session.owner() == Some(self.id));
+        match self.sessions.due(&key) {
+            Some(due) if due <= now && owned => self.expire(now, key),
+            Some(due) => self.expiry.arm(due.max(now + self.config.frequency), key),
+            None => {}
+        }
+    }
+
+    fn expire(&mut self, now: Time, key: SessionKey) {
+        let Some((birth, cause)) = self.sessions.expire(key) else { return };
+        self.stats.expiries += 1;
+        self.bring_to_burial(key, birth);
+        self.settle_record(now, key, Some(cause));
+    }
+
+    /// What has expired is hidden until every member has heard of it; then it is dead for good.
+    fn bring_to_burial(&mut self, key: SessionKey, birth: crate::stamp::Stamp) {
+        let change = self.next_change();
+        self.feed_all(key, change);
+        self.commits.start(key, change, Waiting::Burial(birth), &self.others);
+    }
+
+    fn bury(&mut self, now: Time, key: SessionKey, at: crate::stamp::Stamp) {
+        let Some(session) = self.sessions.record(&key) else { return };
+        let cause = session.expiry_cause();
+        let over = session.lives.iter().any(|life| life.birth == at && life.is_over());
+        if over && self.sessions.bury(key, at, cause).changed {
+            let change = self.next_change();
+            self.feed_all(key, change);
+            self.settle_record(now, key, None);
+        }
+    }
+
+    fn forget(&mut self, now: Time, key: SessionKey) {
+        if self.feeds.values().any(|feed| feed.is_outstanding(&key)) {
+            // A peer has not heard of the end: without it, its copy would come back.
+            self.ledger.enter(key, now + self.config.ended_for / 10);
+        } else {
+            self.sessions.forget(&key);
+        }
+    }
+
+    /// One slice of the walk that looks for what the dead have left.
+    fn walk_for_the_dead(&mut self, now: Time) {
+        let Some(cursor) = self.ownership.poll_walk(now) else { return };
+        let mut last = None;
+        let mut touched = Vec::new();
+        for (key, session) in self.sessions.records_after(cursor).take(SLICE) {
+            last = Some(*key);
+            if session.writers().any(|writer| self.ownership.is_gone(writer)) {
+                touched.push(*key);
+            }
+        }
+        for key in touched {
+            self.see_to(now, key);
+        }
+        match last {
+            Some(last) => self.ownership.walked_to(now, last),
+            None => {
+                self.ownership.end_walk();
+                self.feeds.values_mut().for_each(|feed| feed.note(Note::Offered));
+            }
+        }
+    }
+
+    /// A session that a dead member owned or wrote to: its owner, or who ranks highest if that is the dead one, must get
+    /// all that anybody holds of it, and everybody must get it from there.
+    pub(super) fn see_to(&mut self, now: Time, key: SessionKey) {
+        let Some(session) = self.sessions.record(&key) else { return };
+        let alive = session.owner().filter(|owner| *owner == self.id || self.others.all.contains(owner));
+        let ready = self.others.ready.iter().copied();
+        let me = (self.state == MemberState::Ready).then_some(self.id);
+        let Some(keeper) = alive.or_else(|| highest(&key, ready.chain(me))) else { return };
+        if let Some(feed) = self.feeds.get_mut(&keeper) {
+            feed.note(Note::Offer(key));
+        } else if keeper == self.id && alive.is_some() {
+            // A word without content: whoever holds something else asks for it.
+            let change = self.next_change();
+            self.feed_all(key, change);
+        } else if keeper == self.id {
+            self.adopt(now, key);
+        }
+    }
+
+    /// Takes over the session of a dead owner.
+    pub(super) fn adopt(&mut self, now: Time, key: SessionKey) {
+        self.stats.adoptions += 1;
+        self.sessions.take_over(key, self.id);
+        let Some(session) = self.sessions.record(&key) else { return };
+        let unburied = session.lives.last().filter(|life| life.is_over() && session.is_above_floor(life.birth));
+        match unburied.map(|life| life.birth) {
+            Some(birth) => self.bring_to_burial(key, birth),
+            None => {
+                let change = self.next_change();
+                self.feed_all(key, change);
+            }
+        }
+        self.feed_taken_over(key);
+        self.settle_record(now, key, None);
+    }
+
+    fn settle(&mut self) {
+        let somebody = self.state == MemberState::Ready || !self.others.ready.is_empty();
+        if self.ownership.is_settled() || !somebody {
+            return;
+        }
+        self.ownership.mark_taken(self.change);
+        loop {
+            let feeds = &self.feeds;
+            let settled = self.ownership.poll_settled(|change| feeds.values().all(|feed| feed.has_acked(change)));
+            let Some(member) = settled else { return };
+            self.raise(Event::Settled(member));
+        }
+    }
+
+    fn answer_joiners(&mut self) {
+        if self.ownership.is_taking() {
+            return;
+        }
+        loop {
+            let feeds = &self.feeds;
+            let done = self.joiners.poll_done(|member| feeds.get(&member).is_some_and(Feed::is_drained));
+            let Some(member) = done else { return };
+            if let Some(feed) = self.feeds.get_mut(&member) {
+                feed.note(Note::Done);
+            }
+        }
+    }
+
+    fn join(&mut self) {
+        if self.state != MemberState::Joining {
+            return;
+        }
+        if !self.others.ready.is_empty() && self.rounds.start() {
+            self.feeds.values_mut().for_each(|feed| feed.note(Note::Round));
+        }
+        match self.rounds.poll(self.id, &self.others.all) {
+            Progress::Waiting => {}
+            Progress::Ask => self.feeds.values_mut().for_each(|feed| feed.note(Note::Round)),
+            Progress::Complete => self.become_ready(self.now, ReadyCause::Joined),
+        }
+    }
+
+    /// When to see whether this node may start alone.
+    pub(super) fn first_member_at(&self) -> Option<Time> {
+        let looking = self.state == MemberState::Joining && !self.rounds.is_running();
+        looking.then_some(self.first_at)
+    }
+
+    fn start_first(&mut self, now: Time) {
+        if self.first_member_at().is_some_and(|at| at <= now) {
+            if self.membership.waits_for_others(now) {
+                self.first_at = now + self.config.frequency;
+            } else {
+                self.become_first(now);
+            }
+        }
+    }
+
+    pub(super) fn become_first(&mut self, now: Time) {
+        if self.state == MemberState::Joining {
+            self.become_ready(now, ReadyCause::FirstMember);
+        }
+    }
+
+    fn become_ready(&mut self, now: Time, cause: ReadyCause) {
+        self.state = MemberState::Ready;
+        self.raise(Event::Ready(cause));
+        self.ownership.handle_ready(now);
+        self.beat_now(now);
+    }
+
+    fn leave_when_done(&mut self, now: Time) {
+        let Leaving::Until(until) = self.leaving else { return };
+        if now < until && !self.feeds.values().all(Feed::is_empty) {
+            return;
+        }
+        self.leaving = Leaving::Left;
+        let writer = FrameWriter::new(self.cluster);
+        let bytes: bytes::Bytes = writer.datagram(Kind::Bye, &self.id).into();
+        self.outbox.push_back(Transmit::Multicast { bytes: bytes.clone() });
+        for member in self.membership.members() {
+            self.outbox.push_back(Transmit::Datagram { to: member.address, bytes: bytes.clone() });
+        }
+        let streams: Vec<_> = self.links.streams().collect();
+        for stream in streams {
+            let mut bye = FrameWriter::new(self.cluster);
+            bye.frame(Kind::Bye, &self.id);
+            let blocked = self.links.get_mut(stream).is_some_and(|link| link.blocked);
+            if self.links.peer(stream).is_some() && !blocked {
+                self.outbox.push_back(Transmit::Write { stream, bytes: bye.into_bytes().into() });
+            }
+            self.outbox.push_back(Transmit::Close { stream });
+            self.links.remove(stream);
+        }
+        self.feeds.clear();
+        self.membership.forget_all();
+        self.count_others();
+        self.commits.handle_view(&self.others);
+        self.raise(Event::Left);
+    }
+}
+
+/// How long an absence is remembered at the most: after that everything that the absent one could bring has long expired.
+const BREAK_MAX: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -1,0 +1,382 @@
+//! What arrives: datagrams, and the frames of streams.
+
+use core::net::SocketAddr;
+
+use super::{Leaving, Node};
+use crate::{
+    feed::{Carried, Note},
+    io::{Event, FrameError, StreamId, Transmit},
+    key::SessionKey,
+    links::Greeted,
+    member::{MemberId, MemberState},
+    session::{Change, Session},
+    time::Time,
+    wire::{
+        self, Ack, Alive, Beat, Declared, DeltaReader, FeedHead, Frame, FrameWriter, Hello, Item, Items, Kind, Ping,
+        Probe,
+    },
+};
+
+/// A clock this far ahead of this node's wall clock is reported.
+const CLOCK_AHEAD_MILLIS: u64 = 60_000;
+
+impl Node {
+    pub(super) fn receive_datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) -> Result<(), FrameError> {
+        if self.leaving == Leaving::Left {
+            return Ok(());
+        }
+        let Frame { kind, body } = wire::open(bytes, self.cluster)?;
+        match kind {
+            Kind::Beat => {
+                let beat: Beat<'_> = wire::read(body)?;
+                self.hear_clock(now, beat.from, beat.clock)?;
+                self.membership.handle_beat(now, &beat);
+            }
+            Kind::Probe => {
+                let probe: Probe = wire::read(body)?;
+                if probe.to == self.id {
+                    let alive = Alive { from: self.id, to: probe.from, nonce: probe.nonce };
+                    let bytes = FrameWriter::new(self.cluster).datagram(Kind::Alive, &alive).into();
+                    self.outbox.push_back(Transmit::Datagram { to: from, bytes });
+                }
+            }
+            Kind::Alive => {
+                let alive: Alive = wire::read(body)?;
+                if alive.to == self.id {
+                    self.membership.handle_life(now, alive.from);
+                }
+            }
+            Kind::Declared => {
+                let declared: Declared = wire::read(body)?;
+                if declared.to == self.id {
+                    self.membership.handle_declared(now, declared.incarnation);
+                }
+            }
+            Kind::Bye => {
+                let member: MemberId = wire::read(body)?;
+                self.membership.handle_bye(member);
+            }
+            Kind::Hello | Kind::Feed | Kind::Ack | Kind::Ping | Kind::Pong => return Err(FrameError::Unexpected),
+        }
+        Ok(())
+    }
+
+    pub(super) fn receive_stream(&mut self, now: Time, stream: StreamId, bytes: &[u8]) -> Result<(), FrameError> {
+        let link = self.links.get_mut(stream).ok_or(FrameError::NoStream)?;
+        let mut kept = core::mem::take(&mut link.input);
+        let arrived = if kept.is_empty() {
+            bytes
+        } else {
+            kept.extend_from_slice(bytes);
+            &kept
+        };
+        let mut rest = arrived;
+        while let Some((frame, taken)) = wire::split(rest, self.config.frame_max)? {
+            rest = &rest[taken..];
+            match wire::open(frame, self.cluster) {
+                Ok(frame) => self.receive_frame(now, stream, frame)?,
+                Err(FrameError::Kind) => self.stats.kinds_unknown += 1,
+                Err(error) => return Err(error),
+            }
+            if self.links.get_mut(stream).is_none() {
+                return Ok(());
+            }
+        }
+        if let Some(link) = self.links.get_mut(stream) {
+            let used = arrived.len() - rest.len();
+            if kept.is_empty() {
+                link.input.extend_from_slice(rest);
+            } else {
+                kept.drain(..used);
+                link.input = kept;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive_frame(&mut self, now: Time, stream: StreamId, frame: Frame<'_>) -> Result<(), FrameError> {
+        if frame.kind == Kind::Hello {
+            return self.receive_hello(now, stream, wire::read(frame.body)?);
+        }
+        let peer = self.links.peer(stream).ok_or(FrameError::Unexpected)?;
+        self.membership.handle_life(now, peer);
+        match frame.kind {
+            Kind::Feed => self.receive_feed(now, stream, peer, frame.body),
+            Kind::Ack => {
+                let ack: Ack = wire::read(frame.body)?;
+                self.hear_clock(now, peer, ack.clock)?;
+                if self.links.is_current(stream) {
+                    self.receive_ack(peer, ack.number)?;
+                }
+                Ok(())
+            }
+            Kind::Ping => {
+                let ping: Ping = wire::read(frame.body)?;
+                if let Some(link) = self.links.get_mut(stream) {
+                    link.owes.pong = Some(ping.nonce);
+                }
+                Ok(())
+            }
+            Kind::Pong => wire::read::<Ping>(frame.body).map(|_| ()),
+            Kind::Bye => {
+                let _: MemberId = wire::read(frame.body)?;
+                self.membership.handle_bye(peer);
+                Ok(())
+            }
+            Kind::Beat | Kind::Probe | Kind::Alive | Kind::Declared | Kind::Hello => Err(FrameError::Unexpected),
+        }
+    }
+
+    fn receive_hello(&mut self, now: Time, stream: StreamId, hello: Hello<'_>) -> Result<(), FrameError> {
+        if hello.versions.1 < wire::VERSION || wire::VERSION < hello.versions.0 {
+            return Err(FrameError::Version);
+        }
+        self.hear_clock(now, hello.beat.from, hello.beat.clock)?;
+        let expected = self.links.get_mut(stream).and_then(|link| link.peer);
+        if expected.is_some_and(|expected| expected != hello.beat.from) || self.leaving == Leaving::Left {
+            return Err(FrameError::Unexpected);
+        }
+        if !self.membership.handle_hello(now, &hello.beat) {
+            return Err(FrameError::Unexpected);
+        }
+        match self.links.handle_greeted(now, stream, hello.beat.from).ok_or(FrameError::Unexpected)? {
+            Greeted::Current(Some(before)) => {
+                if let Some(feed) = self.feeds.get_mut(&hello.beat.from) {
+                    feed.handle_broken();
+                }
+                self.links.remove(before);
+                self.outbox.push_back(Transmit::Close { stream: before });
+            }
+            Greeted::Current(None) => {}
+            Greeted::Spare => {
+                self.links.remove(stream);
+                self.outbox.push_back(Transmit::Close { stream });
+            }
+        }
+        Ok(())
+    }
+
+    fn receive_feed(&mut self, now: Time, stream: StreamId, peer: MemberId, body: &[u8]) -> Result<(), FrameError> {
+        let (head, items): (FeedHead, _) = wire::read_head(body)?;
+        self.hear_clock(now, peer, head.clock)?;
+        let link = self.links.get_mut(stream).ok_or(FrameError::NoStream)?;
+        if head.number != link.received + 1 {
+            return Err(FrameError::Unexpected);
+        }
+        // The whole frame is checked before anything of it is applied.
+        let mut unknown = 0;
+        for item in Items::new(items, head.clock) {
+            match item? {
+                Some(Item::Delta(delta)) => self.check_delta(&delta)?,
+                Some(_) => {}
+                None => unknown += 1,
+            }
+        }
+        self.stats.kinds_unknown += unknown;
+        for item in Items::new(items, head.clock) {
+            if let Ok(Some(item)) = item {
+                self.receive_item(now, stream, peer, item)?;
+            }
+        }
+        if let Some(link) = self.links.get_mut(stream) {
+            link.received = head.number;
+            if link.parts.is_none() {
+                link.applied = head.number;
+                link.owes.ack = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_delta(&self, delta: &DeltaReader<'_>) -> Result<(), FrameError> {
+        let (longest, count) = delta.extent();
+        let fits = longest <= self.config.attribute_bytes_max && count <= MERGED * self.config.attributes_max;
+        if fits { Ok(()) } else { Err(FrameError::Body) }
+    }
+
+    fn receive_item(&mut self, now: Time, stream: StreamId, peer: MemberId, item: Item<'_>) -> Result<(), FrameError> {
+        match item {
+            Item::Delta(delta) => return self.receive_delta(now, stream, peer, &delta),
+            Item::Missing(key) => {
+                self.ownership.handle_arrived(peer, &key);
+            }
+            Item::Use(key, remaining) => {
+                if self.sessions.use_elsewhere(now, &key, remaining) && self.owns(&key) {
+                    for (member, feed) in &mut self.feeds {
+                        if *member != peer {
+                            feed.note(Note::Use(key));
+                        }
+                    }
+                }
+            }
+            Item::Ask(key) => {
+                if let Some(feed) = self.feeds.get_mut(&peer) {
+                    feed.note(Note::Answer(key));
+                }
+            }
+            Item::Answer(key, remaining) => {
+                if let Some(remaining) = remaining {
+                    self.sessions.use_elsewhere(now, &key, remaining);
+                }
+                self.expiry.handle_answer(key, peer);
+            }
+            Item::Offer(key, digest) => self.receive_offer(now, peer, key, digest),
+            Item::Offered(dead) => {
+                self.ownership.handle_offered(now, peer, &dead, &self.others.all, self.id);
+            }
+            Item::Pull(key) => {
+                if let Some(feed) = self.feeds.get_mut(&peer) {
+                    feed.lack(key, Change::default());
+                }
+            }
+            Item::Round(round) => self.joiners.handle_round(peer, round),
+            Item::Done(round, view, settled) => self.rounds.handle_done(peer, round, view, settled),
+        }
+        Ok(())
+    }
+
+    fn receive_delta(
+        &mut self,
+        now: Time,
+        stream: StreamId,
+        peer: MemberId,
+        delta: &DeltaReader<'_>,
+    ) -> Result<(), FrameError> {
+        let key = delta.key();
+        let link = self.links.get_mut(stream).ok_or(FrameError::NoStream)?;
+        let parts = match link.parts.take() {
+            Some((before, mut whole)) if before == key => {
+                delta.merge_into(&mut whole);
+                Some(whole)
+            }
+            Some(_) => return Err(FrameError::Body),
+            None if delta.more() => {
+                let mut whole = Session::default();
+                delta.merge_into(&mut whole);
+                Some(whole)
+            }
+            None => None,
+        };
+        if let Some(whole) = &parts
+            && (MERGED * self.config.session_bytes_max < whole.bytes()
+                || MERGED * self.config.attributes_max < whole.registers())
+        {
+            return Err(FrameError::Body);
+        }
+        if delta.more() {
+            link.parts = parts.map(|whole| (key, whole));
+            return Ok(());
+        }
+        if self.refuses(now, peer, delta) {
+            return Ok(());
+        }
+        self.stats.deltas_applied += 1;
+        let effect = match parts {
+            Some(whole) => self.sessions.apply_whole(now, key, &whole, delta.remaining()),
+            None => self.sessions.apply(now, delta),
+        };
+        if effect.replaced == Some(self.id) {
+            self.feeds.values_mut().for_each(|feed| feed.handle_yield(key));
+        }
+        self.settle_record(now, key, effect.ended);
+        self.follow_up(now, peer, delta, effect.changed);
+        Ok(())
+    }
+
+    /// What a delta asks for, once it is applied.
+    fn follow_up(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>, changed: bool) {
+        let key = delta.key();
+        let pulled = self.ownership.handle_arrived(peer, &key);
+        let Some(session) = self.sessions.record(&key) else { return };
+        let (owner, digest) = (session.owner(), delta.digest());
+        if digest.is_some_and(|digest| digest != session.digest()) {
+            self.pull(peer, key);
+        }
+        if self.sessions.expired_in_use(now, &key) && self.state == MemberState::Ready {
+            // P4: the owner did not know of a use here.
+            self.sessions.revive(key, self.id);
+            self.feed_all(key, Change::default());
+            self.settle_record(now, key, None);
+        } else if pulled {
+            if owner == Some(self.id) && changed {
+                self.feed_all(key, Change::default());
+            } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
+                self.see_to(now, key);
+                self.feed_all(key, Change::default());
+            }
+        } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
+            self.see_to(now, key);
+        }
+    }
+
+    /// P3: a session that this node does not know, of a member that was away for longer than ends are remembered, from
+    /// before it went: it may have ended meanwhile, so it has.
+    fn refuses(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>) -> bool {
+        let Some(gap) = self.breaks.get(&peer).filter(|gap| gap.too_long) else { return false };
+        let key = delta.key();
+        let Some(birth) = delta.birth().filter(|birth| birth.clock <= gap.clock) else { return false };
+        if self.sessions.record(&key).is_some() {
+            return false;
+        }
+        self.stats.sessions_refused += 1;
+        self.sessions.refuse(key, birth, self.id);
+        let change = self.next_change();
+        self.feed_all(key, change);
+        self.settle_record(now, key, None);
+        true
+    }
+
+    fn receive_offer(&mut self, now: Time, peer: MemberId, key: SessionKey, digest: u64) {
+        let mine = self.sessions.record(&key).map(|session| (session.digest(), session.owner()));
+        match mine {
+            Some((mine, owner)) if mine == digest => {
+                if owner.is_some_and(|owner| owner != self.id && !self.others.all.contains(&owner)) {
+                    self.see_to(now, key);
+                }
+            }
+            Some(_) | None => self.pull(peer, key),
+        }
+    }
+
+    fn pull(&mut self, peer: MemberId, key: SessionKey) {
+        if let Some(feed) = self.feeds.get_mut(&peer) {
+            self.stats.pulls += 1;
+            feed.note(Note::Pull(key));
+            self.ownership.handle_pulled(peer, key);
+        }
+    }
+
+    fn receive_ack(&mut self, peer: MemberId, number: u64) -> Result<(), FrameError> {
+        let Some(feed) = self.feeds.get_mut(&peer) else { return Ok(()) };
+        if feed.next_number() <= number {
+            return Err(FrameError::Unexpected);
+        }
+        for carried in feed.handle_ack(number) {
+            match carried {
+                Carried::Changes(key, from, to) => self.commits.handle_ack(key, from, to, peer, &self.others),
+                Carried::Note(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_clock(&mut self, now: Time, member: MemberId, clock: u64) -> Result<(), FrameError> {
+        if wire::CLOCK_MAX < clock {
+            return Err(FrameError::Body);
+        }
+        let ahead = self.clock.handle_clock(now, clock);
+        if CLOCK_AHEAD_MILLIS < ahead
+            && !self.events.iter().any(|event| matches!(event, Event::ClockAhead(other, _) if *other == member))
+        {
+            self.raise(Event::ClockAhead(member, ahead));
+        }
+        Ok(())
+    }
+
+    fn owns(&self, key: &SessionKey) -> bool {
+        self.sessions.record(key).is_some_and(|session| session.owner() == Some(self.id))
+    }
+}
+
+/// Writes of several members to one session may together pass the limits that each is held to.
+const MERGED: usize = 4;

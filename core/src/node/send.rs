@@ -1,0 +1,305 @@
+//! What goes out on streams: built when there is room for it.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+
+use super::Node;
+use crate::{
+    feed::{Carried, Feed, Note, Parts, Walk},
+    io::{StreamId, Transmit},
+    join::Joiners,
+    key::SessionKey,
+    member::MemberId,
+    ownership::Ownership,
+    session::{Change, Lifetime, Session},
+    sessions::Sessions,
+    time::Time,
+    wire::{self, Ack, DeltaWriter, FeedHead, FrameWriter, Hello, ItemKind, ItemWriter, Kind, Ping, Registers},
+};
+
+/// A frame takes no more items once it is this long.
+const FRAME_TARGET: usize = 64 << 10;
+/// A session longer than this travels in parts.
+const PART_TARGET: usize = 256 << 10;
+
+impl Node {
+    /// The frame of a beat.
+    pub(super) fn beat(&mut self, now: Time, direct: bool) -> Vec<u8> {
+        let clock = self.clock.last();
+        let beat = self.membership.beat(now, self.state, clock, &self.config.name, direct);
+        let bytes = FrameWriter::new(self.cluster).datagram(Kind::Beat, &beat);
+        assert!(bytes.len() <= wire::DATAGRAM_MAX, "a beat fits a datagram");
+        bytes
+    }
+
+    /// The next write for any stream that takes one: streams take turns.
+    pub(super) fn build_write(&mut self, now: Time) -> Option<Transmit> {
+        let streams: Vec<_> = self.links.ring(self.last_served).collect();
+        for stream in streams {
+            let bytes = self.build(now, stream);
+            if !bytes.is_empty() {
+                self.last_served = stream;
+                self.stats.stream_bytes_sent += bytes.len() as u64;
+                return Some(Transmit::Write { stream, bytes: bytes.into() });
+            }
+        }
+        None
+    }
+
+    /// Everything that is to be said on a stream now, up to about one full frame.
+    fn build(&mut self, now: Time, stream: StreamId) -> Vec<u8> {
+        let up = self.links.peer(stream);
+        let current = self.links.is_current(stream);
+        let Some(link) = self.links.get_mut(stream).filter(|link| !link.blocked) else { return Vec::new() };
+        let mut writer = FrameWriter::new(self.cluster);
+        let clock = self.clock.last();
+        let applied = link.applied;
+        let owes = core::mem::take(&mut link.owes);
+        if owes.hello {
+            let beat = self.membership.beat(now, self.state, clock, &self.config.name, false);
+            writer.frame(Kind::Hello, &Hello { versions: (wire::VERSION, wire::VERSION), beat });
+        }
+        let Some(peer) = up else { return writer.into_bytes() };
+        if let Some(nonce) = owes.ping {
+            writer.frame(Kind::Ping, &Ping { nonce });
+        }
+        if let Some(nonce) = owes.pong {
+            writer.frame(Kind::Pong, &Ping { nonce });
+        }
+        if owes.ack {
+            writer.frame(Kind::Ack, &Ack { number: applied, clock });
+        }
+        if let Some(feed) = self.feeds.get_mut(&peer).filter(|_| current) {
+            let source = Source {
+                now,
+                me: self.id,
+                change: self.change,
+                frame_max: self.config.frame_max,
+                round: self.rounds.round(),
+                view: &self.others.all,
+                sessions: &self.sessions,
+                ownership: &self.ownership,
+                joiners: &self.joiners,
+            };
+            if feed.has_work() {
+                self.stats.deltas_sent += source.build_feed(peer, feed, &mut writer, clock);
+            }
+        }
+        writer.into_bytes()
+    }
+}
+
+/// Where the content of a feed frame is looked up.
+struct Source<'a> {
+    now: Time,
+    me: MemberId,
+    change: Change,
+    frame_max: usize,
+    round: u64,
+    view: &'a BTreeSet<MemberId>,
+    sessions: &'a Sessions,
+    ownership: &'a Ownership,
+    joiners: &'a Joiners,
+}
+
+impl Source<'_> {
+    /// Builds one frame; returns how many deltas it carries.
+    fn build_feed(&self, peer: MemberId, feed: &mut Feed, writer: &mut FrameWriter, clock: u64) -> u64 {
+        let start = writer.start(Kind::Feed);
+        writer.put(&FeedHead { number: feed.next_number(), clock });
+        let empty = writer.frame_bytes(start);
+        let mut frame =
+            Building { writer, start, target: FRAME_TARGET, carried: Vec::new(), deltas: 0, in_parts: false };
+        self.add_parts(feed, &mut frame);
+        while frame.has_room() {
+            let Some(note) = feed.next_note() else { break };
+            feed.drop_note(note);
+            self.add_note(peer, note, &mut frame);
+            frame.carried.push(Carried::Note(note));
+        }
+        while frame.has_room() {
+            let Some((key, from)) = feed.next_lacking() else { break };
+            match self.sessions.record(&key) {
+                Some(_) => {
+                    if !self.add_delta(feed, key, from, &mut frame) {
+                        break;
+                    }
+                }
+                None => {
+                    frame.items().missing(key);
+                    frame.carried.push(Carried::Changes(key, from, self.change));
+                }
+            }
+            feed.take_lacking(key);
+        }
+        self.add_walk(feed, &mut frame);
+        let Building { carried, deltas, .. } = frame;
+        if writer.frame_bytes(start) == empty && feed.walk().is_none() {
+            // The walk found nothing to feed to its end.
+            writer.bytes().truncate(start);
+            return 0;
+        }
+        writer.finish(start);
+        feed.mark_sent(carried);
+        deltas
+    }
+
+    /// Goes on with a session that travels in parts.
+    fn add_parts(&self, feed: &mut Feed, frame: &mut Building<'_>) {
+        if let Some(parts) = feed.take_parts() {
+            self.add_part(feed, parts, frame);
+        }
+    }
+
+    fn add_note(&self, peer: MemberId, note: Note, frame: &mut Building<'_>) {
+        let mut items = frame.items();
+        match note {
+            Note::Round => items.round(self.round),
+            Note::Use(key) => {
+                if let Some(remaining) = self.sessions.remaining(self.now, &key) {
+                    items.use_of(key, remaining);
+                } else {
+                    items.missing(key);
+                }
+            }
+            Note::Ask(key) => items.ask(key),
+            Note::Answer(key) => items.answer(key, self.remaining_by_use_here(&key)),
+            Note::Pull(key) => items.pull(key),
+            Note::Offer(key) => match self.sessions.record(&key) {
+                Some(session) => items.offer(key, session.digest()),
+                None => items.missing(key),
+            },
+            Note::Offered => items.offered(self.ownership.gone()),
+            Note::Done => {
+                let view = self.view.iter().copied().collect();
+                items.done(self.joiners.round(peer).unwrap_or(0), view, self.ownership.gone());
+            }
+        }
+    }
+
+    /// How long a session lives on by the uses of this node's own clients.
+    fn remaining_by_use_here(&self, key: &SessionKey) -> Option<core::time::Duration> {
+        let ago = self.sessions.used_ago(self.now, key)?;
+        match self.sessions.record(key)?.lifetime()? {
+            Lifetime::Idle(idle) => idle.checked_sub(ago),
+            Lifetime::Fixed(_) | Lifetime::Never => None,
+        }
+    }
+
+    /// Adds the changes of a session from `from` on; `false` if the frame has no room for it.
+    fn add_delta(&self, feed: &mut Feed, key: SessionKey, from: Change, frame: &mut Building<'_>) -> bool {
+        let Some(session) = self.sessions.record(&key) else { return true };
+        let remaining = self.sessions.remaining(self.now, &key);
+        let delta = DeltaWriter { key, session, registers: Registers { from, skip: 0 }, remaining };
+        match frame.delta(&delta, self.frame_max) {
+            Written::Whole => {
+                frame.carried.push(Carried::Changes(key, from, self.change));
+                true
+            }
+            Written::Part(skip) => {
+                let session = session.clone();
+                feed.keep_parts(Parts { key, session, from, to: self.change, skip, remaining });
+                true
+            }
+            Written::Nothing => false,
+        }
+    }
+
+    fn add_part(&self, feed: &mut Feed, parts: Parts, frame: &mut Building<'_>) {
+        let Parts { key, from, to, skip, remaining, .. } = parts;
+        let delta = DeltaWriter { key, session: &parts.session, registers: Registers { from, skip }, remaining };
+        match frame.delta(&delta, self.frame_max) {
+            Written::Whole => {
+                frame.in_parts = false;
+                frame.carried.push(Carried::Changes(key, from, to));
+            }
+            Written::Part(skip) => feed.keep_parts(Parts { skip, ..parts }),
+            Written::Nothing => feed.keep_parts(parts),
+        }
+    }
+
+    /// Goes on with the walk over the table.
+    fn add_walk(&self, feed: &mut Feed, frame: &mut Building<'_>) {
+        let Some((walk, cursor)) = feed.walk() else { return };
+        let mut looked = 0;
+        for (key, session) in self.sessions.records_after(cursor) {
+            if !frame.has_room() || WALK_MAX < looked {
+                return;
+            }
+            looked += 1;
+            let fed = match walk {
+                Walk::Owned => session.owner() == Some(self.me),
+                Walk::All => true,
+            };
+            if fed {
+                if !self.add_delta(feed, *key, Change::default(), frame) {
+                    return;
+                }
+                feed.take_lacking(*key);
+            }
+            feed.walked_to(*key);
+        }
+        if !frame.has_room() {
+            return;
+        }
+        feed.end_walk();
+    }
+}
+
+/// Sessions of others that one frame's walk passes by at the most.
+const WALK_MAX: usize = 16 << 10;
+
+/// A frame that is being built.
+struct Building<'a> {
+    writer: &'a mut FrameWriter,
+    start: usize,
+    target: usize,
+    carried: Vec<Carried>,
+    deltas: u64,
+    /// A session has begun to travel in parts: nothing goes behind it in this frame.
+    in_parts: bool,
+}
+
+enum Written {
+    Whole,
+    Part(usize),
+    Nothing,
+}
+
+impl Building<'_> {
+    fn has_room(&self) -> bool {
+        !self.in_parts && self.writer.frame_bytes(self.start) < self.target
+    }
+
+    fn items(&mut self) -> ItemWriter<'_> {
+        ItemWriter(self.writer.bytes())
+    }
+
+    fn delta(&mut self, delta: &DeltaWriter<'_>, frame_max: usize) -> Written {
+        let room = frame_max.saturating_sub(self.writer.frame_bytes(self.start) + wire::ITEM_ROOM);
+        let written = self.items().write(ItemKind::Delta, |bytes| delta.write(bytes, PART_TARGET, room));
+        match written {
+            Ok(None) => {
+                self.deltas += 1;
+                Written::Whole
+            }
+            Ok(Some(skip)) => {
+                self.in_parts = true;
+                Written::Part(skip)
+            }
+            Err(_) => {
+                self.in_parts = true;
+                Written::Nothing
+            }
+        }
+    }
+}
+
+/// The writers of a session's content, so that what a dead one left half finished is found.
+impl Session {
+    pub(crate) fn writers(&self) -> impl Iterator<Item = MemberId> {
+        let lives = self.lives.iter().flat_map(|life| [life.owner, life.birth.writer]);
+        let floor = self.floor.map(|end| end.at.writer);
+        let lifetime = self.lifetime.map(|register| register.stamp.writer);
+        lives.chain(floor).chain(lifetime).chain(self.attributes.iter().map(|attribute| attribute.stamp.writer))
+    }
+}

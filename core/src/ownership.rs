@@ -1,0 +1,234 @@
+//! Who takes over the sessions of the dead, and when that is settled.
+//!
+//! When a member is gone, every other walks its table once, in slices, for the sessions that the dead one owned or wrote
+//! to. It *offers* each to the member that must see to it: the owner if that is alive, else the ready member that ranks
+//! highest, which adopts it. Who is offered a session and holds something else pulls it. The offers end with word that
+//! they were all; when every member has said so and every pull has been answered, this node has *taken* what falls to
+//! it. That repairs a fan-out that the dead one left half finished.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+use crate::{key::SessionKey, member::MemberId, rng::mix, session::Change, time::Time};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ownership {
+    gone: BTreeMap<MemberId, Gone>,
+    walk: Option<OfferWalk>,
+    /// The sessions that were asked of each member and have not come.
+    pulls: BTreeMap<MemberId, BTreeSet<SessionKey>>,
+}
+
+#[derive(Clone, Debug)]
+struct Gone {
+    since: Time,
+    /// Who has not said yet that its offers are made.
+    awaiting: BTreeSet<MemberId>,
+    /// Which change must be acknowledged by all before it is settled; known once it is taken.
+    taken: Option<Change>,
+    settled: bool,
+}
+
+#[derive(Clone, Debug)]
+struct OfferWalk {
+    cursor: Option<SessionKey>,
+    next: Time,
+}
+
+impl Ownership {
+    /// A member is gone; `view` are those that remain.
+    pub(crate) fn handle_removed(&mut self, now: Time, member: MemberId, view: &BTreeSet<MemberId>) {
+        self.pulls.remove(&member);
+        for gone in self.gone.values_mut() {
+            gone.awaiting.remove(&member);
+            if !gone.settled {
+                // What was offered to the one that is gone now must be offered again.
+                gone.awaiting.clone_from(view);
+                gone.taken = None;
+            }
+        }
+        self.bury(now, member, view.clone());
+    }
+
+    /// A life that was gone is back.
+    pub(crate) fn handle_added(&mut self, member: MemberId) {
+        self.gone.remove(&member);
+    }
+
+    /// A member became ready: it may rank higher than those that were offered sessions before.
+    pub(crate) fn handle_ready(&mut self, now: Time) {
+        if !self.gone.is_empty() {
+            self.restart(now);
+        }
+    }
+
+    /// A member has made all its offers for the sessions of these dead.
+    pub(crate) fn handle_offered(
+        &mut self,
+        now: Time,
+        from: MemberId,
+        dead: &[MemberId],
+        view: &BTreeSet<MemberId>,
+        me: MemberId,
+    ) {
+        for member in dead.iter().filter(|member| **member != me && !view.contains(member)) {
+            match self.gone.get_mut(member) {
+                Some(gone) => {
+                    gone.awaiting.remove(&from);
+                }
+                None => {
+                    // Never seen here, but some of its sessions may have come.
+                    let awaiting = view.iter().copied().filter(|other| *other != from).collect();
+                    self.bury(now, *member, awaiting);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn handle_pulled(&mut self, from: MemberId, key: SessionKey) {
+        self.pulls.entry(from).or_default().insert(key);
+    }
+
+    /// A session came, or word that there is none; tells whether it had been asked for.
+    pub(crate) fn handle_arrived(&mut self, from: MemberId, key: &SessionKey) -> bool {
+        let Some(pulls) = self.pulls.get_mut(&from) else { return false };
+        let asked = pulls.remove(key);
+        if pulls.is_empty() {
+            self.pulls.remove(&from);
+        }
+        asked
+    }
+
+    /// Where the walk stands, when its next slice is due: after which key.
+    pub(crate) fn poll_walk(&self, now: Time) -> Option<Option<SessionKey>> {
+        self.walk.as_ref().filter(|walk| walk.next <= now).map(|walk| walk.cursor)
+    }
+
+    pub(crate) fn walked_to(&mut self, now: Time, cursor: SessionKey) {
+        self.walk = Some(OfferWalk { cursor: Some(cursor), next: now + core::time::Duration::from_micros(1) });
+    }
+
+    pub(crate) fn end_walk(&mut self) {
+        self.walk = None;
+    }
+
+    /// Notes which change the adoptions must have reached others with, as soon as everything is taken.
+    pub(crate) fn mark_taken(&mut self, change: Change) {
+        if self.is_taking() {
+            return;
+        }
+        for gone in self.gone.values_mut().filter(|gone| gone.taken.is_none()) {
+            gone.taken = Some(change);
+        }
+    }
+
+    /// Takes one of the dead whose sessions are settled: taken, and acknowledged by all that remain.
+    pub(crate) fn poll_settled(&mut self, has_acked: impl Fn(Change) -> bool) -> Option<MemberId> {
+        if self.is_taking() {
+            return None;
+        }
+        let ready = |gone: &Gone| !gone.settled && gone.taken.is_some_and(&has_acked);
+        let (member, gone) = self.gone.iter_mut().find(|(_, gone)| ready(gone))?;
+        gone.settled = true;
+        Some(*member)
+    }
+
+    /// Forgets the dead of long ago.
+    pub(crate) fn forget_before(&mut self, then: Time) {
+        self.gone.retain(|_, gone| !gone.settled || then < gone.since);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.walk.as_ref().map(|walk| walk.next)
+    }
+
+    pub(crate) fn is_gone(&self, member: MemberId) -> bool {
+        self.gone.contains_key(&member)
+    }
+
+    pub(crate) fn gone(&self) -> Vec<MemberId> {
+        self.gone.keys().copied().collect()
+    }
+
+    /// Whether something of the dead may still fall to this node.
+    pub(crate) fn is_taking(&self) -> bool {
+        self.walk.is_some()
+            || !self.pulls.is_empty()
+            || self.gone.values().any(|gone| !gone.settled && !gone.awaiting.is_empty())
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.gone.values().all(|gone| gone.settled)
+    }
+
+    fn bury(&mut self, now: Time, member: MemberId, awaiting: BTreeSet<MemberId>) {
+        self.gone.insert(member, Gone { since: now, awaiting, taken: None, settled: false });
+        self.restart(now);
+    }
+
+    fn restart(&mut self, now: Time) {
+        self.walk = Some(OfferWalk { cursor: None, next: now });
+    }
+}
+
+/// The member that must see to a session whose owner is gone: the highest by rendezvous hashing (Thaler and Ravishankar,
+/// 1998). It is the same on all members of equal views, and a death moves nothing but what the dead one had.
+pub(crate) fn highest(key: &SessionKey, members: impl Iterator<Item = MemberId>) -> Option<MemberId> {
+    let [low, high] = [0, 8].map(|at| {
+        let mut half = [0; 8];
+        half.copy_from_slice(&key.0[at..at + 8]);
+        u64::from_le_bytes(half)
+    });
+    members.max_by_key(|member| (mix(mix(low ^ member.0) ^ high), *member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: MemberId = MemberId(1);
+    const B: MemberId = MemberId(2);
+    const KEY: SessionKey = SessionKey([7; 16]);
+
+    #[test]
+    fn a_death_moves_only_what_the_dead_one_had() {
+        let all = [A, B, MemberId(3), MemberId(4)];
+        for n in 0..200 {
+            let key = SessionKey([n; 16]);
+            let before = highest(&key, all.into_iter()).expect("some member");
+            let after = highest(&key, all.into_iter().filter(|member| *member != A)).expect("some member");
+            assert!(before == A || before == after);
+        }
+    }
+
+    #[test]
+    fn a_death_is_taken_when_all_have_offered_and_every_pull_has_come() {
+        let (mut ownership, view) = (Ownership::default(), [B].into());
+        ownership.handle_removed(Time::ZERO, A, &view);
+        ownership.end_walk();
+        assert!(ownership.is_taking());
+        ownership.handle_pulled(B, KEY);
+        ownership.handle_offered(Time::ZERO, B, &[A], &view, MemberId(9));
+        assert!(ownership.is_taking());
+        assert!(ownership.handle_arrived(B, &KEY));
+        assert!(!ownership.is_taking());
+        ownership.mark_taken(Change(5));
+        assert_eq!(ownership.poll_settled(|change| change < Change(5)), None);
+        assert_eq!(ownership.poll_settled(|change| change <= Change(5)), Some(A));
+        assert!(ownership.is_settled());
+    }
+
+    #[test]
+    fn a_second_death_makes_everybody_offer_again() {
+        let (mut ownership, c) = (Ownership::default(), MemberId(3));
+        ownership.handle_removed(Time::ZERO, A, &[B, c].into());
+        ownership.handle_offered(Time::ZERO, B, &[A], &[B, c].into(), MemberId(9));
+        ownership.handle_removed(Time::ZERO, c, &[B].into());
+        ownership.end_walk();
+        assert!(ownership.is_taking());
+        ownership.handle_offered(Time::ZERO, B, &[A, c], &[B].into(), MemberId(9));
+        assert!(!ownership.is_taking());
+    }
+}

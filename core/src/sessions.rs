@@ -1,0 +1,397 @@
+//! The table: what each session is now on this node.
+//!
+//! Beside the replicated state of a session an entry keeps what is this node's own business: until when the session
+//! lives by the local clock, and who was told of its uses when.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use core::{ops::Bound, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    delta::{CommitError, Delta, Start},
+    key::SessionKey,
+    member::MemberId,
+    session::{Change, Content, End, EndCause, Incoming, Life, Lifetime, LifetimeRegister, Session},
+    stamp::Stamp,
+    time::Time,
+    wire::DeltaReader,
+};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sessions {
+    table: BTreeMap<SessionKey, Entry>,
+    live: usize,
+    /// Changed since a reader last looked.
+    changed: BTreeSet<SessionKey>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entry {
+    session: Arc<Session>,
+    /// When it ends unless it is used: the end of a fixed lifetime, or the last known use plus the idle time.
+    deadline: Option<Time>,
+    /// The last use by a client of this node.
+    used: Option<Time>,
+    /// When others were last told of a use.
+    told: Time,
+}
+
+/// Who commits, and with what.
+pub(crate) struct Writing {
+    pub(crate) now: Time,
+    pub(crate) me: MemberId,
+    /// Above every stamp heard; a commit may use this one and, for what it creates, the next.
+    pub(crate) stamps: (Stamp, Stamp),
+    pub(crate) change: Change,
+    /// The lifetime of a new session.
+    pub(crate) lifetime: Lifetime,
+}
+
+/// What a commit or a merge did to a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub(crate) changed: bool,
+    /// Another owned it before.
+    pub(crate) replaced: Option<MemberId>,
+    /// It was there and is not any more.
+    pub(crate) ended: Option<EndCause>,
+}
+
+/// The limits that a commit is held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) attribute_bytes_max: usize,
+    pub(crate) session_bytes_max: usize,
+    pub(crate) attributes_max: usize,
+    pub(crate) sessions_max: usize,
+}
+
+impl Sessions {
+    /// Makes the changes of a commit.
+    pub(crate) fn commit(
+        &mut self,
+        writing: &Writing,
+        key: SessionKey,
+        delta: Delta,
+        limits: &Limits,
+    ) -> Result<Effect, CommitError> {
+        let there = self.is_there(writing.now, &key);
+        self.check(&key, &delta, limits, there)?;
+        let entry = self.table.entry(key).or_default();
+        let before = (entry.session.is_live(), entry.session.owner());
+        let session = Arc::make_mut(&mut entry.session);
+        let Writing { now, me, stamps: (first, second), change, .. } = *writing;
+        let ends = match delta.start {
+            Start::End => Some(EndCause::Ended),
+            Start::Anew if there => Some(EndCause::Replaced),
+            Start::FromWhatIsThere if !there && before.0 => Some(EndCause::MaxAge),
+            Start::Anew | Start::FromWhatIsThere => None,
+        };
+        if let Some(life) = session.lives.last().copied().filter(|_| before.0) {
+            let counter = life.counter + u32::from(life.owner != me);
+            session.merge_life(Life { counter, owner: me, ..life });
+        }
+        if let Some(cause) = ends {
+            session.merge_floor(End { at: first, cause });
+        }
+        if delta.start != Start::End {
+            let creates = ends.is_some() || !there;
+            if creates {
+                session.merge_life(Life { birth: second, counter: 1, owner: me, expired: 0 });
+            }
+            let birth = session.lives.last().map_or(second, |life| life.birth);
+            let stamp = second;
+            let lifetime = delta.lifetime.or(creates.then_some(writing.lifetime));
+            if let Some(lifetime) = lifetime {
+                session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, changed: change });
+                entry.deadline = None;
+            }
+            for (name, value) in delta.changes.iter().rev() {
+                let (name, value) = (Content::Held(name), value.as_ref().map(Content::Held));
+                session.merge_attribute(Incoming { name, birth, stamp, value, changed: change });
+            }
+            entry.deadline = match entry.session.lifetime() {
+                Some(Lifetime::Idle(idle)) => Some(now + idle),
+                Some(Lifetime::Fixed(length)) => entry.deadline.or(Some(now + length)),
+                Some(Lifetime::Never) | None => None,
+            };
+            (entry.used, entry.told) = (Some(now), now);
+        }
+        let replaced = before.1.filter(|owner| before.0 && *owner != me);
+        let ended = ends.filter(|_| before.0 && !entry.session.is_live());
+        self.note(key, before.0);
+        Ok(Effect { changed: true, replaced, ended })
+    }
+
+    /// Merges what another member brought.
+    pub(crate) fn apply(&mut self, now: Time, delta: &DeltaReader<'_>) -> Effect {
+        let key = delta.key();
+        self.merge(now, key, delta.remaining(), |session| delta.merge_into(session))
+    }
+
+    /// Merges a session that came in parts.
+    pub(crate) fn apply_whole(
+        &mut self,
+        now: Time,
+        key: SessionKey,
+        whole: &Session,
+        remaining: Option<Duration>,
+    ) -> Effect {
+        self.merge(now, key, remaining, |session| session.merge(whole))
+    }
+
+    fn merge(
+        &mut self,
+        now: Time,
+        key: SessionKey,
+        remaining: Option<Duration>,
+        merge: impl FnOnce(&mut Session) -> bool,
+    ) -> Effect {
+        let entry = self.table.entry(key).or_default();
+        let session = &entry.session;
+        let (live, owner, ending) = (session.is_live(), session.owner(), session.lifetime.map(|mine| mine.stamp));
+        let changed = merge(Arc::make_mut(&mut entry.session));
+        let session = &entry.session;
+        let brought = remaining.map(|remaining| now + remaining);
+        entry.deadline = match session.lifetime() {
+            // A use anywhere renews it.
+            Some(Lifetime::Idle(idle)) => entry.deadline.max(brought).or(Some(now + idle)),
+            // A repeated word of the same end came later than the first, not the end itself.
+            Some(Lifetime::Fixed(length)) => match entry.deadline {
+                Some(deadline) if ending == session.lifetime.map(|mine| mine.stamp) => Some(deadline),
+                Some(_) | None => brought.or(Some(now + length)),
+            },
+            Some(Lifetime::Never) | None => None,
+        };
+        let effect = Effect {
+            changed,
+            replaced: owner.filter(|owner| Some(*owner) != session.owner()),
+            ended: session.ended().filter(|_| live),
+        };
+        self.note(key, live);
+        effect
+    }
+
+    /// Takes a session over: its next epoch, by `me`. What had expired stays expired.
+    pub(crate) fn take_over(&mut self, key: SessionKey, me: MemberId) {
+        let Some(entry) = self.table.get_mut(&key) else { return };
+        let session = Arc::make_mut(&mut entry.session);
+        if let Some(life) = session.lives.last().copied() {
+            let counter = life.counter + 1;
+            let expired = if life.is_over() { counter } else { life.expired };
+            session.merge_life(Life { counter, owner: me, expired, ..life });
+        }
+    }
+
+    /// Takes back a session that its owner expired although it was used here.
+    pub(crate) fn revive(&mut self, key: SessionKey, me: MemberId) {
+        let Some(entry) = self.table.get_mut(&key) else { return };
+        let live = entry.session.is_live();
+        let session = Arc::make_mut(&mut entry.session);
+        if let Some(life) = session.lives.last().copied() {
+            let counter = life.counter.max(life.expired) + 1;
+            session.merge_life(Life { counter, owner: me, ..life });
+        }
+        if let (Some(used), Some(Lifetime::Idle(idle))) = (entry.used, entry.session.lifetime()) {
+            entry.deadline = entry.deadline.max(Some(used + idle));
+        }
+        self.note(key, live);
+    }
+
+    /// Expires a session: hides what is there.
+    pub(crate) fn expire(&mut self, key: SessionKey) -> Option<(Stamp, EndCause)> {
+        let entry = self.table.get_mut(&key)?;
+        let live = entry.session.is_live();
+        let session = Arc::make_mut(&mut entry.session);
+        let life = session.lives.last().copied()?;
+        session.merge_life(Life { expired: life.counter, ..life });
+        let cause = session.expiry_cause();
+        self.note(key, live);
+        Some((life.birth, cause))
+    }
+
+    /// Ends for good what was born up to `at`.
+    pub(crate) fn bury(&mut self, key: SessionKey, at: Stamp, cause: EndCause) -> Effect {
+        let Some(entry) = self.table.get_mut(&key) else { return Effect::default() };
+        let live = entry.session.is_live();
+        let changed = Arc::make_mut(&mut entry.session).merge_floor(End { at, cause });
+        let ended = entry.session.ended().filter(|_| live);
+        self.note(key, live);
+        Effect { changed, replaced: None, ended }
+    }
+
+    /// A session that comes back from the dead: only its end is kept.
+    pub(crate) fn refuse(&mut self, key: SessionKey, birth: Stamp, me: MemberId) {
+        let entry = self.table.entry(key).or_default();
+        let session = Arc::make_mut(&mut entry.session);
+        session.merge_life(Life { birth, counter: 1, owner: me, expired: 0 });
+        session.merge_floor(End { at: birth, cause: EndCause::Forgotten });
+        self.note(key, false);
+    }
+
+    /// A client of this node used a session. Tells whether that is news for others: a tenth of the idle time has passed
+    /// since they were told.
+    pub(crate) fn use_here(&mut self, now: Time, key: &SessionKey) -> bool {
+        let Some(entry) = self.table.get_mut(key) else { return false };
+        let Some(Lifetime::Idle(idle)) = entry.session.lifetime() else { return false };
+        entry.used = Some(now);
+        entry.deadline = entry.deadline.max(Some(now + idle));
+        self.changed.insert(*key);
+        let news = entry.told + tenth(idle) <= now;
+        if news {
+            entry.told = now;
+        }
+        news
+    }
+
+    /// Another member tells of a use. Tells whether the others should hear of it.
+    pub(crate) fn use_elsewhere(&mut self, now: Time, key: &SessionKey, remaining: Duration) -> bool {
+        let Some(entry) = self.table.get_mut(key) else { return false };
+        let Some(Lifetime::Idle(idle)) = entry.session.lifetime() else { return false };
+        entry.deadline = entry.deadline.max(Some(now + remaining.min(idle)));
+        self.changed.insert(*key);
+        let news = entry.told + tenth(idle) <= now;
+        if news {
+            entry.told = now;
+        }
+        news
+    }
+
+    pub(crate) fn forget(&mut self, key: &SessionKey) {
+        if let Some(entry) = self.table.remove(key) {
+            assert!(!entry.session.is_live(), "only an end is forgotten");
+        }
+    }
+
+    pub(crate) fn poll_changed(&mut self) -> Option<SessionKey> {
+        self.changed.pop_first()
+    }
+
+    /// What is held of a session, whether it lives or not.
+    pub(crate) fn record(&self, key: &SessionKey) -> Option<&Arc<Session>> {
+        self.table.get(key).map(|entry| &entry.session)
+    }
+
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&SessionKey, &Arc<Session>)> {
+        self.table.iter().map(|(key, entry)| (key, &entry.session))
+    }
+
+    pub(crate) fn records_after(
+        &self,
+        after: Option<SessionKey>,
+    ) -> impl Iterator<Item = (&SessionKey, &Arc<Session>)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.table.range((from, Bound::Unbounded)).map(|(key, entry)| (key, &entry.session))
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    pub(crate) fn deadline(&self, key: &SessionKey) -> Option<Time> {
+        self.table.get(key)?.deadline
+    }
+
+    pub(crate) fn remaining(&self, now: Time, key: &SessionKey) -> Option<Duration> {
+        self.deadline(key).map(|deadline| deadline.since(now))
+    }
+
+    /// When the owner may expire it: uses of the last tenth of the idle time may not have been told (P4).
+    pub(crate) fn due(&self, key: &SessionKey) -> Option<Time> {
+        let entry = self.table.get(key)?;
+        match entry.session.lifetime()? {
+            Lifetime::Idle(idle) => Some(entry.deadline? + tenth(idle)),
+            Lifetime::Fixed(_) => entry.deadline,
+            Lifetime::Never => None,
+        }
+    }
+
+    /// How long ago a client of this node used it.
+    pub(crate) fn used_ago(&self, now: Time, key: &SessionKey) -> Option<Duration> {
+        self.table.get(key)?.used.map(|used| now.since(used))
+    }
+
+    /// Whether a client of this node used it within its idle time, although it has expired.
+    pub(crate) fn expired_in_use(&self, now: Time, key: &SessionKey) -> bool {
+        let Some(entry) = self.table.get(key) else { return false };
+        let idle = match entry.session.lifetime.map(|register| register.lifetime) {
+            Some(Lifetime::Idle(idle)) => idle,
+            Some(Lifetime::Fixed(_) | Lifetime::Never) | None => return false,
+        };
+        let expired = entry.session.lives.last().is_some_and(Life::is_over);
+        let above = entry.session.lives.last().is_some_and(|life| entry.session.is_above_floor(life.birth));
+        expired && above && entry.used.is_some_and(|used| now < used + idle)
+    }
+
+    fn is_there(&self, now: Time, key: &SessionKey) -> bool {
+        let Some(entry) = self.table.get(key) else { return false };
+        let passed = match entry.session.lifetime() {
+            Some(Lifetime::Fixed(_)) => entry.deadline.is_some_and(|deadline| deadline <= now),
+            Some(Lifetime::Idle(_) | Lifetime::Never) | None => false,
+        };
+        entry.session.is_live() && !passed
+    }
+
+    fn check(&self, key: &SessionKey, delta: &Delta, limits: &Limits, there: bool) -> Result<(), CommitError> {
+        if delta.start == Start::End {
+            return if there { Ok(()) } else { Err(CommitError::NoSession) };
+        }
+        if delta.lifetime.is_some_and(|lifetime| match lifetime {
+            Lifetime::Idle(length) | Lifetime::Fixed(length) => crate::config::LIFETIME_MAX < length,
+            Lifetime::Never => false,
+        }) {
+            return Err(CommitError::LifetimeTooLong);
+        }
+        if !there && limits.sessions_max <= self.live {
+            return Err(CommitError::TooManySessions { max: limits.sessions_max });
+        }
+        let old = self.record(key).filter(|_| there && delta.start == Start::FromWhatIsThere);
+        let (mut attributes, mut total) = old.map_or((0, 0), |session| (session.registers(), session.bytes()));
+        let mut seen = BTreeSet::new();
+        for (name, value) in delta.changes.iter().rev() {
+            let bytes = name.len() + value.as_ref().map_or(0, Bytes::len);
+            if limits.attribute_bytes_max < bytes {
+                return Err(CommitError::AttributeTooLarge { bytes, max: limits.attribute_bytes_max });
+            }
+            if 1 < delta.changes.len() && !seen.insert(name) {
+                continue;
+            }
+            total += bytes;
+            match old.and_then(|session| session.register_bytes(name)) {
+                Some(before) => total -= before,
+                None => attributes += 1,
+            }
+        }
+        if limits.attributes_max < attributes {
+            return Err(CommitError::TooManyAttributes { attributes, max: limits.attributes_max });
+        }
+        if limits.session_bytes_max < total {
+            return Err(CommitError::SessionTooLarge { bytes: total, max: limits.session_bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Keeps the count of the living and the list of the changed.
+    fn note(&mut self, key: SessionKey, lived: bool) {
+        let lives = self.table.get(&key).is_some_and(|entry| entry.session.is_live());
+        self.live = self.live + usize::from(lives) - usize::from(lived);
+        if lives || lived {
+            self.changed.insert(key);
+        }
+    }
+
+    /// Asserts what is true between calls.
+    pub(crate) fn check_table(&self) {
+        let live = self.table.values().filter(|entry| entry.session.is_live()).count();
+        assert!(live == self.live, "the count of the living is right");
+    }
+}
+
+/// Uses are told when a tenth of the idle time has passed since the last word of one.
+pub(crate) fn tenth(idle: Duration) -> Duration {
+    idle / 10
+}

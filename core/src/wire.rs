@@ -1,0 +1,32 @@
+//! The form of everything that travels. `docs/wire.md` describes it for a second implementation.
+//!
+//! A *frame* is a header (version, kind, cluster), a postcard body and a CRC-32C over both. A datagram is one frame; a
+//! stream is frames, each behind its length. Length fields never size an allocation: what is decoded borrows from what
+//! has arrived.
+
+mod delta;
+mod frame;
+mod item;
+mod message;
+
+pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
+pub(crate) use frame::{Frame, FrameWriter, Kind, open, split};
+pub(crate) use item::{ITEM_ROOM, Item, ItemKind, ItemWriter, Items};
+pub(crate) use message::{Ack, Alive, Beat, CLOCK_MAX, Declared, FeedHead, Hello, Ping, Probe, read, read_head};
+
+/// The version of the protocol that this build speaks.
+pub(crate) const VERSION: u8 = 1;
+
+/// The longest datagram: it must fit a packet of any sensible network.
+pub(crate) const DATAGRAM_MAX: usize = 1200;
+
+/// Keeps clusters apart on a shared network: the first bytes of a hash of the cluster's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClusterTag(pub(crate) [u8; 4]);
+
+impl ClusterTag {
+    pub(crate) fn new(cluster_name: &str) -> Self {
+        let hash = blake3::derive_key("heirloom 2026-11 cluster tag", cluster_name.as_bytes());
+        Self([hash[0], hash[1], hash[2], hash[3]])
+    }
+}

@@ -1,0 +1,364 @@
+//! The delta of one session.
+//!
+//! Stamps dominate the size of a small delta, so they are written relative to it: writers as places in a table of the
+//! delta's members, readings of the clock as differences from its base.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::message::CLOCK_MAX;
+use crate::{
+    io::FrameError,
+    key::SessionKey,
+    member::MemberId,
+    session::{Attribute, Change, Content, End, EndCause, Incoming, Life, Lifetime, LifetimeRegister, Session},
+    stamp::Stamp,
+};
+
+/// Bytes that are read in place and written at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blob<'a>(pub(super) &'a [u8]);
+
+impl Serialize for Blob<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowed;
+        impl<'de> de::Visitor<'de> for Borrowed {
+            type Value = &'de [u8];
+            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<&'de [u8], E> {
+                Ok(bytes)
+            }
+        }
+        deserializer.deserialize_bytes(Borrowed).map(Blob)
+    }
+}
+
+/// A stamp relative to its delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct At {
+    /// From the base, wrapping.
+    clock: i64,
+    /// A place in the table of members.
+    writer: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    key: SessionKey,
+    base: u64,
+    members: Vec<Fixed64>,
+    /// More parts of this session follow.
+    more: bool,
+    floor: Option<(At, EndCause)>,
+    lives: Vec<(At, u32, u8, u32)>,
+    lifetime: Option<(At, At, LifetimeForm)>,
+    remaining_millis: Option<u64>,
+    digest: Option<Fixed64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum LifetimeForm {
+    Never,
+    IdleMillis(u64),
+    FixedMillis(u64),
+}
+
+/// Random bits: a varint would make them longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Fixed64(#[serde(with = "postcard::fixint::le")] u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Register<'a> {
+    #[serde(borrow)]
+    name: Blob<'a>,
+    birth: At,
+    stamp: At,
+    value: Option<Blob<'a>>,
+}
+
+/// Which registers of a session a delta carries: those at or above a change, from a place in their order on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registers {
+    pub(crate) from: Change,
+    pub(crate) skip: usize,
+}
+
+/// Writes the delta of a session, perhaps in several parts.
+pub(crate) struct DeltaWriter<'a> {
+    pub(crate) key: SessionKey,
+    pub(crate) session: &'a Session,
+    pub(crate) registers: Registers,
+    pub(crate) remaining: Option<Duration>,
+}
+
+/// What a frame has room for must hold the fixed parts of a delta with every member it can name.
+const MEMBERS_MAX: usize = 255;
+
+impl DeltaWriter<'_> {
+    /// Appends a part with at least one register, up to `room` bytes or a little more than `target`; `Some(skip)` when
+    /// more must follow, from that place on. `None` in `Err` when not even one register fits.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>, target: usize, room: usize) -> Result<Option<usize>, NoRoom> {
+        let start = bytes.len();
+        let session = self.session;
+        let chosen = |attribute: &&Attribute| self.registers.from <= attribute.changed;
+        let mut size = HEAD_ROOM + session.lives.len() * LIFE_ROOM;
+        let mut table = Table::new(session);
+        let (mut last, mut any, mut more) = (self.registers.skip, false, None);
+        for (place, attribute) in session.attributes.iter().enumerate().skip(self.registers.skip) {
+            if !chosen(&attribute) {
+                continue;
+            }
+            let value = attribute.value.as_ref().map_or(0, bytes::Bytes::len);
+            let next = size + REGISTER_ROOM + attribute.name.len() + value;
+            if room < next || (any && (target < next || MEMBERS_MAX < table.members.len() + 2)) {
+                more = Some(place);
+                break;
+            }
+            table.add(attribute.birth.writer);
+            table.add(attribute.stamp.writer);
+            (size, last, any) = (next, place + 1, true);
+        }
+        if room < size || (more.is_some() && !any) {
+            return Err(NoRoom);
+        }
+        let part = session.attributes[self.registers.skip..last].iter().filter(chosen);
+        put(bytes, &self.head(&table, more.is_some(), any || 0 < self.registers.skip));
+        for attribute in part {
+            put(
+                bytes,
+                &Register {
+                    name: Blob(&attribute.name),
+                    birth: table.at(attribute.birth),
+                    stamp: table.at(attribute.stamp),
+                    value: attribute.value.as_ref().map(|value| Blob(value)),
+                },
+            );
+        }
+        assert!(bytes.len() - start <= size, "a part is at most as long as was reckoned");
+        Ok(more)
+    }
+
+    fn head(&self, table: &Table, more: bool, registers: bool) -> Head {
+        let session = self.session;
+        let whole = self.registers.from == Change::default();
+        let lifetime = session.lifetime.filter(|register| self.registers.from <= register.changed);
+        Head {
+            key: self.key,
+            base: table.base,
+            members: table.members.iter().map(|member| Fixed64(member.0)).collect(),
+            more,
+            floor: session.floor.map(|end| (table.at(end.at), end.cause)),
+            lives: session
+                .lives
+                .iter()
+                .map(|life| (table.at(life.birth), life.counter, table.place(life.owner), life.expired))
+                .collect(),
+            lifetime: lifetime.map(|register| {
+                let form = match register.lifetime {
+                    Lifetime::Never => LifetimeForm::Never,
+                    Lifetime::Idle(length) => LifetimeForm::IdleMillis(millis(length)),
+                    Lifetime::Fixed(length) => LifetimeForm::FixedMillis(millis(length)),
+                };
+                (table.at(register.birth), table.at(register.stamp), form)
+            }),
+            remaining_millis: self.remaining.map(millis),
+            // Who brings no content tells what it has: the receiver asks for what it lacks.
+            digest: (!registers && !whole).then(|| Fixed64(session.digest())),
+        }
+    }
+}
+
+/// The frame is too full for even one register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+const LIFE_ROOM: usize = 2 * 11 + 2 * 5 + 2 * 8;
+const REGISTER_ROOM: usize = 2 * 11 + 2 * 5 + 1 + 2 * 8;
+const HEAD_ROOM: usize = 16 + 10 + 3 + 12 + 3 + 23 + 10 + 10 + 9 + 8 * 4;
+
+fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
+    let taken = core::mem::take(bytes);
+    *bytes = postcard::to_extend(value, taken).expect("a vector takes all that is written");
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The members that a delta names, and the base of its clock readings.
+struct Table {
+    base: u64,
+    members: Vec<MemberId>,
+}
+
+impl Table {
+    fn new(session: &Session) -> Self {
+        let base = session.lives.last().map_or(0, |life| life.birth.clock);
+        let mut table = Self { base, members: Vec::new() };
+        for life in &session.lives {
+            table.add(life.birth.writer);
+            table.add(life.owner);
+        }
+        if let Some(end) = session.floor {
+            table.add(end.at.writer);
+        }
+        if let Some(register) = session.lifetime {
+            table.add(register.birth.writer);
+            table.add(register.stamp.writer);
+        }
+        table
+    }
+
+    fn add(&mut self, member: MemberId) {
+        if !self.members.contains(&member) {
+            self.members.push(member);
+        }
+    }
+
+    fn place(&self, member: MemberId) -> u8 {
+        let place = self.members.iter().position(|other| *other == member).expect("every writer was added");
+        u8::try_from(place).expect("a delta names at most 255 members")
+    }
+
+    fn at(&self, stamp: Stamp) -> At {
+        At { clock: stamp.clock.wrapping_sub(self.base).cast_signed(), writer: self.place(stamp.writer) }
+    }
+}
+
+/// Reads a delta; what it holds is borrowed from the frame.
+pub(crate) struct DeltaReader<'a> {
+    head: Head,
+    registers: &'a [u8],
+}
+
+impl<'a> DeltaReader<'a> {
+    /// Checks a whole delta. `clock` is the reading that its frame carries: no stamp may be above it.
+    pub(crate) fn read(body: &'a [u8], clock: u64) -> Result<Self, FrameError> {
+        let (head, registers): (Head, _) = postcard::take_from_bytes(body).map_err(|_| FrameError::Body)?;
+        let delta = Self { head, registers };
+        delta.check(clock).ok_or(FrameError::Body)?;
+        Ok(delta)
+    }
+
+    pub(crate) fn key(&self) -> SessionKey {
+        self.head.key
+    }
+
+    pub(crate) fn more(&self) -> bool {
+        self.head.more
+    }
+
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.head.remaining_millis.map(Duration::from_millis)
+    }
+
+    pub(crate) fn digest(&self) -> Option<u64> {
+        self.head.digest.map(|digest| digest.0)
+    }
+
+    /// The birth of the latest life.
+    pub(crate) fn birth(&self) -> Option<Stamp> {
+        self.head.lives.last().and_then(|life| self.stamp(life.0))
+    }
+
+    /// Merges it into a copy; tells whether that changed.
+    pub(crate) fn merge_into(&self, session: &mut Session) -> bool {
+        let mut changed = false;
+        if let Some((at, cause)) = self.head.floor {
+            changed |= self.stamp(at).is_some_and(|at| session.merge_floor(End { at, cause }));
+        }
+        for &(birth, counter, owner, expired) in &self.head.lives {
+            if let (Some(birth), Some(owner)) = (self.stamp(birth), self.member(owner)) {
+                changed |= session.merge_life(Life { birth, counter, owner, expired });
+            }
+        }
+        if let Some((birth, stamp, form)) = self.head.lifetime
+            && let (Some(birth), Some(stamp)) = (self.stamp(birth), self.stamp(stamp))
+        {
+            let lifetime = match form {
+                LifetimeForm::Never => Lifetime::Never,
+                LifetimeForm::IdleMillis(millis) => Lifetime::Idle(Duration::from_millis(millis)),
+                LifetimeForm::FixedMillis(millis) => Lifetime::Fixed(Duration::from_millis(millis)),
+            };
+            changed |= session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, changed: Change::default() });
+        }
+        for register in self.registers() {
+            if let (Some(birth), Some(stamp)) = (self.stamp(register.birth), self.stamp(register.stamp)) {
+                changed |= session.merge_attribute(Incoming {
+                    name: Content::Slice(register.name.0),
+                    birth,
+                    stamp,
+                    value: register.value.map(|value| Content::Slice(value.0)),
+                    changed: Change::default(),
+                });
+            }
+        }
+        changed
+    }
+
+    /// The bytes of the longest attribute, and how many there are.
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        self.registers().fold((0, 0), |(longest, count), register| {
+            (longest.max(register.name.0.len() + register.value.map_or(0, |value| value.0.len())), count + 1)
+        })
+    }
+
+    fn registers(&self) -> impl Iterator<Item = Register<'a>> {
+        let mut rest = self.registers;
+        core::iter::from_fn(move || {
+            let (register, after) = postcard::take_from_bytes(rest).ok()?;
+            rest = after;
+            Some(register)
+        })
+    }
+
+    fn check(&self, clock: u64) -> Option<()> {
+        let head = &self.head;
+        let holds = |condition: bool| condition.then_some(());
+        let known = |at: At| self.stamp(at).filter(|stamp| stamp.clock <= clock.min(CLOCK_MAX));
+        holds(!head.lives.is_empty() && head.members.len() <= MEMBERS_MAX)?;
+        if let Some((at, _)) = head.floor {
+            known(at)?;
+        }
+        let mut before = None;
+        for &(birth, counter, owner, expired) in &head.lives {
+            let birth = known(birth)?;
+            self.member(owner)?;
+            holds(before < Some(birth) && 0 < counter && counter.max(expired) < COUNTER_MAX)?;
+            before = Some(birth);
+        }
+        if let Some((birth, stamp, _)) = head.lifetime {
+            known(birth)?;
+            known(stamp)?;
+        }
+        let mut rest = self.registers;
+        while !rest.is_empty() {
+            let (register, after): (Register<'_>, _) = postcard::take_from_bytes(rest).ok()?;
+            known(register.birth)?;
+            known(register.stamp)?;
+            rest = after;
+        }
+        Some(())
+    }
+
+    fn member(&self, place: u8) -> Option<MemberId> {
+        self.head.members.get(usize::from(place)).map(|member| MemberId(member.0))
+    }
+
+    fn stamp(&self, at: At) -> Option<Stamp> {
+        Some(Stamp { clock: self.head.base.wrapping_add_signed(at.clock), writer: self.member(at.writer)? })
+    }
+}
+
+/// Epoch counters stay below this, so that counting up from one that was heard cannot overflow.
+const COUNTER_MAX: u32 = 1 << 31;

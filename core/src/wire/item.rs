@@ -1,0 +1,228 @@
+//! What a feed frame carries: items, each behind its kind and its length, so that an unknown kind can be skipped.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{delta::DeltaReader, message::read};
+use crate::{io::FrameError, key::SessionKey, member::MemberId};
+
+/// One thing that a member tells another. Sent until acknowledged, in order.
+pub(crate) enum Item<'a> {
+    /// Changes of a session.
+    Delta(DeltaReader<'a>),
+    /// The sender holds nothing of a session.
+    Missing(SessionKey),
+    /// A session was used and has this long to live.
+    Use(SessionKey, Duration),
+    /// The owner is about to expire a session: when was it used there?
+    Ask(SessionKey),
+    /// It lives on for that long by uses there; `None` if it was not used there, or too long ago.
+    Answer(SessionKey, Option<Duration>),
+    /// The owner of a session is gone, and the receiver ranks highest: the digest of what the sender holds.
+    Offer(SessionKey, u64),
+    /// All offers for the sessions of these dead have been made.
+    Offered(Vec<MemberId>),
+    /// Asks for the whole session.
+    Pull(SessionKey),
+    /// A joiner asks for word when it has got everything.
+    Round(u64),
+    /// It has got everything; who the sender sees, and whose sessions it has settled.
+    Done(u64, Vec<MemberId>, Vec<MemberId>),
+}
+
+/// The kinds of items on the wire. New ones are appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ItemKind {
+    Delta = 1,
+    Missing = 2,
+    Use = 3,
+    Ask = 4,
+    Answer = 5,
+    Offer = 6,
+    Offered = 7,
+    Pull = 8,
+    Round = 9,
+    Done = 10,
+}
+
+impl ItemKind {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Delta,
+        Self::Missing,
+        Self::Use,
+        Self::Ask,
+        Self::Answer,
+        Self::Offer,
+        Self::Offered,
+        Self::Pull,
+        Self::Round,
+        Self::Done,
+    ];
+}
+
+#[derive(Serialize, Deserialize)]
+struct Millis {
+    key: SessionKey,
+    millis: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Digest {
+    key: SessionKey,
+    #[serde(with = "postcard::fixint::le")]
+    digest: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Done {
+    round: u64,
+    view: Vec<MemberId>,
+    settled: Vec<MemberId>,
+}
+
+/// Appends items to the body of a frame.
+pub(crate) struct ItemWriter<'a>(pub(crate) &'a mut Vec<u8>);
+
+/// Kind and length in front of an item.
+pub(crate) const ITEM_ROOM: usize = 1 + 4;
+
+impl ItemWriter<'_> {
+    pub(crate) fn missing(&mut self, key: SessionKey) {
+        self.put(ItemKind::Missing, &key);
+    }
+
+    pub(crate) fn use_of(&mut self, key: SessionKey, remaining: Duration) {
+        self.put(ItemKind::Use, &Millis { key, millis: Some(millis(remaining)) });
+    }
+
+    pub(crate) fn ask(&mut self, key: SessionKey) {
+        self.put(ItemKind::Ask, &key);
+    }
+
+    pub(crate) fn answer(&mut self, key: SessionKey, remaining: Option<Duration>) {
+        self.put(ItemKind::Answer, &Millis { key, millis: remaining.map(millis) });
+    }
+
+    pub(crate) fn offer(&mut self, key: SessionKey, digest: u64) {
+        self.put(ItemKind::Offer, &Digest { key, digest });
+    }
+
+    pub(crate) fn offered(&mut self, dead: Vec<MemberId>) {
+        self.put(ItemKind::Offered, &dead);
+    }
+
+    pub(crate) fn pull(&mut self, key: SessionKey) {
+        self.put(ItemKind::Pull, &key);
+    }
+
+    pub(crate) fn round(&mut self, round: u64) {
+        self.put(ItemKind::Round, &round);
+    }
+
+    pub(crate) fn done(&mut self, round: u64, view: Vec<MemberId>, settled: Vec<MemberId>) {
+        self.put(ItemKind::Done, &Done { round, view, settled });
+    }
+
+    /// Appends an item whose body is written by `body`; if that fails, nothing is appended.
+    pub(crate) fn write<T, E>(
+        &mut self,
+        kind: ItemKind,
+        body: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let start = self.0.len();
+        self.0.push(kind as u8);
+        let from = self.0.len();
+        let written = match body(self.0) {
+            Ok(written) => written,
+            Err(error) => {
+                self.0.truncate(start);
+                return Err(error);
+            }
+        };
+        let length = self.0.len() - from;
+        let mut prefix = [0; ITEM_ROOM];
+        let length = u32::try_from(length).expect("an item is shorter than a frame");
+        let prefix = postcard::to_slice(&length, &mut prefix).expect("a length has at most five bytes");
+        let end = self.0.len();
+        self.0.extend_from_slice(prefix);
+        let added = prefix.len();
+        self.0.copy_within(from..end, from + added);
+        self.0[from..from + added].copy_from_slice(prefix);
+        Ok(written)
+    }
+
+    fn put(&mut self, kind: ItemKind, body: &impl Serialize) {
+        let written: Result<(), core::convert::Infallible> = self.write(kind, |bytes| {
+            let taken = core::mem::take(bytes);
+            *bytes = postcard::to_extend(body, taken).expect("a vector takes all that is written");
+            Ok(())
+        });
+        let Ok(()) = written;
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Reads the items of a frame; `None` for a kind that is not known.
+pub(crate) struct Items<'a> {
+    rest: &'a [u8],
+    clock: u64,
+}
+
+impl<'a> Items<'a> {
+    pub(crate) fn new(body: &'a [u8], clock: u64) -> Self {
+        Self { rest: body, clock }
+    }
+
+    fn read(&mut self) -> Result<Option<Item<'a>>, FrameError> {
+        let (&kind, rest) = self.rest.split_first().ok_or(FrameError::Body)?;
+        let (length, rest): (u32, _) = postcard::take_from_bytes(rest).map_err(|_| FrameError::Body)?;
+        let length = usize::try_from(length).map_err(|_| FrameError::Body)?;
+        let (body, rest) = rest.split_at_checked(length).ok_or(FrameError::Body)?;
+        self.rest = rest;
+        let Some(kind) = ItemKind::ALL.into_iter().find(|known| *known as u8 == kind) else { return Ok(None) };
+        Ok(Some(match kind {
+            ItemKind::Delta => Item::Delta(DeltaReader::read(body, self.clock)?),
+            ItemKind::Missing => Item::Missing(read(body)?),
+            ItemKind::Use => {
+                let Millis { key, millis } = read(body)?;
+                Item::Use(key, Duration::from_millis(millis.ok_or(FrameError::Body)?))
+            }
+            ItemKind::Ask => Item::Ask(read(body)?),
+            ItemKind::Answer => {
+                let Millis { key, millis } = read(body)?;
+                Item::Answer(key, millis.map(Duration::from_millis))
+            }
+            ItemKind::Offer => {
+                let Digest { key, digest } = read(body)?;
+                Item::Offer(key, digest)
+            }
+            ItemKind::Offered => Item::Offered(read(body)?),
+            ItemKind::Pull => Item::Pull(read(body)?),
+            ItemKind::Round => Item::Round(read(body)?),
+            ItemKind::Done => {
+                let Done { round, view, settled } = read(body)?;
+                Item::Done(round, view, settled)
+            }
+        }))
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Result<Option<Item<'a>>, FrameError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.rest.is_empty()).then(|| {
+            let item = self.read();
+            if item.is_err() {
+                self.rest = &[];
+            }
+            item
+        })
+    }
+}

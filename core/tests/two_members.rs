@@ -1,0 +1,186 @@
+//! Two members over a network that loses nothing: the least that must work.
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use heirloom_core::{
+    CommitId, Config, Delta, Durability, Event, MemberId, MemberState, Node, Outcome, ReadyCause, SessionKey, StreamId,
+    Time, Transmit,
+};
+
+const KEY: SessionKey = SessionKey([7; 16]);
+
+#[test]
+fn a_second_member_receives_the_state_before_it_is_ready_and_keeps_it_when_the_first_dies() {
+    let mut net = Net::new(2);
+    net.start(0);
+    net.run(Duration::from_secs(4));
+    assert_eq!(net.nodes[0].state(), MemberState::Ready);
+    let login = Delta::new().set("user", "alice");
+    let local = net.commit(0, login, Durability::Local);
+    let done = Outcome::Durable(heirloom_core::Receipt::default());
+    assert_eq!(net.nodes[0].poll_outcome(), Some((local, done)));
+    net.start(1);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.nodes[1].state(), MemberState::Ready);
+    assert!(net.events(1).contains(&Event::Ready(ReadyCause::Joined)));
+    assert_eq!(net.user(1), Some("alice".into()));
+
+    let id = net.commit(0, Delta::new().set("user", "bob"), Durability::One);
+    net.run(Duration::from_millis(10));
+    let outcome = net.nodes[0].poll_outcome();
+    assert!(
+        matches!(outcome, Some((done, Outcome::Durable(receipt))) if done == id && receipt.members == [MemberId(2)])
+    );
+    assert_eq!(net.user(1), Some("bob".into()));
+
+    net.kill(0);
+    net.run(Duration::from_millis(50));
+    assert_eq!(net.nodes[1].members().count(), 0);
+    net.commit(1, Delta::new().set("user", "carol"), Durability::Local);
+    assert_eq!(net.user(1), Some("carol".into()));
+    assert_eq!(net.nodes[1].stats().takeovers + net.nodes[1].stats().adoptions, 1);
+}
+
+#[test]
+fn an_end_reaches_the_other_member_and_an_idle_session_expires_on_both() {
+    let mut net = Net::new(2);
+    net.start(0);
+    net.start(1);
+    net.run(Duration::from_secs(6));
+    net.commit(0, Delta::new().set("user", "alice"), Durability::All);
+    net.run(Duration::from_millis(10));
+    assert_eq!(net.user(1), Some("alice".into()));
+    net.commit(1, Delta::end(), Durability::All);
+    net.run(Duration::from_millis(10));
+    assert_eq!(net.user(0), None);
+    net.commit(0, Delta::new().set("user", "again"), Durability::All);
+    net.run(Duration::from_millis(10));
+    assert_eq!(net.user(1), Some("again".into()));
+    net.run(Duration::from_secs(12));
+    assert_eq!((net.user(0), net.user(1)), (None, None));
+    net.run(Duration::from_secs(62));
+    assert_eq!(net.nodes.iter().map(|node| node.records().count()).sum::<usize>(), 0);
+}
+
+struct Net {
+    now: Time,
+    nodes: Vec<Node>,
+    up: Vec<bool>,
+    /// Both ends of each stream.
+    streams: Vec<[(usize, StreamId); 2]>,
+}
+
+impl Net {
+    fn new(count: u64) -> Self {
+        let config = Config { idle: Duration::from_secs(10), ended_for: Duration::from_secs(60), ..Config::default() };
+        let nodes = (0..count).map(|n| {
+            Node::new(MemberId(n + 1), address(n as usize), config.clone(), n, Time::ZERO).expect("the config is valid")
+        });
+        Self { now: Time::ZERO, nodes: nodes.collect(), up: vec![false; count as usize], streams: Vec::new() }
+    }
+
+    fn start(&mut self, n: usize) {
+        self.up[n] = true;
+    }
+
+    fn kill(&mut self, n: usize) {
+        self.up[n] = false;
+        let (dead, alive) =
+            std::mem::take(&mut self.streams).into_iter().partition(|ends| ends.iter().any(|end| end.0 == n));
+        self.streams = alive;
+        let dead: Vec<[(usize, StreamId); 2]> = dead;
+        for (other, stream) in dead.into_iter().flatten().filter(|end| end.0 != n) {
+            self.nodes[other].handle_closed(self.now, stream, heirloom_core::CloseCause::Closed);
+        }
+    }
+
+    fn commit(&mut self, n: usize, delta: Delta, durability: Durability) -> CommitId {
+        self.nodes[n].commit(self.now, KEY, delta, durability).expect("the node is ready")
+    }
+
+    fn user(&self, n: usize) -> Option<String> {
+        let session = self.nodes[n].session(&KEY)?;
+        Some(String::from_utf8_lossy(session.attribute(b"user")?).into_owned())
+    }
+
+    fn events(&mut self, n: usize) -> Vec<Event> {
+        std::iter::from_fn(|| self.nodes[n].poll_event()).collect()
+    }
+
+    fn run(&mut self, length: Duration) {
+        let end = self.now + length;
+        while self.now < end {
+            for n in 0..self.nodes.len() {
+                if self.up[n] {
+                    self.turn(n);
+                }
+            }
+            self.now = self.now + Duration::from_millis(1);
+        }
+    }
+
+    fn turn(&mut self, n: usize) {
+        let now = self.now;
+        if self.nodes[n].poll_timeout().is_some_and(|at| at <= now) {
+            self.nodes[n].handle_timeout(now);
+        }
+        let mut out: VecDeque<_> = std::iter::from_fn(|| self.nodes[n].poll_transmit(now)).collect();
+        while let Some(transmit) = out.pop_front() {
+            self.carry(n, transmit);
+        }
+        self.nodes[n].check();
+    }
+
+    fn carry(&mut self, n: usize, transmit: Transmit) {
+        let now = self.now;
+        match transmit {
+            Transmit::Datagram { to, bytes } => {
+                if let Some(other) = self.at(to) {
+                    self.nodes[other].handle_datagram(now, address(n), &bytes).expect("it is valid");
+                }
+            }
+            Transmit::Multicast { bytes } => {
+                for other in (0..self.nodes.len()).filter(|other| self.up[*other]).collect::<Vec<_>>() {
+                    self.nodes[other].handle_datagram(now, address(n), &bytes).expect("it is valid");
+                }
+            }
+            Transmit::Open { stream, to } => match self.at(to) {
+                Some(other) => {
+                    let accepted = self.nodes[other].handle_accepted(now, address(n));
+                    self.streams.push([(n, stream), (other, accepted)]);
+                    self.nodes[n].handle_opened(now, stream);
+                }
+                None => self.nodes[n].handle_closed(now, stream, heirloom_core::CloseCause::Refused),
+            },
+            Transmit::Write { stream, bytes } => {
+                if let Some((other, theirs)) = self.other_end(n, stream) {
+                    self.nodes[other].handle_stream(now, theirs, &bytes).expect("it is valid");
+                }
+            }
+            Transmit::Close { stream } => {
+                let other = self.other_end(n, stream);
+                self.streams.retain(|ends| !ends.contains(&(n, stream)));
+                if let Some((other, theirs)) = other {
+                    self.nodes[other].handle_closed(now, theirs, heirloom_core::CloseCause::Closed);
+                }
+            }
+        }
+    }
+
+    fn at(&self, to: SocketAddr) -> Option<usize> {
+        (0..self.nodes.len()).find(|n| self.up[*n] && address(*n) == to)
+    }
+
+    fn other_end(&self, n: usize, stream: StreamId) -> Option<(usize, StreamId)> {
+        let ends = self.streams.iter().find(|ends| ends.contains(&(n, stream)))?;
+        ends.iter().find(|end| **end != (n, stream)).copied()
+    }
+}
+
+fn address(n: usize) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 4000 + u16::try_from(n).expect("few nodes")).into()
+}
