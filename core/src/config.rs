@@ -178,7 +178,7 @@ pub mod text {
     /// Writes a duration in the largest unit that keeps it whole.
     pub fn show(length: Duration) -> String {
         let millis = length.as_millis();
-        let whole = |(_, unit): &&(&str, u64)| millis % u128::from(*unit) == 0;
+        let whole = |(_, unit): &&(&str, u64)| millis.is_multiple_of(u128::from(*unit));
         let (name, unit) = UNITS.iter().find(whole).unwrap_or(&("ms", 1));
         match millis {
             0 => "0s".into(),

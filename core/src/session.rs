@@ -384,3 +384,156 @@ fn kept(mine: Option<Change>, new: Change) -> Change {
         (_, new) => new,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stamp(clock: u64) -> Stamp {
+        Stamp { clock, writer: MemberId(clock % 3) }
+    }
+
+    fn life(birth: u64, counter: u32, owner: u64, expired: u32) -> Life {
+        Life { birth: stamp(birth), counter, owner: MemberId(owner), expired }
+    }
+
+    /// One thing that a copy may hear.
+    #[derive(Clone, Debug)]
+    enum Heard {
+        Floor(u64),
+        Life(u64, u32, u64, u32),
+        Lifetime(u64, u64),
+        Attribute(u8, u64, u64, bool),
+    }
+
+    fn heard() -> impl Strategy<Value = Heard> {
+        prop_oneof![
+            1 => (1..6_u64).prop_map(Heard::Floor),
+            3 => (1..6_u64, 1..4_u32, 0..3_u64, 0..4_u32).prop_map(|(b, c, o, e)| Heard::Life(b, c, o, e)),
+            1 => (1..6_u64, 1..9_u64).prop_map(|(b, s)| Heard::Lifetime(b, s)),
+            4 => (0..3_u8, 1..6_u64, 1..9_u64, any::<bool>()).prop_map(|(n, b, s, v)| Heard::Attribute(n, b, s, v)),
+        ]
+    }
+
+    fn hear(session: &mut Session, heard: &Heard) {
+        match *heard {
+            Heard::Floor(at) => session.merge_floor(End { at: stamp(at), cause: EndCause::Ended }),
+            Heard::Life(birth, counter, owner, expired) => session.merge_life(life(birth, counter, owner, expired)),
+            Heard::Lifetime(birth, at) => session.merge_lifetime(LifetimeRegister {
+                birth: stamp(birth),
+                stamp: stamp(at),
+                lifetime: Lifetime::Idle(Duration::from_secs(at)),
+                changed: Change::default(),
+            }),
+            Heard::Attribute(name, birth, at, present) => {
+                // A stamp is made once: it stands for one value.
+                let value = [name, u8::try_from(birth + at).expect("both are small")];
+                session.merge_attribute(Incoming {
+                    name: Content::Slice(&[name]),
+                    birth: stamp(birth),
+                    stamp: stamp(at),
+                    value: (present == at.is_multiple_of(2)).then_some(Content::Slice(&value)),
+                    changed: Change::default(),
+                })
+            }
+        };
+    }
+
+    /// Values that go with one stamp must not differ, or no merge could be right.
+    fn consistent(heard: &[Heard]) -> Vec<Heard> {
+        let fix = |heard: &Heard| match heard {
+            Heard::Attribute(name, birth, at, _) => Heard::Attribute(*name, *birth, *at, true),
+            other => other.clone(),
+        };
+        heard.iter().map(fix).collect()
+    }
+
+    fn copy(heard: &[Heard]) -> Session {
+        let mut session = Session::default();
+        heard.iter().for_each(|heard| hear(&mut session, heard));
+        session
+    }
+
+    fn merged(first: &Session, second: &Session) -> Session {
+        let mut session = first.clone();
+        session.merge(second);
+        session
+    }
+
+    proptest! {
+        /// P1: the order and the repetition of what is heard make no difference.
+        #[test]
+        fn copies_that_heard_the_same_are_equal(
+            heard in prop::collection::vec(heard(), 0..12),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let heard = consistent(&heard);
+            let first = copy(&heard);
+            let mut second = Session::default();
+            // Some of it early and out of order, then all of it backwards.
+            for index in order.iter().filter(|_| !heard.is_empty()) {
+                hear(&mut second, &heard[index.index(heard.len())]);
+            }
+            heard.iter().rev().for_each(|heard| hear(&mut second, heard));
+            prop_assert_eq!(first.digest(), second.digest());
+            prop_assert_eq!(first, second);
+        }
+
+        #[test]
+        fn merging_is_commutative_associative_and_idempotent(
+            a in prop::collection::vec(heard(), 0..8),
+            b in prop::collection::vec(heard(), 0..8),
+            c in prop::collection::vec(heard(), 0..8),
+        ) {
+            let [a, b, c] = [a, b, c].map(|heard| copy(&consistent(&heard)));
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+            prop_assert_eq!(merged(&a, &a), a.clone());
+            prop_assert!(!merged(&a, &b).merge(&b));
+        }
+
+        /// P3: what an end has killed never shows again.
+        #[test]
+        fn nothing_born_before_an_end_comes_back(heard in prop::collection::vec(heard(), 0..16), floor in 1..6_u64) {
+            let mut session = copy(&consistent(&heard));
+            session.merge_floor(End { at: stamp(floor), cause: EndCause::Ended });
+            consistent(&heard).iter().for_each(|heard| hear(&mut session, heard));
+            prop_assert!(session.attributes.iter().all(|attribute| stamp(floor) < attribute.birth));
+            prop_assert_eq!(session.bytes(), session.attributes.iter().map(Attribute::bytes).sum::<usize>());
+        }
+    }
+
+    fn in_every_order(heard: &[Heard], check: impl Fn(&Session)) {
+        let [a, b, c] = heard else { panic!("three things are heard") };
+        for order in [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]] {
+            let mut session = Session::default();
+            order.into_iter().for_each(|heard| hear(&mut session, heard));
+            check(&session);
+        }
+    }
+
+    #[test]
+    fn a_register_of_a_later_birth_wins_over_a_later_stamp_of_an_ended_one() {
+        let heard = [Heard::Attribute(0, 1, 3, true), Heard::Floor(1), Heard::Attribute(0, 2, 2, true)];
+        in_every_order(&heard, |session| assert_eq!(session.attributes[0].birth, stamp(2)));
+    }
+
+    #[test]
+    fn two_expiries_of_two_births_hide_both() {
+        let expiries = [Heard::Life(1, 1, 0, 1), Heard::Life(2, 1, 0, 1), Heard::Attribute(0, 2, 2, true)];
+        in_every_order(&expiries, |session| {
+            assert!(!session.is_live());
+            assert_eq!(session.attributes().count(), 0);
+        });
+    }
+
+    #[test]
+    fn a_voided_expiry_brings_the_content_back() {
+        let heard = [Heard::Attribute(0, 1, 2, true), Heard::Life(1, 1, 0, 1), Heard::Life(1, 2, 1, 0)];
+        in_every_order(&heard, |session| assert_eq!(session.attributes().count(), 1));
+    }
+}

@@ -6,7 +6,11 @@
 
 mod delta;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod item;
+#[cfg(test)]
+mod laws;
 mod message;
 
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};

@@ -75,12 +75,13 @@ struct Net {
 }
 
 impl Net {
-    fn new(count: u64) -> Self {
+    fn new(count: u16) -> Self {
         let config = Config { idle: Duration::from_secs(10), ended_for: Duration::from_secs(60), ..Config::default() };
         let nodes = (0..count).map(|n| {
-            Node::new(MemberId(n + 1), address(n as usize), config.clone(), n, Time::ZERO).expect("the config is valid")
+            let id = MemberId(u64::from(n) + 1);
+            Node::new(id, address(n.into()), config.clone(), n.into(), Time::ZERO).expect("the config is valid")
         });
-        Self { now: Time::ZERO, nodes: nodes.collect(), up: vec![false; count as usize], streams: Vec::new() }
+        Self { now: Time::ZERO, nodes: nodes.collect(), up: vec![false; count.into()], streams: Vec::new() }
     }
 
     fn start(&mut self, n: usize) {

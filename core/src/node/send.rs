@@ -220,12 +220,10 @@ impl Source<'_> {
     /// Goes on with the walk over the table.
     fn add_walk(&self, feed: &mut Feed, frame: &mut Building<'_>) {
         let Some((walk, cursor)) = feed.walk() else { return };
-        let mut looked = 0;
-        for (key, session) in self.sessions.records_after(cursor) {
+        for (looked, (key, session)) in self.sessions.records_after(cursor).enumerate() {
             if !frame.has_room() || WALK_MAX < looked {
                 return;
             }
-            looked += 1;
             let fed = match walk {
                 Walk::Owned => session.owner() == Some(self.me),
                 Walk::All => true,
