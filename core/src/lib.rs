@@ -55,6 +55,7 @@ extern crate std;
 
 pub mod config;
 
+mod beats;
 mod commits;
 mod delta;
 mod expiry;
@@ -67,10 +68,12 @@ mod member;
 mod membership;
 mod node;
 mod ownership;
+mod peer;
 mod rng;
 mod session;
 mod sessions;
 mod stamp;
+mod stats;
 mod time;
 mod wire;
 
@@ -79,6 +82,7 @@ pub use delta::{CommitError, CommitId, Delta, Durability, Outcome, Receipt};
 pub use io::{CloseCause, Event, FrameError, ReadyCause, StreamId, Transmit};
 pub use key::{KeyMaker, SessionKey};
 pub use member::{Member, MemberId, MemberState, RemovalCause};
-pub use node::{Node, Stats};
+pub use node::Node;
 pub use session::{EndCause, Lifetime, Session};
+pub use stats::Stats;
 pub use time::{Time, Wall};

@@ -10,15 +10,16 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    string::String,
     vec::Vec,
 };
-use core::{net::SocketAddr, time::Duration};
+use core::net::SocketAddr;
 
 use crate::{
+    beats::{Beats, Word},
     config::Config,
     io::CloseCause,
     member::{Member, MemberId, MemberState, RemovalCause},
+    peer::{Peer, Suspicion, Timing},
     time::Time,
     wire::Beat,
 };
@@ -26,53 +27,13 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
     me: MemberId,
-    address: SocketAddr,
     timing: Timing,
     members_max: usize,
-    incarnation: u32,
-    sequence: u64,
-    started: Time,
-    next_beat: Time,
-    /// There is a group that beats are sent to.
-    group: bool,
-    /// Addresses that beats are sent to as well.
-    configured: Vec<SocketAddr>,
+    beats: Beats,
     peers: BTreeMap<MemberId, Peer>,
     removed: BTreeMap<MemberId, Removed>,
     changes: VecDeque<Change>,
     duties: VecDeque<Duty>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Timing {
-    frequency: Duration,
-    drop_time: Duration,
-    probe_time: Duration,
-    probe_attempts: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Peer {
-    member: Member,
-    incarnation: u32,
-    sequence: u64,
-    /// In the view; before that it is only known by its beats.
-    listed: bool,
-    known: Time,
-    heard: Time,
-    /// Without a stream since then.
-    unlinked: Option<Time>,
-    dial_at: Time,
-    suspicion: Option<Suspicion>,
-    /// It sends beats to this node's own address, so it wants them at its own.
-    direct_until: Time,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Suspicion {
-    cause: RemovalCause,
-    next_probe: Time,
-    until: Time,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,15 +73,9 @@ impl Membership {
         let Config { frequency, drop_time, probe_time, probe_attempts, .. } = *config;
         Self {
             me,
-            address,
             timing: Timing { frequency, drop_time, probe_time, probe_attempts },
             members_max: config.members_max,
-            incarnation: 0,
-            sequence: 0,
-            started: now,
-            next_beat: now,
-            group: true,
-            configured: Vec::new(),
+            beats: Beats::new(me, address, frequency, now),
             peers: BTreeMap::new(),
             removed: BTreeMap::new(),
             changes: VecDeque::new(),
@@ -128,13 +83,9 @@ impl Membership {
         }
     }
 
-    pub(crate) fn set_group(&mut self, group: bool) {
-        self.group = group;
-    }
-
-    pub(crate) fn set_peers(&mut self, now: Time, peers: Vec<SocketAddr>) {
-        self.configured = peers;
-        self.next_beat = now;
+    /// The beats that this node sends.
+    pub(crate) fn beats(&mut self) -> &mut Beats {
+        &mut self.beats
     }
 
     /// A sign of life. `others` in it are addresses that this member may not know yet.
@@ -142,7 +93,7 @@ impl Membership {
         if !self.admits(beat) {
             return;
         }
-        let mine = self.address;
+        let mine = self.beats.address();
         let known: BTreeSet<_> = self.peers.values().map(|peer| peer.member.address).chain([mine]).collect();
         self.duties.extend(
             beat.others.iter().filter(|address| !known.contains(address)).map(|address| Duty::BeatTo(*address, false)),
@@ -240,19 +191,6 @@ impl Membership {
         }
     }
 
-    /// Another has removed this incarnation of this node: refute it.
-    pub(crate) fn handle_declared(&mut self, now: Time, incarnation: u32) {
-        if self.incarnation <= incarnation && incarnation < u32::MAX {
-            self.incarnation = incarnation + 1;
-            self.next_beat = now;
-        }
-    }
-
-    /// Something about this member has changed: the next beat is due now.
-    pub(crate) fn beat_soon(&mut self, now: Time) {
-        self.next_beat = now;
-    }
-
     /// This member has left.
     pub(crate) fn forget_all(&mut self) {
         self.peers.clear();
@@ -270,10 +208,7 @@ impl Membership {
                     peer.suspicion.map(|suspicion| Suspicion { until: now + self.timing.probe_time, ..suspicion });
             }
         }
-        if self.next_beat <= now {
-            self.next_beat = now + self.timing.frequency;
-            self.beat_all(now);
-        }
+        self.beat_if_due(now);
         let Timing { frequency, drop_time, probe_time, probe_attempts } = self.timing;
         let mut over = Vec::new();
         let mut silent = Vec::new();
@@ -321,44 +256,14 @@ impl Membership {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        let Timing { drop_time, probe_time, .. } = self.timing;
-        let peers = self.peers.values().flat_map(|peer| {
-            let suspicion = peer.suspicion.map(|suspicion| suspicion.next_probe.min(suspicion.until));
-            let silence = peer.suspicion.is_none().then_some(peer.heard + drop_time);
-            let dial = peer.unlinked.map(|_| peer.dial_at);
-            let lost = peer.unlinked.filter(|_| peer.listed).map(|since| since + drop_time + probe_time);
-            [suspicion, silence, dial, lost].into_iter().flatten()
-        });
-        peers.chain([self.next_beat]).min()
+        let peers = self.peers.values().flat_map(|peer| peer.poll_timeout(self.timing));
+        peers.chain([self.beats.poll_timeout()]).min()
     }
 
     /// What this node says of itself. Every call is a new beat.
-    pub(crate) fn beat<'a>(
-        &mut self,
-        now: Time,
-        state: MemberState,
-        clock: u64,
-        name: &'a str,
-        direct: bool,
-    ) -> Beat<'a> {
-        self.sequence += 1;
-        let age = u64::try_from(now.since(self.started).as_millis()).unwrap_or(u64::MAX);
-        // A different slice of the members each time; all of them in time.
-        let listed: Vec<_> = self.peers.values().filter(|peer| peer.listed).map(|peer| peer.member.address).collect();
-        let skip = usize::try_from(self.sequence).unwrap_or(0).checked_rem(listed.len()).unwrap_or(0);
-        let others = listed.iter().cycle().skip(skip).take(listed.len().min(OTHERS_MAX)).copied().collect();
-        Beat {
-            from: self.me,
-            incarnation: self.incarnation,
-            sequence: self.sequence,
-            state,
-            clock,
-            age_millis: age,
-            address: self.address,
-            name,
-            others,
-            direct,
-        }
+    pub(crate) fn beat<'a>(&mut self, now: Time, word: Word<'a>, direct: bool) -> Beat<'a> {
+        let listed = self.peers.values().filter(|peer| peer.listed).map(|peer| peer.member.address);
+        self.beats.beat(now, word, listed.collect(), direct)
     }
 
     /// The members of the view, the oldest ready one first.
@@ -404,25 +309,7 @@ impl Membership {
         }
         // The lower id opens the stream; the higher does so too if that takes long.
         let dial_at = if self.me < beat.from { now } else { now + self.timing.frequency * 2 };
-        Some(self.peers.entry(beat.from).or_insert_with(|| Peer {
-            member: Member {
-                id: beat.from,
-                name: String::new(),
-                address: beat.address,
-                state: MemberState::Joining,
-                suspect: false,
-                started: now,
-            },
-            incarnation: 0,
-            sequence: 0,
-            listed: false,
-            known: now,
-            heard: now,
-            unlinked: Some(now),
-            dial_at,
-            suspicion: None,
-            direct_until: now,
-        }))
+        Some(self.peers.entry(beat.from).or_insert_with(|| Peer::new(now, beat, dial_at)))
     }
 
     fn note_state(&mut self, member: MemberId, state: MemberState) {
@@ -431,17 +318,17 @@ impl Membership {
         }
     }
 
-    fn beat_all(&mut self, now: Time) {
-        if self.group {
+    fn beat_if_due(&mut self, now: Time) {
+        if !self.beats.poll_due(now) {
+            return;
+        }
+        let group = self.beats.has_group();
+        if group {
             self.duties.push_back(Duty::BeatGroup);
         }
-        let group = self.group;
         let wanting = self.peers.values().filter(|peer| !group || now < peer.direct_until);
-        let addresses: BTreeSet<_> =
-            self.configured.iter().copied().chain(wanting.map(|peer| peer.member.address)).collect();
-        let mine = self.address;
-        let others = addresses.into_iter().filter(|address| *address != mine);
-        self.duties.extend(others.map(|address| Duty::BeatTo(address, true)));
+        let addresses = self.beats.addresses(wanting.map(|peer| peer.member.address));
+        self.duties.extend(addresses.into_iter().map(|address| Duty::BeatTo(address, true)));
     }
 
     fn suspect(&mut self, now: Time, member: MemberId, cause: RemovalCause) {
@@ -474,21 +361,6 @@ impl Membership {
         }
     }
 }
-
-impl Peer {
-    fn take_word(&mut self, now: Time, beat: &Beat<'_>) {
-        (self.incarnation, self.sequence) = (beat.incarnation, beat.sequence);
-        self.member.state = beat.state;
-        self.member.address = beat.address;
-        self.member.started = now - Duration::from_millis(beat.age_millis);
-        if self.member.name != beat.name {
-            self.member.name = beat.name.into();
-        }
-    }
-}
-
-/// Addresses of others in one beat: they must fit a datagram.
-const OTHERS_MAX: usize = 24;
 
 /// How many removed lives are remembered.
 const REMOVED_MAX: usize = 4096;

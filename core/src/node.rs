@@ -1,20 +1,22 @@
 //! One member of a cluster: routes between the machines, and decides nothing itself.
 
+mod adopt;
 mod advance;
+mod ends;
 mod receive;
 mod send;
+mod verbs;
 
 use alloc::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    vec::Vec,
 };
 use core::net::SocketAddr;
 
 use crate::{
-    commits::{Commits, Others, Waiting},
+    commits::{Commits, Others},
     config::{Config, ConfigError},
-    delta::{CommitError, CommitId, Delta, Durability, Outcome},
+    delta::{CommitId, Outcome},
     expiry::{Expiry, Ledger},
     feed::Feed,
     io::{CloseCause, Event, FrameError, StreamId, Transmit},
@@ -25,9 +27,10 @@ use crate::{
     membership::Membership,
     ownership::Ownership,
     rng::Rng,
-    session::{Change, EndCause, Lifetime, Session},
-    sessions::{Limits, Sessions, Writing},
+    session::{Change, EndCause, Session},
+    sessions::{Limits, Sessions},
     stamp::HybridClock,
+    stats::Stats,
     time::{Time, Wall},
     wire::ClusterTag,
 };
@@ -85,34 +88,6 @@ struct Break {
     too_long: bool,
 }
 
-/// What a node has counted since it started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Commits taken.
-    pub commits: u64,
-    /// Sessions that this node took over from another owner by a commit or a use.
-    pub takeovers: u64,
-    /// Sessions that this node adopted from a dead owner.
-    pub adoptions: u64,
-    /// Sessions that this node expired.
-    pub expiries: u64,
-    /// Deltas sent, whole sessions included.
-    pub deltas_sent: u64,
-    /// Deltas of others applied.
-    pub deltas_applied: u64,
-    /// Sessions that this node asked another for because it held something else.
-    pub pulls: u64,
-    /// Bytes handed to the driver for streams.
-    pub stream_bytes_sent: u64,
-    /// Frames and datagrams that were dropped because they were not valid.
-    pub frames_refused: u64,
-    /// Frames and items of a kind that this version does not know; they were skipped.
-    pub kinds_unknown: u64,
-    /// Sessions of a member that was away for too long: their end may have been forgotten, so they were refused.
-    pub sessions_refused: u64,
-}
-
 impl Node {
     /// A member that starts its life now.
     ///
@@ -163,21 +138,7 @@ impl Node {
 
     /// Whether there is a group that `Transmit::Multicast` reaches; there is one unless this says otherwise.
     pub fn set_group(&mut self, group: bool) {
-        self.membership.set_group(group);
-    }
-
-    /// Addresses that beats are sent to besides the group. Replaces those that were given before.
-    pub fn set_peers(&mut self, now: Time, peers: Vec<SocketAddr>) {
-        let now = self.moved_to(now);
-        self.membership.set_peers(now, peers);
-        self.advance(now);
-    }
-
-    /// Nobody else can be there: the node is ready at once instead of looking for others first.
-    pub fn start_alone(&mut self, now: Time) {
-        let now = self.moved_to(now);
-        self.become_first(now);
-        self.advance(now);
+        self.membership.beats().set_group(group);
     }
 
     /// A datagram has arrived, sent to this member or to the group.
@@ -267,70 +228,6 @@ impl Node {
             }
         }
         assert!(self.poll_timeout().is_none_or(|at| now < at), "what was due is done");
-    }
-
-    /// Makes the changes of a session together. They are there for readers at once; `poll_outcome` tells when as many
-    /// others have applied them as `durability` asks, or that too few are left.
-    ///
-    /// # Errors
-    ///
-    /// The commit is refused; nothing has changed.
-    pub fn commit(
-        &mut self,
-        now: Time,
-        key: SessionKey,
-        delta: Delta,
-        durability: Durability,
-    ) -> Result<CommitId, CommitError> {
-        let now = self.moved_to(now);
-        match self.state {
-            MemberState::Joining => return Err(CommitError::NotReady),
-            MemberState::Leaving => return Err(CommitError::Leaving),
-            MemberState::Ready => {}
-        }
-        if self.config.commits_max <= self.commits.len() {
-            return Err(CommitError::TooManyCommits { max: self.config.commits_max });
-        }
-        let change = Change(self.change.0 + 1);
-        let stamps = (self.clock.stamp(now, self.id), self.clock.stamp(now, self.id));
-        let lifetime = match self.config.idle {
-            core::time::Duration::ZERO => Lifetime::Never,
-            idle => Lifetime::Idle(idle),
-        };
-        let writing = Writing { now, me: self.id, stamps, change, lifetime };
-        let effect = self.sessions.commit(&writing, key, delta, &self.limits)?;
-        self.change = change;
-        self.stats.commits += 1;
-        if effect.replaced.is_some() {
-            self.stats.takeovers += 1;
-            self.feed_taken_over(key);
-        }
-        self.feed_all(key, change);
-        self.commits.start(key, change, Waiting::Application(durability), &self.others);
-        self.settle_record(now, key, effect.ended);
-        self.advance(now);
-        Ok(CommitId(change.0))
-    }
-
-    /// A use that changes nothing: a session with an idle time lives on for that long.
-    pub fn touch(&mut self, now: Time, key: &SessionKey) {
-        let now = self.moved_to(now);
-        if self.state == MemberState::Ready && self.sessions.use_here(now, key) {
-            self.tell_use(now, key);
-        }
-        self.advance(now);
-    }
-
-    /// Leaves the cluster: takes no more commits, waits until the others have what they lack, says so and raises
-    /// [`Event::Left`], at the latest after `leave_for`.
-    pub fn leave(&mut self, now: Time) {
-        let now = self.moved_to(now);
-        if self.leaving == Leaving::No {
-            self.state = MemberState::Leaving;
-            self.leaving = Leaving::Until(now + self.config.leave_for);
-            self.beat_now(now);
-        }
-        self.advance(now);
     }
 
     /// The next thing for the driver to do. Ask until there is none, or until the driver has done enough for one turn.

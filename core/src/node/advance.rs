@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{Break, Leaving, Node};
 use crate::{
-    commits::{Others, Waiting},
+    commits::Others,
     feed::{Feed, Note, Walk},
     io::{CloseCause, Event, ReadyCause, StreamId, Transmit},
     join::Progress,
@@ -13,15 +13,10 @@ use crate::{
     links::Gone,
     member::{MemberId, MemberState, RemovalCause},
     membership::{Change as ViewChange, Duty},
-    ownership::highest,
-    session::{Change, EndCause, Lifetime},
-    sessions::tenth,
+    session::Change,
     time::Time,
     wire::{Declared, FrameWriter, Kind, Probe},
 };
-
-/// Sessions looked at in one slice of a walk.
-const SLICE: usize = 1024;
 
 impl Node {
     /// Runs whatever is due by the clock.
@@ -177,11 +172,6 @@ impl Node {
         }
     }
 
-    /// Signs of life to all, now: something about this member has changed.
-    pub(super) fn beat_now(&mut self, now: Time) {
-        self.membership.beat_soon(now);
-    }
-
     /// Closes a stream from this side.
     pub(super) fn close(&mut self, now: Time, stream: StreamId, cause: CloseCause) {
         if self.links.get_mut(stream).is_some() {
@@ -234,180 +224,6 @@ impl Node {
             self.sessions.take_over(*key, self.id);
             self.feed_all(*key, Change::default());
             self.settle_record(now, *key, None);
-        }
-    }
-
-    /// After anything that may have changed a session: arms its expiry or files its end.
-    pub(super) fn settle_record(&mut self, now: Time, key: SessionKey, ended: Option<EndCause>) {
-        if let Some(cause) = ended {
-            self.raise(Event::SessionEnded(key, cause));
-        }
-        let Some(session) = self.sessions.record(&key) else { return };
-        if session.is_live() {
-            self.ledger.strike(&key);
-            match self.sessions.due(&key) {
-                Some(due) => self.expiry.arm_by(due, key),
-                None => self.expiry.disarm(&key),
-            }
-            return;
-        }
-        self.expiry.disarm(&key);
-        let buried = session.lives.last().is_none_or(|life| !session.is_above_floor(life.birth));
-        if buried && !self.ledger.contains(&key) {
-            self.ledger.enter(key, now + self.config.ended_for);
-            while self.config.ended_max < self.ledger.len() {
-                if let Some(oldest) = self.ledger.pop_oldest() {
-                    self.sessions.forget(&oldest);
-                }
-                self.raise(Event::EndsForgotten);
-            }
-        }
-    }
-
-    /// A session has come up: its owner expires it, and others see to it that it has an owner.
-    fn look_at(&mut self, now: Time, key: SessionKey) {
-        let Some(due) = self.sessions.due(&key) else { return };
-        if now < due {
-            self.expiry.arm(due, key);
-            return;
-        }
-        let Some(session) = self.sessions.record(&key) else { return };
-        let (owner, lifetime) = (session.owner(), session.lifetime());
-        let grace = match lifetime {
-            Some(Lifetime::Idle(idle)) => tenth(idle).max(self.config.frequency),
-            Some(Lifetime::Fixed(_) | Lifetime::Never) | None => self.config.frequency,
-        };
-        if owner != Some(self.id) {
-            self.expiry.arm(now + grace, key);
-            if owner.is_some_and(|owner| !self.others.all.contains(&owner)) {
-                self.see_to(now, key);
-            }
-        } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !self.others.ready.is_empty() {
-            if self.expiry.ask(key, self.others.ready.clone()) {
-                for member in &self.others.ready {
-                    if let Some(feed) = self.feeds.get_mut(member) {
-                        feed.note(Note::Ask(key));
-                    }
-                }
-            }
-        } else {
-            self.expire(now, key);
-        }
-    }
-
-    fn expire_unless_used(&mut self, now: Time, key: SessionKey) {
-        let owned = self.sessions.record(&key).is_some_and(|session| session.owner() == Some(self.id));
-        match self.sessions.due(&key) {
-            Some(due) if due <= now && owned => self.expire(now, key),
-            Some(due) => self.expiry.arm(due.max(now + self.config.frequency), key),
-            None => {}
-        }
-    }
-
-    fn expire(&mut self, now: Time, key: SessionKey) {
-        let Some((birth, cause)) = self.sessions.expire(key) else { return };
-        self.stats.expiries += 1;
-        self.bring_to_burial(key, birth);
-        self.settle_record(now, key, Some(cause));
-    }
-
-    /// What has expired is hidden until every member has heard of it; then it is dead for good.
-    fn bring_to_burial(&mut self, key: SessionKey, birth: crate::stamp::Stamp) {
-        let change = self.next_change();
-        self.feed_all(key, change);
-        self.commits.start(key, change, Waiting::Burial(birth), &self.others);
-    }
-
-    fn bury(&mut self, now: Time, key: SessionKey, at: crate::stamp::Stamp) {
-        let Some(session) = self.sessions.record(&key) else { return };
-        let cause = session.expiry_cause();
-        let over = session.lives.iter().any(|life| life.birth == at && life.is_over());
-        if over && self.sessions.bury(key, at, cause).changed {
-            let change = self.next_change();
-            self.feed_all(key, change);
-            self.settle_record(now, key, None);
-        }
-    }
-
-    fn forget(&mut self, now: Time, key: SessionKey) {
-        if self.feeds.values().any(|feed| feed.is_outstanding(&key)) {
-            // A peer has not heard of the end: without it, its copy would come back.
-            self.ledger.enter(key, now + self.config.ended_for / 10);
-        } else {
-            self.sessions.forget(&key);
-        }
-    }
-
-    /// One slice of the walk that looks for what the dead have left.
-    fn walk_for_the_dead(&mut self, now: Time) {
-        let Some(cursor) = self.ownership.poll_walk(now) else { return };
-        let mut last = None;
-        let mut touched = Vec::new();
-        for (key, session) in self.sessions.records_after(cursor).take(SLICE) {
-            last = Some(*key);
-            if session.writers().any(|writer| self.ownership.is_gone(writer)) {
-                touched.push(*key);
-            }
-        }
-        for key in touched {
-            self.see_to(now, key);
-        }
-        match last {
-            Some(last) => self.ownership.walked_to(now, last),
-            None => {
-                self.ownership.end_walk();
-                self.feeds.values_mut().for_each(|feed| feed.note(Note::Offered));
-            }
-        }
-    }
-
-    /// A session that a dead member owned or wrote to: its owner, or who ranks highest if that is the dead one, must get
-    /// all that anybody holds of it, and everybody must get it from there.
-    pub(super) fn see_to(&mut self, now: Time, key: SessionKey) {
-        let Some(session) = self.sessions.record(&key) else { return };
-        let alive = session.owner().filter(|owner| *owner == self.id || self.others.all.contains(owner));
-        let ready = self.others.ready.iter().copied();
-        let me = (self.state == MemberState::Ready).then_some(self.id);
-        let Some(keeper) = alive.or_else(|| highest(&key, ready.chain(me))) else { return };
-        if let Some(feed) = self.feeds.get_mut(&keeper) {
-            feed.note(Note::Offer(key));
-        } else if keeper == self.id && alive.is_some() {
-            // A word without content: whoever holds something else asks for it.
-            let change = self.next_change();
-            self.feed_all(key, change);
-        } else if keeper == self.id {
-            self.adopt(now, key);
-        }
-    }
-
-    /// Takes over the session of a dead owner.
-    pub(super) fn adopt(&mut self, now: Time, key: SessionKey) {
-        self.stats.adoptions += 1;
-        self.sessions.take_over(key, self.id);
-        let Some(session) = self.sessions.record(&key) else { return };
-        let unburied = session.lives.last().filter(|life| life.is_over() && session.is_above_floor(life.birth));
-        match unburied.map(|life| life.birth) {
-            Some(birth) => self.bring_to_burial(key, birth),
-            None => {
-                let change = self.next_change();
-                self.feed_all(key, change);
-            }
-        }
-        self.feed_taken_over(key);
-        self.settle_record(now, key, None);
-    }
-
-    fn settle(&mut self) {
-        let somebody = self.state == MemberState::Ready || !self.others.ready.is_empty();
-        if self.ownership.is_settled() || !somebody {
-            return;
-        }
-        self.ownership.mark_taken(self.change);
-        loop {
-            let feeds = &self.feeds;
-            let settled = self.ownership.poll_settled(|change| feeds.values().all(|feed| feed.has_acked(change)));
-            let Some(member) = settled else { return };
-            self.raise(Event::Settled(member));
         }
     }
 
@@ -465,7 +281,7 @@ impl Node {
         self.state = MemberState::Ready;
         self.raise(Event::Ready(cause));
         self.ownership.handle_ready(now);
-        self.beat_now(now);
+        self.membership.beats().hasten(now);
     }
 
     fn leave_when_done(&mut self, now: Time) {

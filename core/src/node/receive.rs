@@ -49,7 +49,7 @@ impl Node {
             Kind::Declared => {
                 let declared: Declared = wire::read(body)?;
                 if declared.to == self.id {
-                    self.membership.handle_declared(now, declared.incarnation);
+                    self.membership.beats().handle_declared(now, declared.incarnation);
                 }
             }
             Kind::Bye => {

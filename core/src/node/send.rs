@@ -4,6 +4,7 @@ use alloc::{collections::BTreeSet, vec::Vec};
 
 use super::Node;
 use crate::{
+    beats::Word,
     feed::{Carried, Feed, Note, Parts, Walk},
     io::{StreamId, Transmit},
     join::Joiners,
@@ -24,8 +25,8 @@ const PART_TARGET: usize = 256 << 10;
 impl Node {
     /// The frame of a beat.
     pub(super) fn beat(&mut self, now: Time, direct: bool) -> Vec<u8> {
-        let clock = self.clock.last();
-        let beat = self.membership.beat(now, self.state, clock, &self.config.name, direct);
+        let word = Word { state: self.state, clock: self.clock.last(), name: &self.config.name };
+        let beat = self.membership.beat(now, word, direct);
         let bytes = FrameWriter::new(self.cluster).datagram(Kind::Beat, &beat);
         assert!(bytes.len() <= wire::DATAGRAM_MAX, "a beat fits a datagram");
         bytes
@@ -55,7 +56,8 @@ impl Node {
         let applied = link.applied;
         let owes = core::mem::take(&mut link.owes);
         if owes.hello {
-            let beat = self.membership.beat(now, self.state, clock, &self.config.name, false);
+            let word = Word { state: self.state, clock, name: &self.config.name };
+            let beat = self.membership.beat(now, word, false);
             writer.frame(Kind::Hello, &Hello { versions: (wire::VERSION, wire::VERSION), beat });
         }
         let Some(peer) = up else { return writer.into_bytes() };

@@ -1,0 +1,84 @@
+//! What is done about the sessions of the dead.
+
+use alloc::vec::Vec;
+
+use super::Node;
+use crate::{feed::Note, io::Event, key::SessionKey, member::MemberState, ownership::highest, time::Time};
+
+/// Sessions looked at in one slice of a walk.
+const SLICE: usize = 1024;
+
+impl Node {
+    /// One slice of the walk that looks for what the dead have left.
+    pub(super) fn walk_for_the_dead(&mut self, now: Time) {
+        let Some(cursor) = self.ownership.poll_walk(now) else { return };
+        let mut last = None;
+        let mut touched = Vec::new();
+        for (key, session) in self.sessions.records_after(cursor).take(SLICE) {
+            last = Some(*key);
+            if session.writers().any(|writer| self.ownership.is_gone(writer)) {
+                touched.push(*key);
+            }
+        }
+        for key in touched {
+            self.see_to(now, key);
+        }
+        match last {
+            Some(last) => self.ownership.walked_to(now, last),
+            None => {
+                self.ownership.end_walk();
+                self.feeds.values_mut().for_each(|feed| feed.note(Note::Offered));
+            }
+        }
+    }
+
+    /// A session that a dead member owned or wrote to: its owner, or who ranks highest if that is the dead one, must get
+    /// all that anybody holds of it, and everybody must get it from there.
+    pub(super) fn see_to(&mut self, now: Time, key: SessionKey) {
+        let Some(session) = self.sessions.record(&key) else { return };
+        let alive = session.owner().filter(|owner| *owner == self.id || self.others.all.contains(owner));
+        let ready = self.others.ready.iter().copied();
+        let me = (self.state == MemberState::Ready).then_some(self.id);
+        let Some(keeper) = alive.or_else(|| highest(&key, ready.chain(me))) else { return };
+        if let Some(feed) = self.feeds.get_mut(&keeper) {
+            feed.note(Note::Offer(key));
+        } else if keeper == self.id && alive.is_some() {
+            // A word without content: whoever holds something else asks for it.
+            let change = self.next_change();
+            self.feed_all(key, change);
+        } else if keeper == self.id {
+            self.adopt(now, key);
+        }
+    }
+
+    /// Takes over the session of a dead owner.
+    fn adopt(&mut self, now: Time, key: SessionKey) {
+        self.stats.adoptions += 1;
+        self.sessions.take_over(key, self.id);
+        let Some(session) = self.sessions.record(&key) else { return };
+        let unburied = session.lives.last().filter(|life| life.is_over() && session.is_above_floor(life.birth));
+        match unburied.map(|life| life.birth) {
+            Some(birth) => self.bring_to_burial(key, birth),
+            None => {
+                let change = self.next_change();
+                self.feed_all(key, change);
+            }
+        }
+        self.feed_taken_over(key);
+        self.settle_record(now, key, None);
+    }
+
+    pub(super) fn settle(&mut self) {
+        let somebody = self.state == MemberState::Ready || !self.others.ready.is_empty();
+        if self.ownership.is_settled() || !somebody {
+            return;
+        }
+        self.ownership.mark_taken(self.change);
+        loop {
+            let feeds = &self.feeds;
+            let settled = self.ownership.poll_settled(|change| feeds.values().all(|feed| feed.has_acked(change)));
+            let Some(member) = settled else { return };
+            self.raise(Event::Settled(member));
+        }
+    }
+}

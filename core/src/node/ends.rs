@@ -1,0 +1,116 @@
+//! How sessions end: by their time, and what is remembered of it.
+
+use super::Node;
+use crate::{
+    commits::Waiting,
+    feed::Note,
+    io::Event,
+    key::SessionKey,
+    session::{EndCause, Lifetime},
+    sessions::tenth,
+    stamp::Stamp,
+    time::Time,
+};
+
+impl Node {
+    /// After anything that may have changed a session: arms its expiry or files its end.
+    pub(super) fn settle_record(&mut self, now: Time, key: SessionKey, ended: Option<EndCause>) {
+        if let Some(cause) = ended {
+            self.raise(Event::SessionEnded(key, cause));
+        }
+        let Some(session) = self.sessions.record(&key) else { return };
+        if session.is_live() {
+            self.ledger.strike(&key);
+            match self.sessions.due(&key) {
+                Some(due) => self.expiry.arm_by(due, key),
+                None => self.expiry.disarm(&key),
+            }
+            return;
+        }
+        self.expiry.disarm(&key);
+        let buried = session.lives.last().is_none_or(|life| !session.is_above_floor(life.birth));
+        if buried && !self.ledger.contains(&key) {
+            self.ledger.enter(key, now + self.config.ended_for);
+            while self.config.ended_max < self.ledger.len() {
+                if let Some(oldest) = self.ledger.pop_oldest() {
+                    self.sessions.forget(&oldest);
+                }
+                self.raise(Event::EndsForgotten);
+            }
+        }
+    }
+
+    /// A session has come up: its owner expires it, and others see to it that it has an owner.
+    pub(super) fn look_at(&mut self, now: Time, key: SessionKey) {
+        let Some(due) = self.sessions.due(&key) else { return };
+        if now < due {
+            self.expiry.arm(due, key);
+            return;
+        }
+        let Some(session) = self.sessions.record(&key) else { return };
+        let (owner, lifetime) = (session.owner(), session.lifetime());
+        let grace = match lifetime {
+            Some(Lifetime::Idle(idle)) => tenth(idle).max(self.config.frequency),
+            Some(Lifetime::Fixed(_) | Lifetime::Never) | None => self.config.frequency,
+        };
+        if owner != Some(self.id) {
+            self.expiry.arm(now + grace, key);
+            if owner.is_some_and(|owner| !self.others.all.contains(&owner)) {
+                self.see_to(now, key);
+            }
+        } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !self.others.ready.is_empty() {
+            if self.expiry.ask(key, self.others.ready.clone()) {
+                for member in &self.others.ready {
+                    if let Some(feed) = self.feeds.get_mut(member) {
+                        feed.note(Note::Ask(key));
+                    }
+                }
+            }
+        } else {
+            self.expire(now, key);
+        }
+    }
+
+    pub(super) fn expire_unless_used(&mut self, now: Time, key: SessionKey) {
+        let owned = self.sessions.record(&key).is_some_and(|session| session.owner() == Some(self.id));
+        match self.sessions.due(&key) {
+            Some(due) if due <= now && owned => self.expire(now, key),
+            Some(due) => self.expiry.arm(due.max(now + self.config.frequency), key),
+            None => {}
+        }
+    }
+
+    fn expire(&mut self, now: Time, key: SessionKey) {
+        let Some((birth, cause)) = self.sessions.expire(key) else { return };
+        self.stats.expiries += 1;
+        self.bring_to_burial(key, birth);
+        self.settle_record(now, key, Some(cause));
+    }
+
+    /// What has expired is hidden until every member has heard of it; then it is dead for good.
+    pub(super) fn bring_to_burial(&mut self, key: SessionKey, birth: Stamp) {
+        let change = self.next_change();
+        self.feed_all(key, change);
+        self.commits.start(key, change, Waiting::Burial(birth), &self.others);
+    }
+
+    pub(super) fn bury(&mut self, now: Time, key: SessionKey, at: Stamp) {
+        let Some(session) = self.sessions.record(&key) else { return };
+        let cause = session.expiry_cause();
+        let over = session.lives.iter().any(|life| life.birth == at && life.is_over());
+        if over && self.sessions.bury(key, at, cause).changed {
+            let change = self.next_change();
+            self.feed_all(key, change);
+            self.settle_record(now, key, None);
+        }
+    }
+
+    pub(super) fn forget(&mut self, now: Time, key: SessionKey) {
+        if self.feeds.values().any(|feed| feed.is_outstanding(&key)) {
+            // A peer has not heard of the end: without it, its copy would come back.
+            self.ledger.enter(key, now + self.config.ended_for / 10);
+        } else {
+            self.sessions.forget(&key);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the application asks of a node.
+
+use alloc::vec::Vec;
+use core::{net::SocketAddr, time::Duration};
+
+use super::{Leaving, Node};
+use crate::{
+    commits::Waiting,
+    delta::{CommitError, CommitId, Delta, Durability},
+    key::SessionKey,
+    member::MemberState,
+    session::{Change, Lifetime},
+    sessions::Writing,
+    time::Time,
+};
+
+impl Node {
+    /// Addresses that beats are sent to besides the group. Replaces those that were given before.
+    pub fn set_peers(&mut self, now: Time, peers: Vec<SocketAddr>) {
+        let now = self.moved_to(now);
+        self.membership.beats().set_peers(now, peers);
+        self.advance(now);
+    }
+
+    /// Nobody else can be there: the node is ready at once instead of looking for others first.
+    pub fn start_alone(&mut self, now: Time) {
+        let now = self.moved_to(now);
+        self.become_first(now);
+        self.advance(now);
+    }
+
+    /// Makes the changes of a session together. They are there for readers at once; `poll_outcome` tells when as many
+    /// others have applied them as `durability` asks, or that too few are left.
+    ///
+    /// # Errors
+    ///
+    /// The commit is refused; nothing has changed.
+    pub fn commit(
+        &mut self,
+        now: Time,
+        key: SessionKey,
+        delta: Delta,
+        durability: Durability,
+    ) -> Result<CommitId, CommitError> {
+        let now = self.moved_to(now);
+        match self.state {
+            MemberState::Joining => return Err(CommitError::NotReady),
+            MemberState::Leaving => return Err(CommitError::Leaving),
+            MemberState::Ready => {}
+        }
+        if self.config.commits_max <= self.commits.len() {
+            return Err(CommitError::TooManyCommits { max: self.config.commits_max });
+        }
+        let change = Change(self.change.0 + 1);
+        let stamps = (self.clock.stamp(now, self.id), self.clock.stamp(now, self.id));
+        let lifetime = match self.config.idle {
+            Duration::ZERO => Lifetime::Never,
+            idle => Lifetime::Idle(idle),
+        };
+        let writing = Writing { now, me: self.id, stamps, change, lifetime };
+        let effect = self.sessions.commit(&writing, key, delta, &self.limits)?;
+        self.change = change;
+        self.stats.commits += 1;
+        if effect.replaced.is_some() {
+            self.stats.takeovers += 1;
+            self.feed_taken_over(key);
+        }
+        self.feed_all(key, change);
+        self.commits.start(key, change, Waiting::Application(durability), &self.others);
+        self.settle_record(now, key, effect.ended);
+        self.advance(now);
+        Ok(CommitId(change.0))
+    }
+
+    /// A use that changes nothing: a session with an idle time lives on for that long.
+    pub fn touch(&mut self, now: Time, key: &SessionKey) {
+        let now = self.moved_to(now);
+        if self.state == MemberState::Ready && self.sessions.use_here(now, key) {
+            self.tell_use(now, key);
+        }
+        self.advance(now);
+    }
+
+    /// Leaves the cluster: takes no more commits, waits until the others have what they lack, says so and raises
+    /// [`Event::Left`](crate::Event::Left), at the latest after `leave_for`.
+    pub fn leave(&mut self, now: Time) {
+        let now = self.moved_to(now);
+        if self.leaving == Leaving::No {
+            self.state = MemberState::Leaving;
+            self.leaving = Leaving::Until(now + self.config.leave_for);
+            self.membership.beats().hasten(now);
+        }
+        self.advance(now);
+    }
+}

@@ -1,0 +1,86 @@
+//! What is known of one other member.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use crate::{
+    member::{Member, MemberState, RemovalCause},
+    time::Time,
+    wire::Beat,
+};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) frequency: Duration,
+    pub(crate) drop_time: Duration,
+    pub(crate) probe_time: Duration,
+    pub(crate) probe_attempts: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) member: Member,
+    pub(crate) incarnation: u32,
+    pub(crate) sequence: u64,
+    /// In the view; before that it is only known by its beats.
+    pub(crate) listed: bool,
+    pub(crate) known: Time,
+    pub(crate) heard: Time,
+    /// Without a stream since then.
+    pub(crate) unlinked: Option<Time>,
+    pub(crate) dial_at: Time,
+    pub(crate) suspicion: Option<Suspicion>,
+    /// It sends beats to this node's own address, so it wants them at its own.
+    pub(crate) direct_until: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suspicion {
+    pub(crate) cause: RemovalCause,
+    pub(crate) next_probe: Time,
+    pub(crate) until: Time,
+}
+
+impl Peer {
+    pub(crate) fn new(now: Time, beat: &Beat<'_>, dial_at: Time) -> Self {
+        Self {
+            member: Member {
+                id: beat.from,
+                name: String::new(),
+                address: beat.address,
+                state: MemberState::Joining,
+                suspect: false,
+                started: now,
+            },
+            incarnation: 0,
+            sequence: 0,
+            listed: false,
+            known: now,
+            heard: now,
+            unlinked: Some(now),
+            dial_at,
+            suspicion: None,
+            direct_until: now,
+        }
+    }
+
+    pub(crate) fn take_word(&mut self, now: Time, beat: &Beat<'_>) {
+        (self.incarnation, self.sequence) = (beat.incarnation, beat.sequence);
+        self.member.state = beat.state;
+        self.member.address = beat.address;
+        self.member.started = now - Duration::from_millis(beat.age_millis);
+        if self.member.name != beat.name {
+            self.member.name = beat.name.into();
+        }
+    }
+
+    /// When to look at it next.
+    pub(crate) fn poll_timeout(&self, timing: Timing) -> Option<Time> {
+        let Timing { drop_time, probe_time, .. } = timing;
+        let suspicion = self.suspicion.map(|suspicion| suspicion.next_probe.min(suspicion.until));
+        let silence = self.suspicion.is_none().then_some(self.heard + drop_time);
+        let dial = self.unlinked.map(|_| self.dial_at);
+        let lost = self.unlinked.filter(|_| self.listed).map(|since| since + drop_time + probe_time);
+        [suspicion, silence, dial, lost].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,29 @@
+//! What a node counts.
+
+/// What a node has counted since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Commits taken.
+    pub commits: u64,
+    /// Sessions that this node took over from another owner by a commit or a use.
+    pub takeovers: u64,
+    /// Sessions that this node adopted from a dead owner.
+    pub adoptions: u64,
+    /// Sessions that this node expired.
+    pub expiries: u64,
+    /// Deltas sent, whole sessions included.
+    pub deltas_sent: u64,
+    /// Deltas of others applied.
+    pub deltas_applied: u64,
+    /// Sessions that this node asked another for because it held something else.
+    pub pulls: u64,
+    /// Bytes handed to the driver for streams.
+    pub stream_bytes_sent: u64,
+    /// Frames and datagrams that were dropped because they were not valid.
+    pub frames_refused: u64,
+    /// Frames and items of a kind that this version does not know; they were skipped.
+    pub kinds_unknown: u64,
+    /// Sessions of a member that was away for too long: their end may have been forgotten, so they were refused.
+    pub sessions_refused: u64,
+}
