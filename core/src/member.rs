@@ -1,10 +1,8 @@
 //! What a member of the cluster is.
 
-use core::{fmt, net::SocketAddr};
+use core::{fmt, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-
-use crate::time::Time;
 
 /// One life of one member: drawn at random when the member starts, never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,8 +44,8 @@ pub struct Member {
     pub state: MemberState,
     /// It has been silent or its stream broke, and it is being probed.
     pub suspect: bool,
-    /// When it started, on this node's clock, by its own word.
-    pub started: Time,
+    /// How long it had been running when it last gave word of itself.
+    pub uptime: Duration,
 }
 
 /// Why a member is no longer in the view.

@@ -268,9 +268,9 @@ impl Membership {
 
     /// The members of the view, the oldest ready one first.
     pub(crate) fn members(&self) -> Vec<&Member> {
-        let mut members: Vec<_> = self.peers.values().filter(|peer| peer.listed).map(|peer| &peer.member).collect();
-        members.sort_by_key(|member| (member.state != MemberState::Ready, member.started, member.id));
-        members
+        let mut peers: Vec<_> = self.peers.values().filter(|peer| peer.listed).collect();
+        peers.sort_by_key(|peer| (peer.member.state != MemberState::Ready, peer.born, peer.member.id));
+        peers.into_iter().map(|peer| &peer.member).collect()
     }
 
     pub(crate) fn member(&self, member: MemberId) -> Option<&Member> {
@@ -364,3 +364,181 @@ impl Membership {
 
 /// How many removed lives are remembered.
 const REMOVED_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use super::*;
+
+    const ME: MemberId = MemberId(5);
+    const LOWER: MemberId = MemberId(3);
+    const HIGHER: MemberId = MemberId(9);
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::from_millis(millis)
+    }
+
+    fn address(id: MemberId) -> SocketAddr {
+        ([127, 0, 0, 1], 4000 + u16::try_from(id.0).expect("it is small")).into()
+    }
+
+    fn beat(from: MemberId, incarnation: u32, sequence: u64) -> Beat<'static> {
+        Beat {
+            from,
+            incarnation,
+            sequence,
+            state: MemberState::Ready,
+            clock: 0,
+            age_millis: 0,
+            address: address(from),
+            name: "",
+            others: Vec::new(),
+            direct: false,
+        }
+    }
+
+    fn membership() -> Membership {
+        Membership::new(ME, address(ME), &Config::default(), Time::ZERO)
+    }
+
+    fn listed(member: MemberId) -> Membership {
+        let mut membership = membership();
+        assert!(membership.handle_hello(at(0), &beat(member, 0, 1)));
+        membership.changes.clear();
+        membership
+    }
+
+    fn changes(membership: &mut Membership) -> Vec<Change> {
+        core::iter::from_fn(|| membership.poll_change()).collect()
+    }
+
+    fn duties(membership: &mut Membership) -> Vec<Duty> {
+        core::iter::from_fn(|| membership.poll_duty()).collect()
+    }
+
+    /// Runs its timers as they come up.
+    fn run_to(membership: &mut Membership, end: Time) {
+        while let Some(due) = membership.poll_timeout().filter(|due| *due <= end) {
+            membership.handle_timeout(due);
+        }
+    }
+
+    #[test]
+    fn an_announcement_alone_lists_nobody_and_is_forgotten() {
+        let mut membership = membership();
+        membership.handle_beat(at(0), &beat(HIGHER, 0, 1));
+        run_to(&mut membership, at(0));
+        assert!(duties(&mut membership).contains(&Duty::Dial(HIGHER, address(HIGHER))));
+        assert_eq!(changes(&mut membership), []);
+        run_to(&mut membership, at(3000));
+        assert!(membership.peers.is_empty());
+    }
+
+    #[test]
+    fn the_lower_id_opens_the_stream_and_the_higher_after_two_beats() {
+        let mut membership = membership();
+        membership.handle_beat(at(0), &beat(LOWER, 0, 1));
+        run_to(&mut membership, at(999));
+        assert!(!duties(&mut membership).contains(&Duty::Dial(LOWER, address(LOWER))));
+        run_to(&mut membership, at(1000));
+        assert!(duties(&mut membership).contains(&Duty::Dial(LOWER, address(LOWER))));
+    }
+
+    #[test]
+    fn a_silent_member_is_probed_and_then_removed() {
+        let mut membership = listed(HIGHER);
+        run_to(&mut membership, at(3000));
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        run_to(&mut membership, at(3999));
+        let probes = duties(&mut membership).into_iter().filter(|duty| *duty == Duty::Probe(HIGHER, address(HIGHER)));
+        assert_eq!(probes.count(), 3);
+        assert_eq!(changes(&mut membership), []);
+        run_to(&mut membership, at(4000));
+        assert_eq!(changes(&mut membership), [Change::Removed(HIGHER, RemovalCause::Silent)]);
+    }
+
+    #[test]
+    fn any_answer_clears_a_suspect_and_an_old_beat_does_not() {
+        let mut membership = listed(HIGHER);
+        run_to(&mut membership, at(3500));
+        membership.handle_beat(at(3500), &beat(HIGHER, 0, 1));
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        membership.handle_life(at(3600), HIGHER);
+        assert_eq!(changes(&mut membership), [Change::Cleared(HIGHER)]);
+        run_to(&mut membership, at(6599));
+        assert_eq!(changes(&mut membership), []);
+    }
+
+    #[test]
+    fn a_refused_connection_removes_a_suspect_at_once() {
+        let mut membership = listed(HIGHER);
+        membership.handle_unlinked(at(100), HIGHER, CloseCause::Closed);
+        run_to(&mut membership, at(100));
+        assert!(duties(&mut membership).contains(&Duty::Dial(HIGHER, address(HIGHER))));
+        membership.handle_unlinked(at(101), HIGHER, CloseCause::Refused);
+        let expected = [Change::Suspect(HIGHER), Change::Removed(HIGHER, RemovalCause::Refused)];
+        assert_eq!(changes(&mut membership), expected);
+    }
+
+    #[test]
+    fn who_gives_signs_of_life_but_has_no_stream_is_removed_in_the_end() {
+        let mut membership = listed(HIGHER);
+        membership.handle_unlinked(at(0), HIGHER, CloseCause::Broken);
+        for step in 1..=8 {
+            run_to(&mut membership, at(step * 500));
+            membership.handle_beat(at(step * 500), &beat(HIGHER, 0, step + 1));
+        }
+        assert!(changes(&mut membership).contains(&Change::Removed(HIGHER, RemovalCause::Broken)));
+    }
+
+    #[test]
+    fn a_removed_life_comes_back_only_with_a_higher_incarnation() {
+        let mut membership = listed(HIGHER);
+        run_to(&mut membership, at(4000));
+        duties(&mut membership);
+        membership.handle_beat(at(4100), &beat(HIGHER, 0, 9));
+        assert_eq!(duties(&mut membership), [Duty::Declare(HIGHER, address(HIGHER), 0)]);
+        assert!(!membership.handle_hello(at(4200), &beat(HIGHER, 0, 10)));
+        assert!(membership.handle_hello(at(4300), &beat(HIGHER, 1, 11)));
+    }
+
+    #[test]
+    fn a_member_that_left_does_not_come_back_in_that_life() {
+        let mut membership = listed(HIGHER);
+        membership.handle_bye(HIGHER);
+        assert_eq!(changes(&mut membership), [Change::Removed(HIGHER, RemovalCause::Left)]);
+        assert!(!membership.handle_hello(at(1), &beat(HIGHER, 9, 99)));
+    }
+
+    #[test]
+    fn a_new_life_at_the_same_address_supersedes_the_old_one() {
+        let mut membership = listed(HIGHER);
+        let life = Beat { address: address(HIGHER), ..beat(MemberId(77), 0, 1) };
+        assert!(membership.handle_hello(at(1), &life));
+        let expected = Change::Removed(HIGHER, RemovalCause::Superseded);
+        assert!(changes(&mut membership).contains(&expected));
+    }
+
+    #[test]
+    fn who_was_asleep_doubts_itself_before_others() {
+        let mut membership = listed(HIGHER);
+        membership.handle_timeout(at(60_000));
+        assert_eq!(changes(&mut membership), []);
+        run_to(&mut membership, at(62_999));
+        assert_eq!(changes(&mut membership), []);
+        run_to(&mut membership, at(63_000));
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+    }
+
+    #[test]
+    fn the_oldest_ready_member_is_first_in_the_view() {
+        let mut membership = listed(HIGHER);
+        membership.handle_hello(at(10_000), &Beat { age_millis: 5_000, ..beat(LOWER, 0, 1) });
+        let joining = Beat { age_millis: 90_000, state: MemberState::Joining, ..beat(MemberId(1), 0, 1) };
+        membership.handle_hello(at(10_000), &joining);
+        let order: Vec<_> = membership.members().into_iter().map(|member| member.id).collect();
+        assert_eq!(order, [HIGHER, LOWER, MemberId(1)]);
+    }
+}

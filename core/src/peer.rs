@@ -25,6 +25,8 @@ pub(crate) struct Peer {
     /// In the view; before that it is only known by its beats.
     pub(crate) listed: bool,
     pub(crate) known: Time,
+    /// When it started, on this node's clock, which may have started later.
+    pub(crate) born: i128,
     pub(crate) heard: Time,
     /// Without a stream since then.
     pub(crate) unlinked: Option<Time>,
@@ -50,12 +52,13 @@ impl Peer {
                 address: beat.address,
                 state: MemberState::Joining,
                 suspect: false,
-                started: now,
+                uptime: Duration::ZERO,
             },
             incarnation: 0,
             sequence: 0,
             listed: false,
             known: now,
+            born: i128::from(now.as_nanos()),
             heard: now,
             unlinked: Some(now),
             dial_at,
@@ -68,7 +71,8 @@ impl Peer {
         (self.incarnation, self.sequence) = (beat.incarnation, beat.sequence);
         self.member.state = beat.state;
         self.member.address = beat.address;
-        self.member.started = now - Duration::from_millis(beat.age_millis);
+        self.member.uptime = Duration::from_millis(beat.age_millis);
+        self.born = i128::from(now.as_nanos()) - i128::from(beat.age_millis) * 1_000_000;
         if self.member.name != beat.name {
             self.member.name = beat.name.into();
         }
