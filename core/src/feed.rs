@@ -95,6 +95,11 @@ impl Feed {
         self.order.insert((change, key));
     }
 
+    /// The peer may lack anything.
+    pub(crate) fn walk_all(&mut self) {
+        self.walk = Some((Walk::All, None));
+    }
+
     pub(crate) fn note(&mut self, note: Note) {
         self.notes.insert(note);
     }

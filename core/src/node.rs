@@ -8,7 +8,7 @@ mod send;
 mod verbs;
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 use core::net::SocketAddr;
@@ -64,8 +64,10 @@ pub struct Node {
     rounds: Rounds,
     joiners: Joiners,
     commits: Commits,
-    /// Members that were away: since when by their last word, and the clock's reading then.
+    /// Members that went away.
     breaks: BTreeMap<MemberId, Break>,
+    /// Members whose clocks are reported to be far ahead.
+    ahead: BTreeSet<MemberId>,
     change: Change,
     outbox: VecDeque<Transmit>,
     last_served: StreamId,
@@ -80,10 +82,15 @@ enum Leaving {
     Left,
 }
 
+/// What is remembered of a member that went away.
 #[derive(Clone, Copy, Debug)]
 struct Break {
+    /// A time at which it was still heard.
     since: Time,
+    /// The reading of this node's clock when it was removed.
     clock: u64,
+    /// It may be serving on the other side of a broken network.
+    lurking: bool,
     /// It has come back, later than ends are remembered.
     too_long: bool,
 }
@@ -127,6 +134,7 @@ impl Node {
             joiners: Joiners::default(),
             commits: Commits::default(),
             breaks: BTreeMap::new(),
+            ahead: BTreeSet::new(),
             change: Change::default(),
             outbox: VecDeque::new(),
             last_served: StreamId(0),
@@ -163,7 +171,9 @@ impl Node {
     /// A stream that `Transmit::Open` asked for is open.
     pub fn handle_opened(&mut self, now: Time, stream: StreamId) {
         let now = self.moved_to(now);
-        self.links.handle_opened(stream);
+        let peer = self.links.get_mut(stream).and_then(|link| link.peer);
+        let fresh = peer.is_none_or(|peer| !self.feeds.contains_key(&peer));
+        self.links.handle_opened(stream, fresh);
         self.advance(now);
     }
 

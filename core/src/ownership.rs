@@ -17,6 +17,9 @@ use crate::{key::SessionKey, member::MemberId, rng::mix, session::Change, time::
 pub(crate) struct Ownership {
     gone: BTreeMap<MemberId, Gone>,
     walk: Option<OfferWalk>,
+    /// For whose sessions each member said last that its offers are made. It may say so before this node has noticed the
+    /// death.
+    said: BTreeMap<MemberId, BTreeSet<MemberId>>,
     /// The sessions that were asked of each member and have not come.
     pulls: BTreeMap<MemberId, BTreeSet<SessionKey>>,
 }
@@ -41,20 +44,25 @@ impl Ownership {
     /// A member is gone; `view` are those that remain.
     pub(crate) fn handle_removed(&mut self, now: Time, member: MemberId, view: &BTreeSet<MemberId>) {
         self.pulls.remove(&member);
+        self.said.remove(&member);
+        let awaiting = self.yet_to_say(member, view);
         for gone in self.gone.values_mut() {
             gone.awaiting.remove(&member);
             if !gone.settled {
                 // What was offered to the one that is gone now must be offered again.
-                gone.awaiting.clone_from(view);
+                gone.awaiting.clone_from(&awaiting);
                 gone.taken = None;
             }
         }
-        self.bury(now, member, view.clone());
+        self.bury(now, member, awaiting);
     }
 
     /// A life that was gone is back.
     pub(crate) fn handle_added(&mut self, member: MemberId) {
         self.gone.remove(&member);
+        for said in self.said.values_mut() {
+            said.remove(&member);
+        }
     }
 
     /// A member became ready: it may rank higher than those that were offered sessions before.
@@ -73,6 +81,7 @@ impl Ownership {
         view: &BTreeSet<MemberId>,
         me: MemberId,
     ) {
+        self.said.insert(from, dead.iter().copied().collect());
         for member in dead.iter().filter(|member| **member != me && !view.contains(member)) {
             match self.gone.get_mut(member) {
                 Some(gone) => {
@@ -80,7 +89,7 @@ impl Ownership {
                 }
                 None => {
                     // Never seen here, but some of its sessions may have come.
-                    let awaiting = view.iter().copied().filter(|other| *other != from).collect();
+                    let awaiting = self.yet_to_say(*member, view);
                     self.bury(now, *member, awaiting);
                 }
             }
@@ -163,6 +172,12 @@ impl Ownership {
         self.gone.values().all(|gone| gone.settled)
     }
 
+    /// Who has not said that its offers for the sessions of this one are made.
+    fn yet_to_say(&self, member: MemberId, view: &BTreeSet<MemberId>) -> BTreeSet<MemberId> {
+        let said = |other: &MemberId| self.said.get(other).is_some_and(|dead| dead.contains(&member));
+        view.iter().copied().filter(|other| !said(other)).collect()
+    }
+
     fn bury(&mut self, now: Time, member: MemberId, awaiting: BTreeSet<MemberId>) {
         self.gone.insert(member, Gone { since: now, awaiting, taken: None, settled: false });
         self.restart(now);
@@ -218,6 +233,15 @@ mod tests {
         assert_eq!(ownership.poll_settled(|change| change < Change(5)), None);
         assert_eq!(ownership.poll_settled(|change| change <= Change(5)), Some(A));
         assert!(ownership.is_settled());
+    }
+
+    #[test]
+    fn offers_that_came_before_the_death_was_noticed_count() {
+        let mut ownership = Ownership::default();
+        ownership.handle_offered(Time::ZERO, B, &[A], &[A, B].into(), MemberId(9));
+        ownership.handle_removed(Time::ZERO, A, &[B].into());
+        ownership.end_walk();
+        assert!(!ownership.is_taking());
     }
 
     #[test]

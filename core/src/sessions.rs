@@ -310,6 +310,13 @@ impl Sessions {
         }
     }
 
+    /// The birth of a session that `me` owns and that has expired, but is not dead for good yet.
+    pub(crate) fn unburied(&self, key: &SessionKey, me: MemberId) -> Option<Stamp> {
+        let session = self.record(key)?;
+        let life = session.lives.last().filter(|life| life.owner == me && life.is_over())?;
+        session.is_above_floor(life.birth).then_some(life.birth)
+    }
+
     /// How long ago a client of this node used it.
     pub(crate) fn used_ago(&self, now: Time, key: &SessionKey) -> Option<Duration> {
         self.table.get(key)?.used.map(|used| now.since(used))

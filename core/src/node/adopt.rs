@@ -55,9 +55,7 @@ impl Node {
     fn adopt(&mut self, now: Time, key: SessionKey) {
         self.stats.adoptions += 1;
         self.sessions.take_over(key, self.id);
-        let Some(session) = self.sessions.record(&key) else { return };
-        let unburied = session.lives.last().filter(|life| life.is_over() && session.is_above_floor(life.birth));
-        match unburied.map(|life| life.birth) {
+        match self.sessions.unburied(&key, self.id) {
             Some(birth) => self.bring_to_burial(key, birth),
             None => {
                 let change = self.next_change();

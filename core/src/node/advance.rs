@@ -105,6 +105,7 @@ impl Node {
         self.feeds.insert(member, feed);
         if let Some(gap) = self.breaks.get_mut(&member) {
             gap.too_long = self.config.ended_for <= now.since(gap.since);
+            gap.lurking = false;
         }
     }
 
@@ -116,10 +117,9 @@ impl Node {
         self.feeds.remove(&member);
         self.count_others();
         let clock = self.clock.last();
-        self.breaks.insert(
-            member,
-            Break { since: now - self.config.drop_time - self.config.probe_time, clock, too_long: false },
-        );
+        let since = now - self.config.drop_time - self.config.probe_time;
+        let lurking = matches!(cause, RemovalCause::Silent | RemovalCause::Broken);
+        self.breaks.insert(member, Break { since, clock, lurking, too_long: false });
         self.breaks.retain(|_, gap| now.since(gap.since) < BREAK_MAX);
         self.expiry.handle_removed(member);
         self.ownership.handle_removed(now, member, &self.others.all);
@@ -127,6 +127,9 @@ impl Node {
         self.joiners.handle_removed();
         if self.rounds.handle_removed(!self.others.ready.is_empty()) {
             self.feeds.values_mut().for_each(|feed| feed.note(Note::Round));
+        } else {
+            // Others may be ready that this joiner has not met: it looks for them anew.
+            self.first_at = self.first_at.max(now + self.config.join_for);
         }
         self.raise(Event::MemberRemoved(member, cause));
     }

@@ -27,7 +27,10 @@ impl Node {
             }
             return;
         }
-        self.expiry.disarm(&key);
+        if self.sessions.unburied(&key, self.id).is_none() {
+            self.expiry.disarm(&key);
+        }
+        let Some(session) = self.sessions.record(&key) else { return };
         let buried = session.lives.last().is_none_or(|life| !session.is_above_floor(life.birth));
         if buried && !self.ledger.contains(&key) {
             self.ledger.enter(key, now + self.config.ended_for);
@@ -42,6 +45,10 @@ impl Node {
 
     /// A session has come up: its owner expires it, and others see to it that it has an owner.
     pub(super) fn look_at(&mut self, now: Time, key: SessionKey) {
+        if let Some(birth) = self.sessions.unburied(&key, self.id) {
+            self.bring_to_burial(key, birth);
+            return;
+        }
         let Some(due) = self.sessions.due(&key) else { return };
         if now < due {
             self.expiry.arm(due, key);
@@ -98,11 +105,20 @@ impl Node {
         let Some(session) = self.sessions.record(&key) else { return };
         let cause = session.expiry_cause();
         let over = session.lives.iter().any(|life| life.birth == at && life.is_over());
-        if over && self.sessions.bury(key, at, cause).changed {
+        if let Some(until) = self.lurkers_until(now).filter(|_| over) {
+            // P4: a member that vanished may be serving it on the other side of a broken network, and come back.
+            self.expiry.arm(until, key);
+        } else if over && self.sessions.bury(key, at, cause).changed {
             let change = self.next_change();
             self.feed_all(key, change);
             self.settle_record(now, key, None);
         }
+    }
+
+    /// Until when a member may come back with what this side has expired.
+    fn lurkers_until(&self, now: Time) -> Option<Time> {
+        let until = self.breaks.values().filter(|gap| gap.lurking).map(|gap| gap.since + self.config.ended_for);
+        until.filter(|until| now < *until).max()
     }
 
     pub(super) fn forget(&mut self, now: Time, key: SessionKey) {

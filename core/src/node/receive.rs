@@ -136,10 +136,18 @@ impl Node {
         if expected.is_some_and(|expected| expected != hello.beat.from) || self.leaving == Leaving::Left {
             return Err(FrameError::Unexpected);
         }
+        let fresh = !self.feeds.contains_key(&hello.beat.from);
         if !self.membership.handle_hello(now, &hello.beat) {
             return Err(FrameError::Unexpected);
         }
-        match self.links.handle_greeted(now, stream, hello.beat.from).ok_or(FrameError::Unexpected)? {
+        if hello.fresh
+            && self.state != MemberState::Joining
+            && let Some(feed) = self.feeds.get_mut(&hello.beat.from)
+        {
+            // It had removed this member, and may have forgotten ends meanwhile.
+            feed.walk_all();
+        }
+        match self.links.handle_greeted(now, stream, hello.beat.from, fresh).ok_or(FrameError::Unexpected)? {
             Greeted::Current(Some(before)) => {
                 if let Some(feed) = self.feeds.get_mut(&hello.beat.from) {
                     feed.handle_broken();
@@ -365,9 +373,9 @@ impl Node {
             return Err(FrameError::Body);
         }
         let ahead = self.clock.handle_clock(now, clock);
-        if CLOCK_AHEAD_MILLIS < ahead
-            && !self.events.iter().any(|event| matches!(event, Event::ClockAhead(other, _) if *other == member))
-        {
+        if ahead < CLOCK_AHEAD_MILLIS {
+            self.ahead.remove(&member);
+        } else if self.ahead.len() < self.config.members_max && self.ahead.insert(member) {
             self.raise(Event::ClockAhead(member, ahead));
         }
         Ok(())

@@ -58,7 +58,7 @@ impl Node {
         if owes.hello {
             let word = Word { state: self.state, clock, name: &self.config.name };
             let beat = self.membership.beat(now, word, false);
-            writer.frame(Kind::Hello, &Hello { versions: (wire::VERSION, wire::VERSION), beat });
+            writer.frame(Kind::Hello, &Hello { versions: (wire::VERSION, wire::VERSION), fresh: owes.fresh, beat });
         }
         let Some(peer) = up else { return writer.into_bytes() };
         if let Some(nonce) = owes.ping {

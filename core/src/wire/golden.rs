@@ -61,7 +61,7 @@ fn frame(kind: Kind) -> Vec<u8> {
         Kind::Alive => return writer.datagram(kind, &Alive { from: TO, to: FROM, nonce: 7 }),
         Kind::Declared => return writer.datagram(kind, &Declared { from: FROM, to: TO, incarnation: 3 }),
         Kind::Bye => return writer.datagram(kind, &FROM),
-        Kind::Hello => writer.frame(kind, &Hello { versions: (VERSION, VERSION), beat: beat() }),
+        Kind::Hello => writer.frame(kind, &Hello { versions: (VERSION, VERSION), fresh: true, beat: beat() }),
         Kind::Feed => {
             let start = writer.start(kind);
             writer.put(&FeedHead { number: 1, clock: CLOCK });

@@ -59,6 +59,9 @@ pub(crate) struct Declared {
 pub(crate) struct Hello<'a> {
     /// The versions that the sender speaks, first and last.
     pub(crate) versions: (u8, u8),
+    /// The sender did not have the receiver in its view before this stream: if the receiver had the sender in its own, it
+    /// must not rely on what it sent before.
+    pub(crate) fresh: bool,
     #[serde(borrow)]
     pub(crate) beat: Beat<'a>,
 }
