@@ -157,14 +157,14 @@ impl Sessions {
         let changed = merge(Arc::make_mut(&mut entry.session));
         let session = &entry.session;
         let brought = remaining.map(|remaining| now + remaining);
+        let same = |session: &Session| ending == session.lifetime.map(|mine| mine.stamp);
         entry.deadline = match session.lifetime() {
-            // A use anywhere renews it.
-            Some(Lifetime::Idle(idle)) => entry.deadline.max(brought).or(Some(now + idle)),
+            // A use anywhere renews it, and a new idle time replaces the old one.
+            Some(Lifetime::Idle(_)) if same(session) => entry.deadline.max(brought),
+            Some(Lifetime::Idle(idle)) => brought.or(Some(now + idle)),
             // A repeated word of the same end came later than the first, not the end itself.
-            Some(Lifetime::Fixed(length)) => match entry.deadline {
-                Some(deadline) if ending == session.lifetime.map(|mine| mine.stamp) => Some(deadline),
-                Some(_) | None => brought.or(Some(now + length)),
-            },
+            Some(Lifetime::Fixed(_)) if same(session) && entry.deadline.is_some() => entry.deadline,
+            Some(Lifetime::Fixed(length)) => brought.or(Some(now + length)),
             Some(Lifetime::Never) | None => None,
         };
         let effect = Effect {
@@ -315,11 +315,6 @@ impl Sessions {
         let session = self.record(key)?;
         let life = session.lives.last().filter(|life| life.owner == me && life.is_over())?;
         session.is_above_floor(life.birth).then_some(life.birth)
-    }
-
-    /// How long ago a client of this node used it.
-    pub(crate) fn used_ago(&self, now: Time, key: &SessionKey) -> Option<Duration> {
-        self.table.get(key)?.used.map(|used| now.since(used))
     }
 
     /// Whether a client of this node used it within its idle time, although it has expired.

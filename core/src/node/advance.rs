@@ -41,9 +41,7 @@ impl Node {
 
     /// Passes on what the machines have found, until none has anything more.
     pub(super) fn advance(&mut self, now: Time) {
-        while let Some(change) = self.membership.poll_change() {
-            self.handle_view_change(now, change);
-        }
+        self.handle_view_changes(now);
         while let Some(duty) = self.membership.poll_duty() {
             self.handle_duty(now, duty);
         }
@@ -58,6 +56,12 @@ impl Node {
         self.join();
         self.leave_when_done(now);
         self.check_debug();
+    }
+
+    pub(super) fn handle_view_changes(&mut self, now: Time) {
+        while let Some(change) = self.membership.poll_change() {
+            self.handle_view_change(now, change);
+        }
     }
 
     fn handle_view_change(&mut self, now: Time, change: ViewChange) {

@@ -147,6 +147,8 @@ impl Node {
             // It had removed this member, and may have forgotten ends meanwhile.
             feed.walk_all();
         }
+        // What follows the greeting in the same bytes must find the feed.
+        self.handle_view_changes(now);
         match self.links.handle_greeted(now, stream, hello.beat.from, fresh).ok_or(FrameError::Unexpected)? {
             Greeted::Current(Some(before)) => {
                 if let Some(feed) = self.feeds.get_mut(&hello.beat.from) {

@@ -11,7 +11,7 @@ use crate::{
     key::SessionKey,
     member::MemberId,
     ownership::Ownership,
-    session::{Change, Lifetime, Session},
+    session::{Change, Session},
     sessions::Sessions,
     time::Time,
     wire::{self, Ack, DeltaWriter, FeedHead, FrameWriter, Hello, ItemKind, ItemWriter, Kind, Ping, Registers},
@@ -164,7 +164,10 @@ impl Source<'_> {
                 }
             }
             Note::Ask(key) => items.ask(key),
-            Note::Answer(key) => items.answer(key, self.remaining_by_use_here(&key)),
+            Note::Answer(key) => {
+                let remaining = self.sessions.remaining(self.now, &key);
+                items.answer(key, remaining.filter(|remaining| !remaining.is_zero()));
+            }
             Note::Pull(key) => items.pull(key),
             Note::Offer(key) => match self.sessions.record(&key) {
                 Some(session) => items.offer(key, session.digest()),
@@ -175,15 +178,6 @@ impl Source<'_> {
                 let view = self.view.iter().copied().collect();
                 items.done(self.joiners.round(peer).unwrap_or(0), view, self.ownership.gone());
             }
-        }
-    }
-
-    /// How long a session lives on by the uses of this node's own clients.
-    fn remaining_by_use_here(&self, key: &SessionKey) -> Option<core::time::Duration> {
-        let ago = self.sessions.used_ago(self.now, key)?;
-        match self.sessions.record(key)?.lifetime()? {
-            Lifetime::Idle(idle) => idle.checked_sub(ago),
-            Lifetime::Fixed(_) | Lifetime::Never => None,
         }
     }
 

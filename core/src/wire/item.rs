@@ -18,7 +18,7 @@ pub(crate) enum Item<'a> {
     Use(SessionKey, Duration),
     /// The owner is about to expire a session: when was it used there?
     Ask(SessionKey),
-    /// It lives on for that long by uses there; `None` if it was not used there, or too long ago.
+    /// It lives on for that long by all that is known there; `None` if its time is over there too.
     Answer(SessionKey, Option<Duration>),
     /// The owner of a session is gone, and the receiver ranks highest: the digest of what the sender holds.
     Offer(SessionKey, u64),
