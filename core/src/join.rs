@@ -64,6 +64,12 @@ impl Rounds {
         }
     }
 
+    /// A member has forgotten this joiner and come back: what it said before is void. Tells whether it is to be asked.
+    pub(crate) fn handle_forgotten(&mut self, member: MemberId) -> bool {
+        self.done.remove(&member);
+        self.running
+    }
+
     pub(crate) fn poll(&mut self, me: MemberId, view: &BTreeSet<MemberId>) -> Progress {
         if !self.running || self.done.is_empty() {
             return Progress::Waiting;

@@ -141,11 +141,14 @@ impl Node {
             return Err(FrameError::Unexpected);
         }
         if hello.fresh
-            && self.state != MemberState::Joining
             && let Some(feed) = self.feeds.get_mut(&hello.beat.from)
         {
-            // It had removed this member, and may have forgotten ends meanwhile.
-            feed.walk_all();
+            // It had removed this member: it may have forgotten ends meanwhile, and that it was asked for word.
+            if self.state != MemberState::Joining {
+                feed.walk_all();
+            } else if self.rounds.handle_forgotten(hello.beat.from) {
+                feed.note(Note::Round);
+            }
         }
         // What follows the greeting in the same bytes must find the feed.
         self.handle_view_changes(now);
