@@ -30,6 +30,8 @@ pub(crate) enum Note {
     Offer(SessionKey),
     /// After all offers.
     Offered,
+    /// The same again, for who has asked.
+    OfferedBefore,
     Done,
 }
 

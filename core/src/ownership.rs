@@ -27,8 +27,6 @@ pub(crate) struct Ownership {
 #[derive(Clone, Debug)]
 struct Gone {
     since: Time,
-    /// Who has not said yet that its offers are made.
-    awaiting: BTreeSet<MemberId>,
     /// Which change must be acknowledged by all before it is settled; known once it is taken.
     taken: Option<Change>,
     settled: bool,
@@ -41,20 +39,13 @@ struct OfferWalk {
 }
 
 impl Ownership {
-    /// A member is gone; `view` are those that remain.
-    pub(crate) fn handle_removed(&mut self, now: Time, member: MemberId, view: &BTreeSet<MemberId>) {
+    /// A member is gone.
+    pub(crate) fn handle_removed(&mut self, now: Time, member: MemberId) {
         self.pulls.remove(&member);
         self.said.remove(&member);
-        let awaiting = self.yet_to_say(member, view);
-        for gone in self.gone.values_mut() {
-            gone.awaiting.remove(&member);
-            if !gone.settled {
-                // What was offered to the one that is gone now must be offered again.
-                gone.awaiting.clone_from(&awaiting);
-                gone.taken = None;
-            }
-        }
-        self.bury(now, member, awaiting);
+        // What was offered to the one that is gone now must be offered again.
+        self.gone.values_mut().filter(|gone| !gone.settled).for_each(|gone| gone.taken = None);
+        self.bury(now, member);
     }
 
     /// A life that was gone is back.
@@ -83,15 +74,9 @@ impl Ownership {
     ) {
         self.said.insert(from, dead.iter().copied().collect());
         for member in dead.iter().filter(|member| **member != me && !view.contains(member)) {
-            match self.gone.get_mut(member) {
-                Some(gone) => {
-                    gone.awaiting.remove(&from);
-                }
-                None => {
-                    // Never seen here, but some of its sessions may have come.
-                    let awaiting = self.yet_to_say(*member, view);
-                    self.bury(now, *member, awaiting);
-                }
+            if !self.gone.contains_key(member) {
+                // Never seen here, but some of its sessions may have come.
+                self.bury(now, *member);
             }
         }
     }
@@ -124,8 +109,8 @@ impl Ownership {
     }
 
     /// Notes which change the adoptions must have reached others with, as soon as everything is taken.
-    pub(crate) fn mark_taken(&mut self, change: Change) {
-        if self.is_taking() {
+    pub(crate) fn mark_taken(&mut self, change: Change, view: &BTreeSet<MemberId>) {
+        if self.is_taking(view) {
             return;
         }
         for gone in self.gone.values_mut().filter(|gone| gone.taken.is_none()) {
@@ -135,9 +120,6 @@ impl Ownership {
 
     /// Takes one of the dead whose sessions are settled: taken, and acknowledged by all that remain.
     pub(crate) fn poll_settled(&mut self, has_acked: impl Fn(Change) -> bool) -> Option<MemberId> {
-        if self.is_taking() {
-            return None;
-        }
         let ready = |gone: &Gone| !gone.settled && gone.taken.is_some_and(&has_acked);
         let (member, gone) = self.gone.iter_mut().find(|(_, gone)| ready(gone))?;
         gone.settled = true;
@@ -161,25 +143,26 @@ impl Ownership {
         self.gone.keys().copied().collect()
     }
 
-    /// Whether something of the dead may still fall to this node.
-    pub(crate) fn is_taking(&self) -> bool {
-        self.walk.is_some()
-            || !self.pulls.is_empty()
-            || self.gone.values().any(|gone| !gone.settled && !gone.awaiting.is_empty())
+    /// Whether something of the dead may still fall to this node: not everybody in view has said of all whose sessions are
+    /// not settled that its offers are made.
+    pub(crate) fn is_taking(&self, view: &BTreeSet<MemberId>) -> bool {
+        let mut unsettled = self.gone.iter().filter(|(_, gone)| !gone.settled).map(|(member, _)| member);
+        let said =
+            |dead: &MemberId| view.iter().all(|other| self.said.get(other).is_some_and(|said| said.contains(dead)));
+        self.walk.is_some() || !self.pulls.is_empty() || !unsettled.all(said)
+    }
+
+    /// Whether this node's own offers are made.
+    pub(crate) fn has_offered(&self) -> bool {
+        self.walk.is_none()
     }
 
     pub(crate) fn is_settled(&self) -> bool {
         self.gone.values().all(|gone| gone.settled)
     }
 
-    /// Who has not said that its offers for the sessions of this one are made.
-    fn yet_to_say(&self, member: MemberId, view: &BTreeSet<MemberId>) -> BTreeSet<MemberId> {
-        let said = |other: &MemberId| self.said.get(other).is_some_and(|dead| dead.contains(&member));
-        view.iter().copied().filter(|other| !said(other)).collect()
-    }
-
-    fn bury(&mut self, now: Time, member: MemberId, awaiting: BTreeSet<MemberId>) {
-        self.gone.insert(member, Gone { since: now, awaiting, taken: None, settled: false });
+    fn bury(&mut self, now: Time, member: MemberId) {
+        self.gone.insert(member, Gone { since: now, taken: None, settled: false });
         self.restart(now);
     }
 
@@ -221,15 +204,15 @@ mod tests {
     #[test]
     fn a_death_is_taken_when_all_have_offered_and_every_pull_has_come() {
         let (mut ownership, view) = (Ownership::default(), [B].into());
-        ownership.handle_removed(Time::ZERO, A, &view);
+        ownership.handle_removed(Time::ZERO, A);
         ownership.end_walk();
-        assert!(ownership.is_taking());
+        assert!(ownership.is_taking(&view));
         ownership.handle_pulled(B, KEY);
         ownership.handle_offered(Time::ZERO, B, &[A], &view, MemberId(9));
-        assert!(ownership.is_taking());
+        assert!(ownership.is_taking(&view));
         assert!(ownership.handle_arrived(B, &KEY));
-        assert!(!ownership.is_taking());
-        ownership.mark_taken(Change(5));
+        assert!(!ownership.is_taking(&view));
+        ownership.mark_taken(Change(5), &view);
         assert_eq!(ownership.poll_settled(|change| change < Change(5)), None);
         assert_eq!(ownership.poll_settled(|change| change <= Change(5)), Some(A));
         assert!(ownership.is_settled());
@@ -239,20 +222,24 @@ mod tests {
     fn offers_that_came_before_the_death_was_noticed_count() {
         let mut ownership = Ownership::default();
         ownership.handle_offered(Time::ZERO, B, &[A], &[A, B].into(), MemberId(9));
-        ownership.handle_removed(Time::ZERO, A, &[B].into());
+        ownership.handle_removed(Time::ZERO, A);
         ownership.end_walk();
-        assert!(!ownership.is_taking());
+        assert!(!ownership.is_taking(&[B].into()));
     }
 
     #[test]
-    fn a_second_death_makes_everybody_offer_again() {
+    fn a_second_death_makes_everybody_offer_again_unless_it_comes_back() {
         let (mut ownership, c) = (Ownership::default(), MemberId(3));
-        ownership.handle_removed(Time::ZERO, A, &[B, c].into());
+        ownership.handle_removed(Time::ZERO, A);
         ownership.handle_offered(Time::ZERO, B, &[A], &[B, c].into(), MemberId(9));
-        ownership.handle_removed(Time::ZERO, c, &[B].into());
+        ownership.handle_removed(Time::ZERO, c);
         ownership.end_walk();
-        assert!(ownership.is_taking());
+        assert!(ownership.is_taking(&[B].into()));
+        let mut back = ownership.clone();
+        back.handle_added(c);
+        back.handle_offered(Time::ZERO, c, &[A], &[B, c].into(), MemberId(9));
+        assert!(!back.is_taking(&[B, c].into()));
         ownership.handle_offered(Time::ZERO, B, &[A, c], &[B].into(), MemberId(9));
-        assert!(!ownership.is_taking());
+        assert!(!ownership.is_taking(&[B].into()));
     }
 }

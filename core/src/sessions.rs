@@ -34,8 +34,6 @@ pub(crate) struct Entry {
     session: Arc<Session>,
     /// When it ends unless it is used: the end of a fixed lifetime, or the last known use plus the idle time.
     deadline: Option<Time>,
-    /// The last use by a client of this node.
-    used: Option<Time>,
     /// When others were last told of a use.
     told: Time,
 }
@@ -119,7 +117,7 @@ impl Sessions {
                 Some(Lifetime::Fixed(length)) => entry.deadline.or(Some(now + length)),
                 Some(Lifetime::Never) | None => None,
             };
-            (entry.used, entry.told) = (Some(now), now);
+            entry.told = now;
         }
         let replaced = before.1.filter(|owner| before.0 && *owner != me);
         let ended = ends.filter(|_| before.0 && !entry.session.is_live());
@@ -158,7 +156,8 @@ impl Sessions {
         let session = &entry.session;
         let brought = remaining.map(|remaining| now + remaining);
         let same = |session: &Session| ending == session.lifetime.map(|mine| mine.stamp);
-        entry.deadline = match session.lifetime() {
+        // Also of what has expired: if that was too early, its time goes on.
+        entry.deadline = match session.lifetime.map(|mine| mine.lifetime) {
             // A use anywhere renews it, and a new idle time replaces the old one.
             Some(Lifetime::Idle(_)) if same(session) => entry.deadline.max(brought),
             Some(Lifetime::Idle(idle)) => brought.or(Some(now + idle)),
@@ -195,9 +194,6 @@ impl Sessions {
         if let Some(life) = session.lives.last().copied() {
             let counter = life.counter.max(life.expired) + 1;
             session.merge_life(Life { counter, owner: me, ..life });
-        }
-        if let (Some(used), Some(Lifetime::Idle(idle))) = (entry.used, entry.session.lifetime()) {
-            entry.deadline = entry.deadline.max(Some(used + idle));
         }
         self.note(key, live);
     }
@@ -238,7 +234,6 @@ impl Sessions {
     pub(crate) fn use_here(&mut self, now: Time, key: &SessionKey) -> bool {
         let Some(entry) = self.table.get_mut(key) else { return false };
         let Some(Lifetime::Idle(idle)) = entry.session.lifetime() else { return false };
-        entry.used = Some(now);
         entry.deadline = entry.deadline.max(Some(now + idle));
         self.changed.insert(*key);
         let news = entry.told + tenth(idle) <= now;
@@ -293,7 +288,7 @@ impl Sessions {
     }
 
     pub(crate) fn deadline(&self, key: &SessionKey) -> Option<Time> {
-        self.table.get(key)?.deadline
+        self.table.get(key).filter(|entry| entry.session.is_live())?.deadline
     }
 
     pub(crate) fn remaining(&self, now: Time, key: &SessionKey) -> Option<Duration> {
@@ -317,16 +312,17 @@ impl Sessions {
         session.is_above_floor(life.birth).then_some(life.birth)
     }
 
-    /// Whether a client of this node used it within its idle time, although it has expired.
-    pub(crate) fn expired_in_use(&self, now: Time, key: &SessionKey) -> bool {
+    /// Whether a session has expired although, by what is known here, its time is not over.
+    pub(crate) fn expired_early(&self, now: Time, key: &SessionKey) -> bool {
         let Some(entry) = self.table.get(key) else { return false };
-        let idle = match entry.session.lifetime.map(|register| register.lifetime) {
-            Some(Lifetime::Idle(idle)) => idle,
-            Some(Lifetime::Fixed(_) | Lifetime::Never) | None => return false,
-        };
-        let expired = entry.session.lives.last().is_some_and(Life::is_over);
-        let above = entry.session.lives.last().is_some_and(|life| entry.session.is_above_floor(life.birth));
-        expired && above && entry.used.is_some_and(|used| now < used + idle)
+        let session = &entry.session;
+        let hidden = session.lives.last().is_some_and(|life| life.is_over() && session.is_above_floor(life.birth));
+        hidden
+            && match session.lifetime.map(|register| register.lifetime) {
+                Some(Lifetime::Idle(_) | Lifetime::Fixed(_)) => entry.deadline.is_some_and(|deadline| now < deadline),
+                Some(Lifetime::Never) => true,
+                None => false,
+            }
     }
 
     fn is_there(&self, now: Time, key: &SessionKey) -> bool {

@@ -71,7 +71,7 @@ impl Node {
         if self.ownership.is_settled() || !somebody {
             return;
         }
-        self.ownership.mark_taken(self.change);
+        self.ownership.mark_taken(self.change, &self.others.all);
         loop {
             let feeds = &self.feeds;
             let settled = self.ownership.poll_settled(|change| feeds.values().all(|feed| feed.has_acked(change)));

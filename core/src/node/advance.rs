@@ -103,7 +103,7 @@ impl Node {
             feed.note(Note::Round);
         }
         let gone = self.ownership.gone();
-        if !gone.is_empty() && !self.ownership.is_taking() {
+        if !gone.is_empty() && self.ownership.has_offered() {
             feed.note(Note::Offered);
         }
         self.feeds.insert(member, feed);
@@ -126,7 +126,7 @@ impl Node {
         self.breaks.insert(member, Break { since, clock, lurking, too_long: false });
         self.breaks.retain(|_, gap| now.since(gap.since) < BREAK_MAX);
         self.expiry.handle_removed(member);
-        self.ownership.handle_removed(now, member, &self.others.all);
+        self.ownership.handle_removed(now, member);
         self.joiners.handle_over(member);
         self.joiners.handle_removed();
         if self.rounds.handle_removed(!self.others.ready.is_empty()) {
@@ -235,7 +235,7 @@ impl Node {
     }
 
     fn answer_joiners(&mut self) {
-        if self.ownership.is_taking() {
+        if self.ownership.is_taking(&self.others.all) {
             return;
         }
         loop {

@@ -234,8 +234,14 @@ impl Node {
                 self.expiry.handle_answer(key, peer);
             }
             Item::Offer(key, digest) => self.receive_offer(now, peer, key, digest),
-            Item::Offered(dead) => {
+            Item::Offered(dead, asks) => {
                 self.ownership.handle_offered(now, peer, &dead, &self.others.all, self.id);
+                if asks
+                    && self.ownership.has_offered()
+                    && let Some(feed) = self.feeds.get_mut(&peer)
+                {
+                    feed.note(Note::OfferedBefore);
+                }
             }
             Item::Pull(key) => {
                 if let Some(feed) = self.feeds.get_mut(&peer) {
@@ -305,8 +311,8 @@ impl Node {
         if digest.is_some_and(|digest| digest != session.digest()) {
             self.pull(peer, key);
         }
-        if self.sessions.expired_in_use(now, &key) && self.state == MemberState::Ready {
-            // P4: the owner did not know of a use here.
+        if self.state == MemberState::Ready && self.sessions.expired_early(now, &key) {
+            // P4: its owner did not know of a use, or of a longer lifetime.
             self.sessions.revive(key, self.id);
             self.feed_all(key, Change::default());
             self.settle_record(now, key, None);

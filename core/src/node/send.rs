@@ -173,7 +173,8 @@ impl Source<'_> {
                 Some(session) => items.offer(key, session.digest()),
                 None => items.missing(key),
             },
-            Note::Offered => items.offered(self.ownership.gone()),
+            Note::Offered => items.offered(self.ownership.gone(), true),
+            Note::OfferedBefore => items.offered(self.ownership.gone(), false),
             Note::Done => {
                 let view = self.view.iter().copied().collect();
                 items.done(self.joiners.round(peer).unwrap_or(0), view, self.ownership.gone());

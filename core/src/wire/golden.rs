@@ -90,7 +90,7 @@ fn item(kind: ItemKind) -> Vec<u8> {
         ItemKind::Ask => items.ask(KEY),
         ItemKind::Answer => items.answer(KEY, Some(Duration::from_secs(60))),
         ItemKind::Offer => items.offer(KEY, 0x1122_3344_5566_7788),
-        ItemKind::Offered => items.offered([FROM, TO].into()),
+        ItemKind::Offered => items.offered([FROM, TO].into(), true),
         ItemKind::Pull => items.pull(KEY),
         ItemKind::Round => items.round(2),
         ItemKind::Done => items.done(2, [FROM].into(), [TO].into()),

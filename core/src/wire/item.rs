@@ -22,8 +22,8 @@ pub(crate) enum Item<'a> {
     Answer(SessionKey, Option<Duration>),
     /// The owner of a session is gone, and the receiver ranks highest: the digest of what the sender holds.
     Offer(SessionKey, u64),
-    /// All offers for the sessions of these dead have been made.
-    Offered(Vec<MemberId>),
+    /// All offers for the sessions of these dead have been made; `true` asks for the same word of the receiver.
+    Offered(Vec<MemberId>, bool),
     /// Asks for the whole session.
     Pull(SessionKey),
     /// A joiner asks for word when it has got everything.
@@ -110,8 +110,8 @@ impl ItemWriter<'_> {
         self.put(ItemKind::Offer, &Digest { key, digest });
     }
 
-    pub(crate) fn offered(&mut self, dead: Vec<MemberId>) {
-        self.put(ItemKind::Offered, &dead);
+    pub(crate) fn offered(&mut self, dead: Vec<MemberId>, asks: bool) {
+        self.put(ItemKind::Offered, &(dead, asks));
     }
 
     pub(crate) fn pull(&mut self, key: SessionKey) {
@@ -202,7 +202,10 @@ impl<'a> Items<'a> {
                 let Digest { key, digest } = read(body)?;
                 Item::Offer(key, digest)
             }
-            ItemKind::Offered => Item::Offered(read(body)?),
+            ItemKind::Offered => {
+                let (dead, asks) = read(body)?;
+                Item::Offered(dead, asks)
+            }
             ItemKind::Pull => Item::Pull(read(body)?),
             ItemKind::Round => Item::Round(read(body)?),
             ItemKind::Done => {
