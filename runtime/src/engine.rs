@@ -1,0 +1,302 @@
+//! What stands behind the lock: the node, its sockets, and those who wait for it.
+
+use core::{fmt, net::SocketAddr, task::Waker, time::Duration};
+use std::collections::{BTreeMap, VecDeque};
+
+use heirloom_core::{CommitError, CommitId, Delta, Durability, Event, Node, Outcome, SessionKey, Time};
+
+use crate::{
+    alarm::{Alarm, Sleep},
+    clock::Clock,
+    completion::Completer,
+    net::Net,
+    poller::Ready,
+    published::Table,
+};
+
+/// How much is sent in one go, so that a turn has an end.
+const TURN_MAX: usize = 1024;
+/// How often the node hears what the wall clock says.
+const WALL_EVERY: Duration = Duration::from_secs(1);
+
+/// What is asked of the node by those who do not wait for the lock.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Commit { key: SessionKey, delta: Delta, durability: Durability, completer: Completer<Committed> },
+    Touch(SessionKey),
+    SetPeers(Vec<SocketAddr>),
+    Leave(Completer<()>),
+}
+
+/// How a commit ended, or why it was refused.
+pub(crate) type Committed = Result<Outcome, CommitError>;
+
+/// Everything behind the lock.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    /// `None` once the driver has stopped.
+    pub(crate) engine: Option<Engine>,
+    /// Events that were taken from the node and not read yet.
+    events: VecDeque<Event>,
+    events_max: usize,
+    readers: Vec<Waker>,
+}
+
+/// The node at work.
+pub(crate) struct Engine {
+    pub(crate) node: Node,
+    pub(crate) net: Net,
+    commits: BTreeMap<CommitId, Completer<Committed>>,
+    leavers: Vec<Completer<()>>,
+    leaving: Leaving,
+    wall_at: Time,
+    /// Nothing is sent before the driver's next turn.
+    corked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    Yes,
+    Done,
+}
+
+/// Who is to be told what, once the lock is let go. A thread that is woken wants it soon.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Told {
+    commits: Vec<(Completer<Committed>, Committed)>,
+    leavers: Vec<Completer<()>>,
+    readers: Vec<Waker>,
+    /// The driver has to come: there is more to send, or an earlier deadline.
+    pub(crate) wake_driver: bool,
+}
+
+impl Told {
+    pub(crate) fn tell(self) {
+        for (completer, committed) in self.commits {
+            completer.complete(committed);
+        }
+        for completer in self.leavers {
+            completer.complete(());
+        }
+        self.readers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// What a turn of the driver came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turned {
+    /// When the next one is due.
+    pub(crate) at: Time,
+    /// The node has left the cluster.
+    pub(crate) left: bool,
+}
+
+impl Inside {
+    pub(crate) fn new(node: Node, net: Net, events_max: usize) -> Self {
+        let engine = Engine {
+            node,
+            net,
+            commits: BTreeMap::new(),
+            leavers: Vec::new(),
+            leaving: Leaving::No,
+            wall_at: Time::ZERO,
+            corked: false,
+        };
+        Self { engine: Some(engine), events: VecDeque::new(), events_max, readers: Vec::new() }
+    }
+
+    /// What a caller does when it finds the lock free.
+    pub(crate) fn serve(&mut self, commands: &mut VecDeque<Command>, now: Time, table: &Table, alarm: &Alarm) -> Told {
+        let mut told = Told::default();
+        let Some(engine) = &mut self.engine else {
+            commands.clear();
+            return told;
+        };
+        engine.net.stats_mut().turns_of_callers += 1;
+        commands.drain(..).for_each(|command| engine.run(now, command, &mut told));
+        let more = !engine.corked && engine.flush(now);
+        let due = engine.finish(table, &mut told);
+        // Who corks takes a turn without having slept.
+        let late = !engine.corked && due.is_some_and(|at| alarm.advance(at) == Sleep::TooLong);
+        self.collect(table, &mut told);
+        told.wake_driver = more || late || self.has_left();
+        told
+    }
+
+    /// A turn of the driver; the order is that of every driver.
+    pub(crate) fn turn(
+        &mut self,
+        commands: &mut VecDeque<Command>,
+        ready: &[Ready],
+        now: Time,
+        table: &Table,
+        alarm: &Alarm,
+    ) -> (Told, Turned) {
+        let mut told = Told::default();
+        let Some(engine) = &mut self.engine else {
+            commands.clear();
+            return (told, Turned { at: now, left: true });
+        };
+        engine.net.stats_mut().turns += 1;
+        engine.corked = false;
+        if engine.wall_at <= now {
+            engine.node.handle_wall(now, Clock::wall());
+            engine.wall_at = now + WALL_EVERY;
+        }
+        engine.net.handle_timeout(now);
+        engine.net.handle_ready(&mut engine.node, now, ready);
+        commands.drain(..).for_each(|command| engine.run(now, command, &mut told));
+        while let Some(key) = alarm.poll_use(now) {
+            if table.note_told(&key, now) {
+                engine.node.touch(now, &key);
+            }
+        }
+        if engine.node.poll_timeout().is_some_and(|at| at <= now) {
+            engine.node.handle_timeout(now);
+        }
+        let more = engine.flush(now);
+        let due = engine.finish(table, &mut told);
+        let at = alarm.arm(due.map_or(engine.wall_at, |at| at.min(engine.wall_at)));
+        self.collect(table, &mut told);
+        (told, Turned { at: if more { now } else { at }, left: self.has_left() })
+    }
+
+    /// The next event; else the waker is woken when there is one. The end is `Err`.
+    pub(crate) fn poll_event(&mut self, waker: Option<&Waker>) -> Result<Option<Event>, Ended> {
+        let next = self.events.pop_front();
+        let next = next.or_else(|| self.engine.as_mut().and_then(Engine::poll_event));
+        if next.is_some() {
+            return Ok(next);
+        }
+        if self.engine.is_none() {
+            return Err(Ended);
+        }
+        if let Some(waker) = waker.filter(|&new| self.readers.iter().all(|old| !old.will_wake(new))) {
+            self.readers.push(waker.clone());
+        }
+        Ok(None)
+    }
+
+    /// The driver has stopped: takes the engine out. What is dropped with it is answered `Gone`. The events that were
+    /// not read stay, unless a panic has left the node in a state that is not to be asked for anything.
+    pub(crate) fn stop(&mut self, broken: bool) -> (Option<Engine>, Vec<Waker>) {
+        let mut engine = self.engine.take();
+        while let Some(event) = engine.as_mut().filter(|_| !broken).and_then(Engine::poll_event) {
+            push(&mut self.events, event, self.events_max);
+        }
+        (engine, core::mem::take(&mut self.readers))
+    }
+
+    /// Looks at the events of the node if somebody waits for one.
+    ///
+    /// They stay in the node as long as nobody does: it knows which may become one. A node that leaves is looked at
+    /// each time, or the event that ends it would wait for a reader.
+    fn collect(&mut self, table: &Table, told: &mut Told) {
+        let Some(engine) = &mut self.engine else { return };
+        table.publish_state(engine.node.state());
+        if engine.leaving != Leaving::No {
+            while let Some(event) = engine.poll_event() {
+                push(&mut self.events, event, self.events_max);
+            }
+            if engine.leaving == Leaving::Done {
+                told.leavers.append(&mut engine.leavers);
+            }
+        } else if !self.readers.is_empty() && self.events.is_empty() {
+            self.events.extend(engine.poll_event());
+        }
+        if !self.events.is_empty() {
+            told.readers.append(&mut self.readers);
+        }
+    }
+
+    fn has_left(&self) -> bool {
+        self.engine.as_ref().is_none_or(|engine| engine.leaving == Leaving::Done)
+    }
+}
+
+/// The driver has stopped and every event is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended;
+
+/// A reader that falls behind while the node leaves loses events as it would in the node. The last one, which says that
+/// the node has left, always stays.
+fn push(events: &mut VecDeque<Event>, event: Event, events_max: usize) {
+    if events_max <= events.len() {
+        events.pop_back();
+        if events.back() != Some(&Event::Lagged) {
+            events.pop_back();
+            events.push_back(Event::Lagged);
+        }
+    }
+    events.push_back(event);
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("id", &self.node.id()).field("leaving", &self.leaving).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    fn run(&mut self, now: Time, command: Command, told: &mut Told) {
+        match command {
+            Command::Commit { key, delta, durability, completer } => {
+                match self.node.commit(now, key, delta, durability) {
+                    Ok(commit) => {
+                        let before = self.commits.insert(commit, completer);
+                        assert!(before.is_none(), "a commit has a number of its own");
+                    }
+                    Err(error) => told.commits.push((completer, Err(error))),
+                }
+            }
+            Command::Touch(key) => self.node.touch(now, &key),
+            Command::SetPeers(peers) => self.node.set_peers(now, peers),
+            Command::Leave(completer) if self.leaving == Leaving::Done => told.leavers.push(completer),
+            Command::Leave(completer) => {
+                self.leavers.push(completer);
+                if self.leaving == Leaving::No {
+                    self.leaving = Leaving::Yes;
+                    self.node.leave(now);
+                }
+            }
+        }
+    }
+
+    /// Sends, and answers whether there may be more.
+    fn flush(&mut self, now: Time) -> bool {
+        for _ in 0..TURN_MAX {
+            let Some(transmit) = self.node.poll_transmit(now) else { return false };
+            self.net.submit(&mut self.node, now, transmit);
+        }
+        true
+    }
+
+    /// Publishes what has changed, then takes the commits that have ended, so that whoever hears of one reads it.
+    /// Answers when the next turn is due; asked last, as sending may set a deadline.
+    fn finish(&mut self, table: &Table, told: &mut Told) -> Option<Time> {
+        while let Some(key) = self.node.poll_changed() {
+            let session = self.node.session(&key);
+            table.publish(key, session.map(|session| (session.clone(), self.node.deadline(&key))));
+        }
+        while let Some((commit, outcome)) = self.node.poll_outcome() {
+            let completer = self.commits.remove(&commit).expect("a commit ends once");
+            told.commits.push((completer, Ok(outcome)));
+        }
+        [self.node.poll_timeout(), self.net.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// From here on what is committed waits for the driver's next turn.
+    pub(crate) fn cork(&mut self) {
+        self.corked = true;
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        let event = self.node.poll_event()?;
+        if event == Event::Left {
+            self.leaving = Leaving::Done;
+        }
+        Some(event)
+    }
+}

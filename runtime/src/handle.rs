@@ -1,0 +1,264 @@
+//! What an application holds: the way to a node from any thread.
+
+use core::{net::SocketAddr, task::Waker};
+use std::sync::Arc;
+
+use heirloom_core::{
+    CommitError, Delta, Durability, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Node, SessionKey, Stats,
+    Time,
+};
+
+use crate::{
+    alarm::{Alarm, Sleep},
+    clock::Clock,
+    commit::Commit,
+    completion::completion,
+    engine::{Command, Ended, Engine, Inside, Told},
+    events::{Left, NextEvent},
+    mailbox::{self, Door, Untaken},
+    poller::Poller,
+    published::{Published, Table, Use},
+    stats::DriverStats,
+    sync::{AtomicBool, Ordering},
+};
+
+/// A node, from any thread. Clones are the same node; when the last one is dropped its driver stops.
+///
+/// Reading takes no message to the driver and copies no value. What is asked of the node is done by the caller itself
+/// if the node's lock is free, and else left to whoever holds it: a call never waits for the network. (Calls that only
+/// the node can answer, like `members`, wait for the lock, not longer than one turn.)
+#[derive(Clone, Debug)]
+pub struct Handle {
+    presence: Arc<Presence>,
+}
+
+/// An id of a session that is longer than `id_bytes_max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the id of the session has {bytes} bytes, more than id_bytes_max ({max})")]
+pub struct IdTooLong {
+    /// Its bytes.
+    pub bytes: usize,
+    /// The limit.
+    pub max: usize,
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { presence: Arc::new(Presence { shared }) }
+    }
+
+    /// Which life of the member this is.
+    pub fn id(&self) -> MemberId {
+        self.shared().id
+    }
+
+    /// The address that the node is bound to.
+    pub fn address(&self) -> SocketAddr {
+        self.shared().address
+    }
+
+    /// The key of the session with this id in the numbered space.
+    ///
+    /// # Errors
+    ///
+    /// If the id is longer than `id_bytes_max`.
+    pub fn key(&self, space: u32, id: &[u8]) -> Result<SessionKey, IdTooLong> {
+        let max = self.shared().id_bytes_max;
+        if max < id.len() {
+            return Err(IdTooLong { bytes: id.len(), max });
+        }
+        Ok(self.shared().keys.key(space, id))
+    }
+
+    /// Reads a session, which is a use of it; `None` if there is none or its fixed lifetime has passed.
+    ///
+    /// What this member has committed is there once the call or, if another held the lock, the commit has ended.
+    /// Of many uses of one session one in a tenth of its idle time is told to the node, and none is lost.
+    pub fn session(&self, key: &SessionKey) -> Option<Published> {
+        let shared = self.shared();
+        let (published, told) = shared.table.read(key, self.now())?;
+        match told {
+            Use::Known => {}
+            // A reader does none of the work of others.
+            Use::Tell => {
+                if let Ok(left) = shared.door.leave(Command::Touch(*key)) {
+                    shared.call_driver(left);
+                }
+            }
+            Use::TellAt(at) => {
+                if shared.alarm.use_later(at, *key) == Sleep::TooLong {
+                    shared.poller.notify();
+                }
+            }
+        }
+        Some(published)
+    }
+
+    /// Reads a session without using it.
+    pub fn peek(&self, key: &SessionKey) -> Option<Published> {
+        self.shared().table.peek(key, self.now())
+    }
+
+    /// Commits changes of a session. It never waits for the network: await the result for that.
+    pub fn commit(&self, key: SessionKey, delta: Delta, durability: Durability) -> Commit {
+        let (completer, waiter) = completion();
+        let shared = self.shared();
+        let left = shared.pass(Command::Commit { key, delta, durability, completer });
+        if let Err(Untaken::Full(Command::Commit { completer, .. })) = left {
+            completer.complete(Err(CommitError::TooManyCommits { max: shared.commits_max }));
+        }
+        Commit::new(waiter)
+    }
+
+    /// Uses a session: renews its idle time.
+    pub fn touch(&self, key: SessionKey) {
+        self.shared().command(Command::Touch(key));
+    }
+
+    /// Whether the node receives the sessions, serves, or leaves. After the driver has stopped, what it was last.
+    pub fn state(&self) -> MemberState {
+        self.shared().table.state()
+    }
+
+    /// The other members of the view, the oldest ready one first; none after the driver has stopped.
+    pub fn members(&self) -> Vec<Member> {
+        self.shared().look(|node| node.members().cloned().collect()).unwrap_or_default()
+    }
+
+    /// What the node has counted; nothing after the driver has stopped.
+    pub fn stats(&self) -> Stats {
+        self.shared().look(|node| node.stats()).unwrap_or_default()
+    }
+
+    /// What the driver has counted; nothing after it has stopped.
+    pub fn driver_stats(&self) -> DriverStats {
+        self.shared().look_at_engine(|engine| engine.net.stats()).unwrap_or_default()
+    }
+
+    /// How many sessions live here.
+    pub fn sessions(&self) -> usize {
+        self.shared().table.sessions()
+    }
+
+    /// Why a session is gone, as long as the node remembers.
+    pub fn ended(&self, key: &SessionKey) -> Option<EndCause> {
+        self.shared().look(|node| node.ended(key)).flatten()
+    }
+
+    /// Addresses to send signs of life to, besides the group. They replace those given before.
+    pub fn set_peers(&self, peers: Vec<SocketAddr>) {
+        self.shared().command(Command::SetPeers(peers));
+    }
+
+    /// The next event. All handles share one stream of events.
+    pub fn next_event(&self) -> NextEvent {
+        NextEvent::new(self.clone())
+    }
+
+    /// Leaves the cluster: the node takes no more commits, hands over what others lack, and then its driver stops.
+    pub fn leave(&self) -> Left {
+        let (completer, waiter) = completion();
+        self.shared().command(Command::Leave(completer));
+        Left::new(waiter, self.clone())
+    }
+
+    /// The present on the clock of the node's deadlines.
+    pub fn now(&self) -> Time {
+        self.shared().clock.now()
+    }
+
+    pub(crate) fn poll_event(&self, waker: Option<&Waker>) -> Result<Option<Event>, Ended> {
+        let looked = self.shared().door.look(|inside| inside.poll_event(waker));
+        let (polled, left) = looked.map_err(|mailbox::Broken| Ended)?;
+        self.shared().answer(left);
+        polled
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.presence.shared
+    }
+}
+
+/// What the handles share with the driver.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) id: MemberId,
+    pub(crate) address: SocketAddr,
+    pub(crate) keys: KeyMaker,
+    pub(crate) id_bytes_max: usize,
+    pub(crate) commits_max: usize,
+    pub(crate) clock: Clock,
+    pub(crate) poller: Arc<Poller>,
+    pub(crate) door: Door<Inside, Command>,
+    pub(crate) table: Table,
+    pub(crate) alarm: Alarm,
+    /// The last handle is dropped.
+    pub(crate) abandoned: AtomicBool,
+}
+
+impl Shared {
+    /// A command that may be refused if too many wait.
+    fn pass(&self, command: Command) -> Result<(), Untaken<Command>> {
+        let left =
+            self.door.pass(command, |inside, commands| self.serve_inside(inside, commands), |told| self.tell(told))?;
+        self.call_driver(left);
+        Ok(())
+    }
+
+    /// A command of which there are few.
+    fn command(&self, command: Command) {
+        // What a closed door hands back is dropped, and whoever waits for it hears so.
+        if let Ok(left) = self.door.leave(command) {
+            self.answer(left);
+        }
+    }
+
+    /// Answers for what is in the mailbox.
+    fn answer(&self, left: mailbox::Left) {
+        if left == mailbox::Left::ForDriver {
+            let left = self.door.serve(|inside, commands| self.serve_inside(inside, commands), |told| self.tell(told));
+            self.call_driver(left);
+        }
+    }
+
+    fn serve_inside(&self, inside: &mut Inside, commands: &mut std::collections::VecDeque<Command>) -> Told {
+        inside.serve(commands, self.clock.now(), &self.table, &self.alarm)
+    }
+
+    fn tell(&self, told: Told) {
+        if told.wake_driver {
+            self.poller.notify();
+        }
+        told.tell();
+    }
+
+    fn call_driver(&self, left: mailbox::Left) {
+        if left == mailbox::Left::ForDriver {
+            self.poller.notify();
+        }
+    }
+
+    fn look<R>(&self, look: impl FnOnce(&Node) -> R) -> Option<R> {
+        self.look_at_engine(|engine| look(&engine.node))
+    }
+
+    /// `None` after the driver has stopped.
+    pub(crate) fn look_at_engine<R>(&self, look: impl FnOnce(&mut Engine) -> R) -> Option<R> {
+        let (seen, left) = self.door.look(|inside| inside.engine.as_mut().map(look)).ok()?;
+        self.answer(left);
+        seen
+    }
+}
+
+/// That somebody still holds a handle.
+#[derive(Debug)]
+struct Presence {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::Release);
+        self.shared.poller.notify();
+    }
+}

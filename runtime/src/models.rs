@@ -1,0 +1,189 @@
+//! The handoffs between threads, checked by loom in every order that the memory model allows.
+//!
+//! Run with `RUSTFLAGS="--cfg loom" cargo test -p heirloom-runtime --release --lib models`, in a target folder of its
+//! own. A deadlock here is a wakeup that was lost: a thread that sleeps for good is all that loom can see of it.
+
+use std::{
+    collections::VecDeque,
+    task::{Poll, Wake},
+};
+
+use heirloom_core::{SessionKey, Time};
+use loom::{
+    model::Builder,
+    sync::{Arc, Notify},
+    thread,
+};
+
+use crate::{
+    alarm::{Alarm, Sleep},
+    completion::{Gone, completion},
+    mailbox::{Door, Left, Untaken},
+};
+
+const KEY: SessionKey = SessionKey([7; 16]);
+
+#[test]
+fn every_command_is_served_whoever_holds_the_lock() {
+    check(|| {
+        let door = Arc::new(Door::new(0, usize::MAX));
+        let driver = Arc::new(Notify::new());
+        let other = {
+            let (door, driver) = (Arc::clone(&door), Arc::clone(&driver));
+            thread::spawn(move || pass(&door, &driver))
+        };
+        pass(&door, &driver);
+        other.join().unwrap();
+        // No driver was there: what two callers leave, they leave to each other.
+        assert_eq!(door.look(|served| *served), Ok((2, Left::Nothing)));
+    });
+}
+
+#[test]
+fn the_driver_sleeps_only_when_nothing_is_left_to_it() {
+    check(|| {
+        let door = Arc::new(Door::new(0, usize::MAX));
+        let driver = Arc::new(Notify::new());
+        let others: Vec<_> = [pass, leave]
+            .into_iter()
+            .map(|put| {
+                let (door, driver) = (Arc::clone(&door), Arc::clone(&driver));
+                thread::spawn(move || put(&door, &driver))
+            })
+            .collect();
+        // The loop of a driver: a turn, a look, a sleep. Whoever serves the last of two commands wakes it to end it.
+        while door.enter(|served, commands| serve_last(served, commands, &driver)) != Ok(2) {
+            if door.is_empty() {
+                driver.wait();
+            }
+        }
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_look_leaves_nothing_behind() {
+    check(|| {
+        let door = Arc::new(Door::new(0, usize::MAX));
+        let driver = Arc::new(Notify::new());
+        let other = {
+            let (door, driver) = (Arc::clone(&door), Arc::clone(&driver));
+            thread::spawn(move || pass(&door, &driver))
+        };
+        let (_, left) = door.look(|_| ()).unwrap();
+        if left == Left::ForDriver {
+            let _ = door.serve(serve, drop);
+        }
+        other.join().unwrap();
+        assert_eq!(door.look(|served| *served), Ok((1, Left::Nothing)));
+    });
+}
+
+#[test]
+fn a_command_that_meets_the_end_is_answered() {
+    check(|| {
+        let door = Arc::new(Door::new(0, usize::MAX));
+        let (completer, mut waiter) = completion::<()>();
+        let other = {
+            let door = Arc::clone(&door);
+            thread::spawn(move || {
+                let take = |_: &mut i32, commands: &mut VecDeque<_>| commands.clear();
+                match door.pass(completer, take, drop) {
+                    Ok(_) | Err(Untaken::Closed(_)) => {}
+                    Err(Untaken::Full(_)) => panic!("there is room"),
+                }
+            })
+        };
+        door.close(|_, broken| assert!(!broken));
+        assert_eq!(waiter.wait(), Err(Gone));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_thread_and_a_task_get_their_results() {
+    check(|| {
+        let (completer, mut waiter) = completion();
+        let (completer_2, mut waiter_2) = completion::<()>();
+        let other = thread::spawn(move || {
+            completer.complete(1);
+            drop(completer_2);
+        });
+        assert_eq!(waiter.wait(), Ok(1));
+        let task = std::sync::Arc::new(Task(Notify::new()));
+        let awaited = loop {
+            match waiter_2.poll(&std::sync::Arc::clone(&task).into()) {
+                Poll::Ready(result) => break result,
+                Poll::Pending => task.0.wait(),
+            }
+        };
+        assert_eq!(awaited, Err(Gone));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn the_driver_never_sleeps_past_a_deadline() {
+    check(|| {
+        let alarm = Arc::new(Alarm::new());
+        let driver = Arc::new(Notify::new());
+        let other = {
+            let (alarm, driver) = (Arc::clone(&alarm), Arc::clone(&driver));
+            thread::spawn(move || {
+                if alarm.use_later(at(5), KEY) == Sleep::TooLong {
+                    driver.notify();
+                }
+            })
+        };
+        // It sleeps until 10 if it has not heard of the use at 5, and then it must be woken.
+        while alarm.arm(at(10)) == at(10) {
+            driver.wait();
+        }
+        assert_eq!(alarm.poll_use(at(5)), Some(KEY));
+        other.join().unwrap();
+    });
+}
+
+struct Task(Notify);
+
+impl Wake for Task {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+fn check(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+fn pass(door: &Door<usize, ()>, driver: &Notify) {
+    if door.pass((), |served, commands| serve_last(served, commands, driver), drop) == Ok(Left::ForDriver) {
+        driver.notify();
+    }
+}
+
+fn leave(door: &Door<usize, ()>, driver: &Notify) {
+    if door.leave(()) == Ok(Left::ForDriver) {
+        driver.notify();
+    }
+}
+
+fn serve(served: &mut usize, commands: &mut VecDeque<()>) {
+    *served += commands.drain(..).count();
+}
+
+fn serve_last(served: &mut usize, commands: &mut VecDeque<()>, driver: &Notify) -> usize {
+    serve(served, commands);
+    if *served == 2 {
+        driver.notify();
+    }
+    *served
+}
+
+fn at(nanos: u64) -> Time {
+    Time::from_nanos(nanos)
+}
