@@ -107,22 +107,24 @@ impl Inside {
         Self { engine: Some(engine), events: VecDeque::new(), events_max, readers: Vec::new() }
     }
 
-    /// What a caller does when it finds the lock free.
-    pub(crate) fn serve(&mut self, commands: &mut VecDeque<Command>, now: Time, table: &Table, alarm: &Alarm) -> Told {
-        let mut told = Told::default();
-        let Some(engine) = &mut self.engine else {
-            commands.clear();
-            return told;
-        };
+    /// What a caller does when it goes in.
+    pub(crate) fn serve(
+        &mut self,
+        commands: &mut VecDeque<Command>,
+        now: Time,
+        table: &Table,
+        alarm: &Alarm,
+        told: &mut Told,
+    ) {
+        let Some(engine) = &mut self.engine else { return commands.clear() };
         engine.net.stats_mut().turns_of_callers += 1;
-        commands.drain(..).for_each(|command| engine.run(now, command, &mut told));
+        commands.drain(..).for_each(|command| engine.run(now, command, told));
         let more = !engine.corked && engine.flush(now);
-        let due = engine.finish(table, &mut told);
+        let due = engine.finish(table, told);
         // Who corks takes a turn without having slept.
         let late = !engine.corked && due.is_some_and(|at| alarm.advance(at) == Sleep::TooLong);
-        self.collect(table, &mut told);
-        told.wake_driver = more || late || self.has_left();
-        told
+        self.collect(table, told);
+        told.wake_driver |= more || late || self.has_left();
     }
 
     /// A turn of the driver; the order is that of every driver.

@@ -1,7 +1,7 @@
 //! What an application holds: the way to a node from any thread.
 
 use core::{net::SocketAddr, task::Waker};
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use heirloom_core::{
     CommitError, Delta, Durability, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Node, SessionKey, Stats,
@@ -112,7 +112,7 @@ impl Handle {
 
     /// Uses a session: renews its idle time.
     pub fn touch(&self, key: SessionKey) {
-        self.shared().command(Command::Touch(key));
+        self.shared().pass_always(Command::Touch(key));
     }
 
     /// Whether the node receives the sessions, serves, or leaves. After the driver has stopped, what it was last.
@@ -147,7 +147,7 @@ impl Handle {
 
     /// Addresses to send signs of life to, besides the group. They replace those given before.
     pub fn set_peers(&self, peers: Vec<SocketAddr>) {
-        self.shared().command(Command::SetPeers(peers));
+        self.shared().pass_always(Command::SetPeers(peers));
     }
 
     /// The next event. All handles share one stream of events.
@@ -158,7 +158,7 @@ impl Handle {
     /// Leaves the cluster: the node takes no more commits, hands over what others lack, and then its driver stops.
     pub fn leave(&self) -> Left {
         let (completer, waiter) = completion();
-        self.shared().command(Command::Leave(completer));
+        self.shared().pass_always(Command::Leave(completer));
         Left::new(waiter, self.clone())
     }
 
@@ -168,10 +168,7 @@ impl Handle {
     }
 
     pub(crate) fn poll_event(&self, waker: Option<&Waker>) -> Result<Option<Event>, Ended> {
-        let looked = self.shared().door.look(|inside| inside.poll_event(waker));
-        let (polled, left) = looked.map_err(|mailbox::Broken| Ended)?;
-        self.shared().answer(left);
-        polled
+        self.shared().door.look(|inside| inside.poll_event(waker)).unwrap_or(Err(Ended))
     }
 
     fn shared(&self) -> &Shared {
@@ -199,30 +196,21 @@ pub(crate) struct Shared {
 impl Shared {
     /// A command that may be refused if too many wait.
     fn pass(&self, command: Command) -> Result<(), Untaken<Command>> {
-        let left =
-            self.door.pass(command, |inside, commands| self.serve_inside(inside, commands), |told| self.tell(told))?;
-        self.call_driver(left);
+        let serve = |inside: &mut Inside, commands: &mut VecDeque<Command>, told: &mut Told| {
+            inside.serve(commands, self.clock.now(), &self.table, &self.alarm, told);
+        };
+        self.call_driver(self.door.pass(command, serve, |told| self.tell(told))?);
         Ok(())
     }
 
-    /// A command of which there are few.
-    fn command(&self, command: Command) {
-        // What a closed door hands back is dropped, and whoever waits for it hears so.
-        if let Ok(left) = self.door.leave(command) {
-            self.answer(left);
-        }
-    }
-
-    /// Answers for what is in the mailbox.
-    fn answer(&self, left: mailbox::Left) {
-        if left == mailbox::Left::ForDriver {
-            let left = self.door.serve(|inside, commands| self.serve_inside(inside, commands), |told| self.tell(told));
+    /// A command of which there are few. One that meets a closed door is dropped, and whoever waits for it hears so.
+    fn pass_always(&self, command: Command) {
+        let serve = |inside: &mut Inside, commands: &mut VecDeque<Command>, told: &mut Told| {
+            inside.serve(commands, self.clock.now(), &self.table, &self.alarm, told);
+        };
+        if let Ok(left) = self.door.pass_always(command, serve, |told| self.tell(told)) {
             self.call_driver(left);
         }
-    }
-
-    fn serve_inside(&self, inside: &mut Inside, commands: &mut std::collections::VecDeque<Command>) -> Told {
-        inside.serve(commands, self.clock.now(), &self.table, &self.alarm)
     }
 
     fn tell(&self, told: Told) {
@@ -244,9 +232,7 @@ impl Shared {
 
     /// `None` after the driver has stopped.
     pub(crate) fn look_at_engine<R>(&self, look: impl FnOnce(&mut Engine) -> R) -> Option<R> {
-        let (seen, left) = self.door.look(|inside| inside.engine.as_mut().map(look)).ok()?;
-        self.answer(left);
-        seen
+        self.door.look(|inside| inside.engine.as_mut().map(look)).ok().flatten()
     }
 }
 
