@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Commit { key: SessionKey, delta: Delta, durability: Durability, completer: Completer<Committed> },
     Touch(SessionKey),
     SetPeers(Vec<SocketAddr>),
+    StartAlone,
     Leave(Completer<()>),
 }
 
@@ -119,6 +120,7 @@ impl Inside {
         let Some(engine) = &mut self.engine else { return commands.clear() };
         engine.net.stats_mut().turns_of_callers += 1;
         commands.drain(..).for_each(|command| engine.run(now, command, told));
+        engine.publish(table);
         let more = !engine.corked && engine.flush(now);
         let due = engine.finish(table, told);
         // Who corks takes a turn without having slept.
@@ -158,6 +160,7 @@ impl Inside {
         if engine.node.poll_timeout().is_some_and(|at| at <= now) {
             engine.node.handle_timeout(now);
         }
+        engine.publish(table);
         let more = engine.flush(now);
         let due = engine.finish(table, &mut told);
         let at = alarm.arm(due.map_or(engine.wall_at, |at| at.min(engine.wall_at)));
@@ -255,6 +258,7 @@ impl Engine {
             }
             Command::Touch(key) => self.node.touch(now, &key),
             Command::SetPeers(peers) => self.node.set_peers(now, peers),
+            Command::StartAlone => self.node.start_alone(now),
             Command::Leave(completer) if self.leaving == Leaving::Done => told.leavers.push(completer),
             Command::Leave(completer) => {
                 self.leavers.push(completer);
@@ -275,13 +279,19 @@ impl Engine {
         true
     }
 
-    /// Publishes what has changed, then takes the commits that have ended, so that whoever hears of one reads it.
-    /// Answers when the next turn is due; asked last, as sending may set a deadline.
-    fn finish(&mut self, table: &Table, told: &mut Told) -> Option<Time> {
+    /// Makes what has changed readable. That comes before anything is sent: who acknowledges a change to another member
+    /// has it for its own readers.
+    fn publish(&mut self, table: &Table) {
         while let Some(key) = self.node.poll_changed() {
             let session = self.node.session(&key);
             table.publish(key, session.map(|session| (session.clone(), self.node.deadline(&key))));
         }
+    }
+
+    /// Takes the commits that have ended; who hears of one reads what it did. Answers when the next turn is due, asked
+    /// last as sending may set a deadline.
+    fn finish(&mut self, table: &Table, told: &mut Told) -> Option<Time> {
+        self.publish(table);
         while let Some((commit, outcome)) = self.node.poll_outcome() {
             let completer = self.commits.remove(&commit).expect("a commit ends once");
             told.commits.push((completer, Ok(outcome)));

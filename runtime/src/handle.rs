@@ -150,6 +150,11 @@ impl Handle {
         self.shared().pass_always(Command::SetPeers(peers));
     }
 
+    /// Nobody else can be there: the node is ready at once instead of looking for others first.
+    pub fn start_alone(&self) {
+        self.shared().pass_always(Command::StartAlone);
+    }
+
     /// The next event. All handles share one stream of events.
     pub fn next_event(&self) -> NextEvent {
         NextEvent::new(self.clone())

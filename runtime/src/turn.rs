@@ -44,7 +44,8 @@ impl Loop {
         let (commits_max, events_max) = (config.commits_max, config.events_max);
         let (address, advertised) = (sockets.address, sockets.advertised);
         let keys = KeyMaker::new(&config.cluster_name);
-        let node = Node::new(id, advertised, config, seed, clock.now())?;
+        let mut node = Node::new(id, advertised, config, seed, clock.now())?;
+        node.set_group(sockets.group.is_some());
         let net = Net::new(settings, sockets, Arc::clone(&poller))?;
         let shared = Arc::new(Shared {
             id,
