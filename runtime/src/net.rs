@@ -37,7 +37,7 @@ const DATAGRAMS_MAX: usize = 64;
 const ACCEPTS_MAX: usize = 64;
 /// Bytes that are read of all streams in one turn, beside one buffer each.
 const BUDGET: usize = 1 << 20;
-/// The buffer that everything is read into: more than the longest datagram.
+/// What everything is read into: more than the longest datagram.
 const BUFFER: usize = 64 << 10;
 /// How long a stream that is being closed may take to write its rest and to hear that the other side closes.
 const CLOSE_FOR: Duration = Duration::from_secs(2);
@@ -123,7 +123,7 @@ impl Net {
         }
         if self.accept_at.is_some_and(|at| at <= now) {
             self.accept_at = None;
-            // It was added when the node started; if this fails nothing is accepted, and others see that.
+            // If this fails nothing is accepted any more, and others see that.
             let _ = self.poller.modify(&self.sockets.listener, LISTENER, Interest::Readable);
         }
     }
@@ -175,7 +175,6 @@ impl Net {
             let (socket, from) = match self.sockets.listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // That one is gone; others may wait.
                 Err(error) if is_passing(&error) => continue,
                 Err(_) => return self.pause_accepting(now),
             };
@@ -304,7 +303,6 @@ impl Net {
 
     fn handle_opened(&mut self, node: &mut Node, now: Time, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        // The error of the attempt, or whatever else is wrong with the socket.
         let failed = stream.socket.take_error().unwrap_or_else(Some);
         if let Some(error) = failed.or_else(|| stream.socket.peer_addr().err()) {
             self.stats.opens_failed += 1;

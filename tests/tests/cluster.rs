@@ -1,4 +1,5 @@
 //! Members that find each other over real sockets.
+#![allow(clippy::unwrap_used, reason = "the lint does not see that helpers of tests are tests")]
 
 use core::{
     net::{Ipv4Addr, SocketAddr},

@@ -1,4 +1,5 @@
 //! Two members over real sockets: what a driver and a handle promise to those who use them.
+#![allow(clippy::unwrap_used, reason = "the lint does not see that helpers of tests are tests")]
 
 use core::time::Duration;
 use std::{net::UdpSocket, sync::Arc, thread, time::Instant};
