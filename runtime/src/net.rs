@@ -156,15 +156,16 @@ impl Net {
     pub(crate) fn linger(mut self) {
         let until = Instant::now() + CLOSE_FOR;
         let streams = core::mem::take(&mut self.streams);
+        let poller = Arc::clone(&self.poller);
+        // The listener goes first: who sees its stream end and asks here is refused, and knows that nobody is there.
+        drop(self);
         for stream in streams.values() {
             // A stream that fails here is closed, which is all that is wanted.
-            let _ = self.poller.delete(&stream.socket);
+            let _ = poller.delete(&stream.socket);
             if stream.rest() == 0 {
                 let _ = stream.end();
             }
         }
-        // Nobody is accepted any more, and who asks is refused: that is how others know that this process is gone.
-        drop(self);
         for stream in streams.into_values().filter(|stream| stream.phase != Phase::Opening) {
             let _ = stream.linger(until);
         }
@@ -375,6 +376,20 @@ impl Net {
 
     fn count_written(&mut self, bytes: usize) {
         self.stats.bytes_written += u64::try_from(bytes).unwrap_or(u64::MAX);
+    }
+}
+
+impl Drop for Net {
+    /// A poller may hold on to sockets that are not taken out of it.
+    fn drop(&mut self) {
+        let _ = self.poller.delete(&self.sockets.listener);
+        let _ = self.poller.delete(&self.sockets.datagrams);
+        if let Some(group) = &self.sockets.group {
+            let _ = self.poller.delete(&group.socket);
+        }
+        for stream in self.streams.values() {
+            let _ = self.poller.delete(&stream.socket);
+        }
     }
 }
 
