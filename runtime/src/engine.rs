@@ -16,6 +16,10 @@ use crate::{
 
 /// How much is sent in one go, so that a turn has an end.
 const TURN_MAX: usize = 1024;
+/// After how many bytes written to streams a turn of the driver ends.
+const TURN_BYTES: u64 = 4 << 20;
+/// The same for a caller: while somebody joins it is not the one to carry all sessions over.
+const CALLER_BYTES: u64 = 256 << 10;
 /// How often the node hears what the wall clock says.
 const WALL_EVERY: Duration = Duration::from_secs(1);
 
@@ -121,7 +125,7 @@ impl Inside {
         engine.net.stats_mut().turns_of_callers += 1;
         commands.drain(..).for_each(|command| engine.run(now, command, told));
         engine.publish(table);
-        let more = !engine.corked && engine.flush(now);
+        let more = !engine.corked && engine.flush(now, CALLER_BYTES);
         let due = engine.finish(table, told);
         // Who corks takes a turn without having slept.
         let late = !engine.corked && due.is_some_and(|at| alarm.advance(at) == Sleep::TooLong);
@@ -161,7 +165,7 @@ impl Inside {
             engine.node.handle_timeout(now);
         }
         engine.publish(table);
-        let more = engine.flush(now);
+        let more = engine.flush(now, TURN_BYTES);
         let due = engine.finish(table, &mut told);
         let at = alarm.arm(due.map_or(engine.wall_at, |at| at.min(engine.wall_at)));
         self.collect(table, &mut told);
@@ -271,10 +275,14 @@ impl Engine {
     }
 
     /// Sends, and answers whether there may be more.
-    fn flush(&mut self, now: Time) -> bool {
+    fn flush(&mut self, now: Time, bytes_max: u64) -> bool {
+        let until = self.net.bytes_written() + bytes_max;
         for _ in 0..TURN_MAX {
             let Some(transmit) = self.node.poll_transmit(now) else { return false };
             self.net.submit(&mut self.node, now, transmit);
+            if until <= self.net.bytes_written() {
+                break;
+            }
         }
         true
     }

@@ -17,9 +17,9 @@ use heirloom_core::{CloseCause, Node, StreamId, Time, Transmit};
 use crate::{
     poller::{Interest, Poller, Ready},
     settings::{Settings, StartError},
-    sockets::Sockets,
+    sockets::{Sent, Sockets},
     stats::DriverStats,
-    stream::{Phase, Side, Stream, Written},
+    stream::{Phase, Side, Stream, Written, cause},
 };
 
 /// From here on the numbers that are added to a poller belong to the driver; all below are its owner's.
@@ -148,6 +148,10 @@ impl Net {
         DriverStats { streams: self.streams.len(), ..self.stats }
     }
 
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.stats.bytes_written
+    }
+
     pub(crate) fn stats_mut(&mut self) -> &mut DriverStats {
         &mut self.stats
     }
@@ -216,10 +220,10 @@ impl Net {
     }
 
     fn send(&mut self, node: &mut Node, now: Time, to: SocketAddr, bytes: &[u8]) {
-        match self.sockets.datagrams.send_to(bytes, to) {
-            Ok(_) => self.stats.datagrams_sent += 1,
-            Err(error) if has_no_room(&error) => self.stats.datagrams_dropped += 1,
-            Err(_) => {
+        match self.sockets.send(to, bytes) {
+            Sent::Yes => self.stats.datagrams_sent += 1,
+            Sent::NoRoom => self.stats.datagrams_dropped += 1,
+            Sent::Failed => {
                 self.stats.datagrams_failed += 1;
                 node.handle_send_failed(now, to);
             }
@@ -227,14 +231,11 @@ impl Net {
     }
 
     fn send_to_group(&mut self, bytes: &[u8]) {
-        let Some(group) = &self.sockets.group else { return };
-        // From the address that others know, unless it is of the other family.
-        let same = group.address.is_ipv4() == self.sockets.address.is_ipv4();
-        let sender = if same { &self.sockets.datagrams } else { &group.socket };
-        match sender.send_to(bytes, group.address) {
-            Ok(_) => self.stats.datagrams_sent += 1,
-            Err(error) if has_no_room(&error) => self.stats.datagrams_dropped += 1,
-            Err(_) => self.stats.multicasts_failed += 1,
+        match self.sockets.send_to_group(bytes) {
+            Some(Sent::Yes) => self.stats.datagrams_sent += 1,
+            Some(Sent::NoRoom) => self.stats.datagrams_dropped += 1,
+            Some(Sent::Failed) => self.stats.multicasts_failed += 1,
+            None => {}
         }
     }
 
@@ -401,15 +402,4 @@ fn token(id: StreamId) -> u64 {
 /// Errors of one connection or call, after which the next may succeed at once.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
-}
-
-/// Errors that say nothing about the other side.
-fn has_no_room(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-        || error.kind() == io::ErrorKind::Interrupted
-        || error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
-}
-
-fn cause(error: &io::Error) -> CloseCause {
-    if error.kind() == io::ErrorKind::ConnectionRefused { CloseCause::Refused } else { CloseCause::Broken }
 }

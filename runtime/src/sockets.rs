@@ -58,6 +58,43 @@ impl Sockets {
         };
         Ok(Self { listener, datagrams, group, address, advertised, receive_buffer })
     }
+
+    /// Sends a datagram to one member.
+    pub(crate) fn send(&self, to: SocketAddr, bytes: &[u8]) -> Sent {
+        Sent::from(self.datagrams.send_to(bytes, to))
+    }
+
+    /// Sends a datagram to the group, if there is one.
+    pub(crate) fn send_to_group(&self, bytes: &[u8]) -> Option<Sent> {
+        let group = self.group.as_ref()?;
+        // From the address that others know, unless it is of the other family.
+        let same = group.address.is_ipv4() == self.address.is_ipv4();
+        let sender = if same { &self.datagrams } else { &group.socket };
+        Some(Sent::from(sender.send_to(bytes, group.address)))
+    }
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Yes,
+    /// The kernel had no room for it, which says nothing about the other side.
+    NoRoom,
+    Failed,
+}
+
+impl From<io::Result<usize>> for Sent {
+    fn from(sent: io::Result<usize>) -> Self {
+        let no_room = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+                || error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
+        };
+        match sent {
+            Ok(_) => Self::Yes,
+            Err(error) if no_room(&error) => Self::NoRoom,
+            Err(_) => Self::Failed,
+        }
+    }
 }
 
 fn advertised(settings: &Settings, bound: SocketAddr) -> Result<SocketAddr, StartError> {

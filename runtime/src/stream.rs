@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
+use heirloom_core::CloseCause;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::poller::Interest;
@@ -139,7 +140,11 @@ impl Stream {
     }
 }
 
-#[cfg(unix)]
+/// What an error of a stream means for the node.
+pub(crate) fn cause(error: &io::Error) -> CloseCause {
+    if error.kind() == io::ErrorKind::ConnectionRefused { CloseCause::Refused } else { CloseCause::Broken }
+}
+
 fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
