@@ -25,9 +25,9 @@ use crate::{
 /// From here on the numbers that are added to a poller belong to the driver; all below are its owner's.
 pub const DRIVER_TOKENS: u64 = 1 << 63;
 
-const LISTENER: u64 = DRIVER_TOKENS;
-const DATAGRAMS: u64 = DRIVER_TOKENS + 1;
-const GROUP: u64 = DRIVER_TOKENS + 2;
+pub(crate) const LISTENER: u64 = DRIVER_TOKENS;
+pub(crate) const DATAGRAMS: u64 = DRIVER_TOKENS + 1;
+pub(crate) const GROUP: u64 = DRIVER_TOKENS + 2;
 /// Streams come from here on, by their number in the node.
 const STREAMS: u64 = DRIVER_TOKENS + 16;
 
@@ -68,16 +68,8 @@ impl Net {
     ///
     /// Those of the poller.
     pub(crate) fn new(settings: &Settings, sockets: Sockets, poller: Arc<Poller>) -> Result<Self, StartError> {
-        let add = || {
-            poller.add(&sockets.listener, LISTENER, Interest::Readable)?;
-            poller.add(&sockets.datagrams, DATAGRAMS, Interest::Readable)?;
-            match &sockets.group {
-                Some(group) => poller.add(&group.socket, GROUP, Interest::Readable),
-                None => Ok(()),
-            }
-        };
         let address = sockets.address;
-        add().map_err(|source| StartError::Poller { address, source })?;
+        sockets.add_to(&poller).map_err(|source| StartError::Poller { address, source })?;
         let stats = DriverStats { receive_buffer: sockets.receive_buffer, ..DriverStats::default() };
         Ok(Self {
             poller,
@@ -383,11 +375,7 @@ impl Net {
 impl Drop for Net {
     /// A poller may hold on to sockets that are not taken out of it.
     fn drop(&mut self) {
-        let _ = self.poller.delete(&self.sockets.listener);
-        let _ = self.poller.delete(&self.sockets.datagrams);
-        if let Some(group) = &self.sockets.group {
-            let _ = self.poller.delete(&group.socket);
-        }
+        self.sockets.remove_from(&self.poller);
         for stream in self.streams.values() {
             let _ = self.poller.delete(&stream.socket);
         }

@@ -8,7 +8,11 @@ use std::{
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::settings::{Settings, StartError};
+use crate::{
+    net::{DATAGRAMS, GROUP, LISTENER},
+    poller::{Interest, Poller},
+    settings::{Settings, StartError},
+};
 
 /// How often a port that the kernel chose for streams may turn out to be taken for datagrams.
 const ANY_PORT_TRIES: usize = 100;
@@ -57,6 +61,29 @@ impl Sockets {
             None => None,
         };
         Ok(Self { listener, datagrams, group, address, advertised, receive_buffer })
+    }
+
+    /// Has a poller wait for what comes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the poller.
+    pub(crate) fn add_to(&self, poller: &Poller) -> io::Result<()> {
+        poller.add(&self.listener, LISTENER, Interest::Readable)?;
+        poller.add(&self.datagrams, DATAGRAMS, Interest::Readable)?;
+        match &self.group {
+            Some(group) => poller.add(&group.socket, GROUP, Interest::Readable),
+            None => Ok(()),
+        }
+    }
+
+    /// The poller need not wait for any of them; a socket of which it does not know is no matter.
+    pub(crate) fn remove_from(&self, poller: &Poller) {
+        let _ = poller.delete(&self.listener);
+        let _ = poller.delete(&self.datagrams);
+        if let Some(group) = &self.group {
+            let _ = poller.delete(&group.socket);
+        }
     }
 
     /// Sends a datagram to one member.

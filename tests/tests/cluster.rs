@@ -135,6 +135,60 @@ fn a_process_that_dies_is_gone_long_before_its_silence_would_be_noticed() {
     members.into_iter().for_each(Member::stop);
 }
 
+#[test]
+fn commits_go_on_while_members_come_and_go() {
+    const ROUNDS: u32 = 4;
+    let lab = Lab::default();
+    let members = lab.start_known(2);
+    let [a, b] = &members[..] else { panic!("two were started") };
+    let over = AtomicBool::new(false);
+    let counts: Vec<u32> = thread::scope(|scope| {
+        let committers: Vec<_> = (0..2_u32)
+            .map(|committer| {
+                let over = &over;
+                scope.spawn(move || {
+                    let mut count = 0_u32;
+                    while !over.load(Ordering::SeqCst) {
+                        let key = a.handle.key(committer, &(count % 500).to_le_bytes()).unwrap();
+                        let delta = Delta::new().set("count", count.to_string());
+                        let commit = a.handle.commit(key, delta, Durability::One);
+                        assert_ne!(commit.wait().expect("one other is always there").members, []);
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for round in 0..ROUNDS {
+            let c = lab.start(lab.settings(), lab.config());
+            c.handle.set_peers(vec![a.handle.address(), b.handle.address()]);
+            c.await_ready(2);
+            assert_ne!(c.handle.sessions(), 0, "it has received what there is");
+            if round % 2 == 0 {
+                c.handle.leave().wait();
+            }
+            c.stop();
+            await_until(&a.handle, || a.handle.members().len() == 1);
+        }
+        over.store(true, Ordering::SeqCst);
+        committers.into_iter().map(|committer| committer.join().unwrap()).collect()
+    });
+    for (space, count) in (0..).zip(counts) {
+        assert_ne!(count, 0);
+        for last in count.saturating_sub(500)..count {
+            let key = b.handle.key(space, &(last % 500).to_le_bytes()).unwrap();
+            // The receipts of some name the third one alone; the second one has them soon.
+            let until = Instant::now() + LONG;
+            let session = |member: &Member| member.handle.peek(&key).map(|published| published.share());
+            while session(b) != session(a) {
+                assert!(Instant::now() < until, "copies become equal (P1)");
+                thread::yield_now();
+            }
+        }
+    }
+    members.into_iter().for_each(Member::stop);
+}
+
 const ANNOUNCED_FOR: Duration = Duration::from_secs(4);
 
 /// Sends the beats of a node that hears nothing.
