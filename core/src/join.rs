@@ -75,8 +75,11 @@ impl Rounds {
             return Progress::Waiting;
         }
         let settled = |member: &MemberId| self.done.values().all(|done| done.settled.contains(member));
-        let mut everybody = view.iter().chain(self.done.values().flat_map(|done| &done.view));
-        if !everybody.all(|member| *member == me || self.done.contains_key(member) || settled(member)) {
+        let mut seen_by_others = self.done.values().flat_map(|done| &done.view);
+        // Whom this joiner sees is alive, whatever others have settled.
+        if !view.iter().all(|member| self.done.contains_key(member))
+            || !seen_by_others.all(|member| *member == me || self.done.contains_key(member) || settled(member))
+        {
             return Progress::Waiting;
         }
         self.full += 1;
@@ -163,6 +166,16 @@ mod tests {
         assert_eq!(rounds.poll(ME, &view), Progress::Waiting);
         rounds.handle_done(A, 2, Vec::new(), alloc::vec![B]);
         assert_eq!(rounds.poll(ME, &view), Progress::Complete);
+    }
+
+    #[test]
+    fn who_is_dead_for_another_but_seen_here_must_say_so_too() {
+        let (mut rounds, view) = (Rounds::default(), [A, B].into());
+        rounds.start();
+        rounds.handle_done(A, 1, alloc::vec![ME], alloc::vec![B]);
+        assert_eq!(rounds.poll(ME, &view), Progress::Waiting);
+        rounds.handle_done(B, 1, alloc::vec![A, ME], Vec::new());
+        assert_eq!(rounds.poll(ME, &view), Progress::Ask);
     }
 
     #[test]

@@ -234,6 +234,11 @@ impl Session {
         }
     }
 
+    /// Whether it has a birth that is not dead for good, although it may have expired.
+    pub(crate) fn is_unburied(&self) -> bool {
+        self.lives.last().is_some_and(|life| self.is_above_floor(life.birth))
+    }
+
     pub(crate) fn is_above_floor(&self, birth: Stamp) -> bool {
         self.floor.is_none_or(|end| end.at < birth)
     }

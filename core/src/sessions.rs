@@ -85,7 +85,8 @@ impl Sessions {
         let Writing { now, me, stamps: (first, second), change, .. } = *writing;
         let ends = match delta.start {
             Start::End => Some(EndCause::Ended),
-            Start::Anew if there => Some(EndCause::Replaced),
+            // Also what has expired: it might yet be voided.
+            Start::Anew if session.is_unburied() => Some(EndCause::Replaced),
             Start::FromWhatIsThere if !there && before.0 => Some(EndCause::MaxAge),
             Start::Anew | Start::FromWhatIsThere => None,
         };
@@ -307,17 +308,16 @@ impl Sessions {
 
     /// The birth of a session that `me` owns and that has expired, but is not dead for good yet.
     pub(crate) fn unburied(&self, key: &SessionKey, me: MemberId) -> Option<Stamp> {
-        let session = self.record(key)?;
-        let life = session.lives.last().filter(|life| life.owner == me && life.is_over())?;
-        session.is_above_floor(life.birth).then_some(life.birth)
+        let session = self.record(key).filter(|session| session.is_unburied())?;
+        session.lives.last().filter(|life| life.owner == me && life.is_over()).map(|life| life.birth)
     }
 
     /// Whether a session has expired although, by what is known here, its time is not over.
     pub(crate) fn expired_early(&self, now: Time, key: &SessionKey) -> bool {
         let Some(entry) = self.table.get(key) else { return false };
         let session = &entry.session;
-        let hidden = session.lives.last().is_some_and(|life| life.is_over() && session.is_above_floor(life.birth));
-        hidden
+        session.is_unburied()
+            && !session.is_live()
             && match session.lifetime.map(|register| register.lifetime) {
                 Some(Lifetime::Idle(_) | Lifetime::Fixed(_)) => entry.deadline.is_some_and(|deadline| now < deadline),
                 Some(Lifetime::Never) => true,

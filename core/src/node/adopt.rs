@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::Node;
+use super::{Break, Node};
 use crate::{feed::Note, io::Event, key::SessionKey, member::MemberState, ownership::highest, time::Time};
 
 /// Sessions looked at in one slice of a walk.
@@ -54,6 +54,12 @@ impl Node {
     /// Takes over the session of a dead owner.
     fn adopt(&mut self, now: Time, key: SessionKey) {
         self.stats.adoptions += 1;
+        let owner = self.sessions.record(&key).and_then(|session| session.owner());
+        if let Some(owner) = owner.filter(|owner| *owner != self.id && !self.ownership.is_gone(*owner)) {
+            // Never met, so nobody here knows whether it is dead.
+            let clock = self.clock.last();
+            self.breaks.entry(owner).or_insert(Break { since: now, clock, lurking: true, too_long: false });
+        }
         self.sessions.take_over(key, self.id);
         match self.sessions.unburied(&key, self.id) {
             Some(birth) => self.bring_to_burial(key, birth),
