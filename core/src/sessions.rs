@@ -319,7 +319,9 @@ impl Sessions {
         session.is_unburied()
             && !session.is_live()
             && match session.lifetime.map(|register| register.lifetime) {
-                Some(Lifetime::Idle(_) | Lifetime::Fixed(_)) => entry.deadline.is_some_and(|deadline| now < deadline),
+                Some(Lifetime::Idle(_)) => entry.deadline.is_some_and(|deadline| now < deadline),
+                // Copies count down from when they were told, and by clocks of their own: a little later is not early.
+                Some(Lifetime::Fixed(length)) => entry.deadline.is_some_and(|deadline| now + tenth(length) < deadline),
                 Some(Lifetime::Never) => true,
                 None => false,
             }

@@ -107,7 +107,7 @@ impl Node {
         let over = session.lives.iter().any(|life| life.birth == at && life.is_over());
         if let Some(until) = self.lurkers_until(now).filter(|_| over) {
             // P4: a member that vanished may be serving it on the other side of a broken network, and come back.
-            self.expiry.arm(until, key);
+            self.expiry.arm_by(until, key);
         } else if over && self.sessions.bury(key, at, cause).changed {
             let change = self.next_change();
             self.feed_all(key, change);
