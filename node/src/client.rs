@@ -1,0 +1,293 @@
+//! One client: its socket, what it has asked and not been answered yet, and its replies.
+//!
+//! What a client can make the node keep is bounded. It is not read while too many of its replies are unsent or waited
+//! for, so what waits is in its own kernel, and it has to read its replies before it can ask on.
+
+use core::{
+    mem,
+    net::SocketAddr,
+    ops::{ControlFlow, Range},
+    task::{Context, Waker},
+};
+use std::{
+    io::{self, ErrorKind, Read as _, Write as _},
+    net::TcpStream,
+};
+
+use heirloom_runtime::Interest;
+
+use crate::{
+    commands::{After, Call, Connection, Program, run},
+    replies::Replies,
+    resp::{Arguments, Limits, Scan, Scanner, Violation, parse},
+    store::Store,
+};
+
+/// Replies that are not sent yet, in bytes, above which a client is not served on.
+const UNSENT_BYTES_MAX: usize = 256 << 10;
+/// Writes that are waited for, above which a client is not served on.
+const HELD_MAX: usize = 4096;
+/// Commands that a client runs in one round; then it is another's turn.
+const ROUND_MAX: usize = 2048;
+/// Memory that an idle client may keep for its next request.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// What is shared by all clients while they are served.
+pub(crate) struct Desk<S: Store> {
+    pub(crate) store: S,
+    pub(crate) program: Program,
+    pub(crate) scratch: Scratch<S>,
+}
+
+/// Memory that is used again for every command.
+pub(crate) struct Scratch<S: Store> {
+    pub(crate) input: Box<[u8]>,
+    ranges: Vec<Range<usize>>,
+    commits: Vec<S::Commit>,
+}
+
+/// One client.
+pub(crate) struct Client<S: Store> {
+    socket: TcpStream,
+    connection: Connection,
+    scanner: Scanner,
+    /// What arrived and is no whole request yet, or could not be served yet.
+    input: Vec<u8>,
+    replies: Replies<S::Commit>,
+    waker: Waker,
+    interest: Interest,
+    phase: Phase,
+    /// It has asked more than could be served, for want of room for replies.
+    is_stalled: bool,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The client sends no more; what it has asked is served.
+    Finished,
+    /// It gets the replies it has earned, and no command is run any more.
+    Closing,
+    /// It gets nothing any more.
+    Broken,
+}
+
+/// What comes of serving a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// All that has arrived and can be served.
+    Idle,
+    /// Its share of this round; there is more.
+    More,
+    /// It has asked the node to leave.
+    Shutdown,
+}
+
+impl<S: Store> Scratch<S> {
+    pub(crate) fn new() -> Self {
+        let input = vec![0; 64 << 10].into_boxed_slice();
+        Self { input, ranges: Vec::new(), commits: Vec::new() }
+    }
+}
+
+impl<S: Store> Client<S> {
+    /// A client that has just come; `waker` is woken when one of its writes is decided.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket.
+    pub(crate) fn new(
+        socket: TcpStream,
+        address: SocketAddr,
+        id: u64,
+        limits: Limits,
+        waker: Waker,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        // A client that is gone without a word is noticed after some minutes; one that is merely idle stays.
+        rustix::net::sockopt::set_socket_keepalive(&socket, true)?;
+        #[cfg(target_os = "linux")]
+        rustix::net::sockopt::set_tcp_keepidle(&socket, core::time::Duration::from_secs(300))?;
+        Ok(Self {
+            socket,
+            connection: Connection::new(id, address),
+            scanner: Scanner::new(limits),
+            input: Vec::new(),
+            replies: Replies::new(),
+            waker,
+            interest: Interest::Readable,
+            phase: Phase::Open,
+            is_stalled: false,
+        })
+    }
+
+    /// The socket has something to read, and what is read is served.
+    pub(crate) fn handle_readable(&mut self, desk: &mut Desk<S>) -> Served {
+        if !matches!(self.interest, Interest::Readable | Interest::Both) {
+            // This was not asked for, so it tells that the connection is gone.
+            self.phase = Phase::Broken;
+            return Served::Idle;
+        }
+        let len = match self.socket.read(&mut desk.scratch.input) {
+            Ok(0) => {
+                self.phase = Phase::Finished;
+                return self.serve(desk);
+            }
+            Ok(len) => len,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Served::Idle,
+            Err(_) => {
+                self.phase = Phase::Broken;
+                return Served::Idle;
+            }
+        };
+        if !self.input.is_empty() {
+            self.input.extend_from_slice(&desk.scratch.input[..len]);
+            return self.serve(desk);
+        }
+        // What is served at once is never copied.
+        let arrived = mem::take(&mut desk.scratch.input);
+        let (used, served) = self.run_all(desk, &arrived[..len]);
+        self.input.extend_from_slice(&arrived[used..len]);
+        desk.scratch.input = arrived;
+        served
+    }
+
+    /// Serves what has arrived, as far as the client has room for replies.
+    pub(crate) fn serve(&mut self, desk: &mut Desk<S>) -> Served {
+        let mut input = mem::take(&mut self.input);
+        let (used, served) = self.run_all(desk, &input);
+        input.drain(..used);
+        if input.is_empty() {
+            input.shrink_to(KEPT_BYTES_MAX);
+        }
+        self.input = input;
+        served
+    }
+
+    /// Frees replies whose writes are decided. Call it also when the waker was not woken.
+    pub(crate) fn settle(&mut self, desk: &Desk<S>) {
+        self.replies.settle(&mut Context::from_waker(&self.waker), desk.store.ready_peers());
+    }
+
+    /// Sends what is freed, in one write.
+    pub(crate) fn flush(&mut self) {
+        let released = self.replies.released();
+        if released.is_empty() || self.phase == Phase::Broken {
+            return;
+        }
+        match self.socket.write(released) {
+            Ok(sent) => self.replies.advance(sent),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => self.phase = Phase::Broken,
+        }
+    }
+
+    /// Closes it once it has its replies; no command is run any more.
+    pub(crate) fn close(&mut self) {
+        if self.phase != Phase::Broken {
+            self.phase = Phase::Closing;
+        }
+    }
+
+    /// Whether nothing is left to do for it.
+    pub(crate) fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            Phase::Finished => self.replies.is_done() && !self.is_stalled,
+            Phase::Closing => self.replies.is_done(),
+            Phase::Broken => true,
+        }
+    }
+
+    /// Whether what it has asked was not served for want of room for replies, and there is room now.
+    pub(crate) fn can_go_on(&self) -> bool {
+        self.is_stalled && self.has_room()
+    }
+
+    /// What the poller has to tell, if that has changed.
+    pub(crate) fn poll_interest(&mut self) -> Option<Interest> {
+        let reads = self.phase == Phase::Open && self.has_room();
+        let writes = !self.replies.released().is_empty();
+        let interest = match (reads, writes) {
+            (true, true) => Interest::Both,
+            (true, false) => Interest::Readable,
+            (false, true) => Interest::Writable,
+            (false, false) => Interest::Nothing,
+        };
+        (mem::replace(&mut self.interest, interest) != interest).then_some(interest)
+    }
+
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    fn has_room(&self) -> bool {
+        self.replies.pending_bytes() < UNSENT_BYTES_MAX && self.replies.held() < HELD_MAX
+    }
+
+    fn run_all(&mut self, desk: &mut Desk<S>, input: &[u8]) -> (usize, Served) {
+        let mut used = 0;
+        self.is_stalled = false;
+        for _ in 0..ROUND_MAX {
+            if matches!(self.phase, Phase::Closing | Phase::Broken) {
+                return (input.len(), Served::Idle);
+            }
+            if !self.has_room() {
+                self.is_stalled = true;
+                return (used, Served::Idle);
+            }
+            match self.run_one(desk, &input[used..]) {
+                Ok((len, ControlFlow::Continue(()))) => used += len,
+                Ok((len, ControlFlow::Break(served))) => return (used + len, served),
+                Err(Violation(text)) => {
+                    self.replies.error(&text);
+                    self.phase = Phase::Closing;
+                }
+            }
+        }
+        (used, Served::More)
+    }
+
+    /// Runs the first request, and tells how long it was.
+    fn run_one(
+        &mut self,
+        desk: &mut Desk<S>,
+        input: &[u8],
+    ) -> Result<(usize, ControlFlow<Served>), Violation> {
+        let len = match self.scanner.scan(input)? {
+            Scan::Incomplete { passed } => return Ok((passed, ControlFlow::Break(Served::Idle))),
+            Scan::Empty { len } => return Ok((len, ControlFlow::Continue(()))),
+            Scan::Refused { passed, refusal } => {
+                self.replies.error(&refusal);
+                return Ok((passed, ControlFlow::Continue(())));
+            }
+            Scan::Request { len } => len,
+        };
+        let Desk { store, program, scratch: Scratch { ranges, commits, .. } } = desk;
+        parse(&input[..len], ranges)?;
+        if ranges.is_empty() {
+            return Ok((len, ControlFlow::Continue(())));
+        }
+        program.counters.commands.set(program.counters.commands.get() + 1);
+        let (start, reply) = self.replies.begin(self.connection.version, program.reply_bytes_max);
+        let after = run(Call {
+            store: &*store,
+            program,
+            connection: &mut self.connection,
+            arguments: Arguments::new(&input[..len], ranges),
+            reply,
+            commits,
+            after: After::Next,
+        });
+        self.replies.hold(start, commits.drain(..));
+        match after {
+            After::Next => {}
+            After::Count => self.replies.hold_count(start),
+            After::Close => self.phase = Phase::Closing,
+            After::Shutdown => return Ok((len, ControlFlow::Break(Served::Shutdown))),
+        }
+        Ok((len, ControlFlow::Continue(())))
+    }
+}

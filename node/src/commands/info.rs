@@ -1,0 +1,146 @@
+//! `INFO`: what the node tells about itself, in the form that clients parse.
+
+use core::fmt::{Result, Write};
+
+use heirloom_core::{Durability, MemberState};
+
+use super::{
+    call::{Answer, Call},
+    connection::REDIS_VERSION,
+};
+use crate::store::Store;
+
+type Section<S> = (&'static str, fn(&Call<'_, S>, &mut String) -> Result);
+
+fn sections<S: Store>() -> [Section<S>; 7] {
+    [
+        ("Server", server),
+        ("Clients", clients),
+        ("Persistence", persistence),
+        ("Stats", stats),
+        ("Replication", replication),
+        ("Cluster", cluster_mode),
+        ("Heirloom", heirloom),
+    ]
+}
+
+pub(super) fn info<S: Store>(call: &mut Call<'_, S>) -> Answer {
+    let is_asked = |section: &str| {
+        let mut asked = call.arguments.from(1);
+        let is_any = |word: &[u8]| {
+            let names = [section, "all", "everything", "default"];
+            names.into_iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        asked.len() == 0 || asked.any(is_any)
+    };
+    let mut text = String::new();
+    for (name, write) in sections::<S>().into_iter().filter(|(name, _)| is_asked(name)) {
+        let separator = if text.is_empty() { "" } else { "\r\n" };
+        text.push_str(&format!("{separator}# {name}\r\n"));
+        write(call, &mut text).expect("a string takes what is written");
+    }
+    call.reply.verbatim(&text);
+    Ok(())
+}
+
+pub(super) fn cluster<S: Store>(_: &mut Call<'_, S>) -> Answer {
+    // Clients that ask for it go on without.
+    Err("ERR This instance has cluster support disabled".into())
+}
+
+fn server<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
+    let uptime = call.program.started.elapsed().as_secs();
+    write!(text, "redis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\n")?;
+    write!(text, "heirloom_version:{}\r\n", env!("CARGO_PKG_VERSION"))?;
+    write!(text, "os:{} {}\r\n", std::env::consts::OS, std::env::consts::ARCH)?;
+    write!(text, "process_id:{}\r\nrun_id:{}\r\n", std::process::id(), call.store.id())?;
+    write!(text, "tcp_port:{}\r\n", call.program.listen.port())?;
+    write!(text, "uptime_in_seconds:{uptime}\r\nuptime_in_days:{}\r\n", uptime / 86_400)
+}
+
+fn clients<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
+    let counters = &call.program.counters;
+    write!(text, "connected_clients:{}\r\nmaxclients:{}\r\n", counters.clients.get(), call.program.clients_max)?;
+    write!(text, "blocked_clients:0\r\n")
+}
+
+/// Nothing is persistent; but here clients look for whether they must wait.
+fn persistence<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
+    if call.store.state() == MemberState::Joining {
+        write!(text, "loading:1\r\nloading_eta_seconds:1\r\n")
+    } else {
+        write!(text, "loading:0\r\n")
+    }
+}
+
+fn stats<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
+    let counters = &call.program.counters;
+    write!(text, "total_connections_received:{}\r\n", counters.connections.get())?;
+    write!(text, "total_commands_processed:{}\r\n", counters.commands.get())?;
+    write!(text, "rejected_connections:{}\r\n", counters.refused.get())
+}
+
+fn replication<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
+    write!(text, "role:master\r\nconnected_slaves:{}\r\n", call.store.ready_peers())?;
+    write!(text, "master_failover_state:no-failover\r\n")
+}
+
+fn cluster_mode<S: Store>(_: &Call<'_, S>, text: &mut String) -> Result {
+    write!(text, "cluster_enabled:0\r\n")
+}
+
+fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
+    let (store, program) = (call.store, call.program);
+    write!(text, "name:{}\r\nid:{}\r\n", program.name, store.id())?;
+    write!(text, "cluster_name:{}\r\n", program.cluster_name)?;
+    write!(text, "address:{}\r\nstate:{}\r\n", store.address(), state(store.state()))?;
+    let durability = match program.durability {
+        None => "auto",
+        Some(Durability::Local) => "local",
+        Some(Durability::One) => "one",
+        Some(Durability::All) => "all",
+    };
+    write!(text, "durability:{durability}\r\nidle_seconds:{}\r\n", program.idle.as_secs())?;
+    let members = store.members();
+    write!(text, "members:{}\r\n", members.len())?;
+    for (at, member) in members.iter().enumerate() {
+        let suspect = if member.suspect { "yes" } else { "no" };
+        write!(text, "member{at}:id={},name={},address={}", member.id, member.name, member.address)?;
+        write!(text, ",state={},suspect={suspect}\r\n", state(member.state))?;
+    }
+    write!(text, "sessions:{}\r\n", store.sessions())?;
+    write!(text, "commits:{}\r\n", store.stats().commits)
+}
+
+fn state(state: MemberState) -> &'static str {
+    match state {
+        MemberState::Joining => "joining",
+        MemberState::Ready => "ready",
+        MemberState::Leaving => "leaving",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Desk;
+
+    #[test]
+    fn info_has_what_clients_look_for() {
+        let desk = Desk::new();
+        let all = desk.ask("INFO");
+        for line in ["redis_version:7.2.4", "loading:0", "role:master", "connected_slaves:0", "state:ready"] {
+            assert!(all.lines().any(|found| found == line), "{line} in {all}");
+        }
+        assert_eq!(desk.ask("info everything").lines().count(), all.lines().count());
+    }
+
+    #[test]
+    fn a_section_is_asked_for_by_its_name() {
+        let desk = Desk::new();
+        let some = desk.ask("INFO SERVER replication");
+        let headings: Vec<_> = some.lines().filter(|line| line.starts_with('#')).collect();
+        assert_eq!(headings, ["# Server", "# Replication"]);
+        assert_eq!(desk.ask("INFO nosuch"), "");
+        desk.table(&[("CLUSTER NODES", "-ERR This instance has cluster support disabled")]);
+    }
+}

@@ -1,0 +1,271 @@
+//! A client at a node of its own: no sockets, and time passes when the test says so.
+
+use core::{
+    cell::{Cell, RefCell},
+    future::{Ready, ready},
+    net::SocketAddr,
+    ops::{Deref, Range},
+    task::{Context, Waker},
+    time::Duration,
+};
+use std::{sync::Arc, time::Instant};
+
+use heirloom_core::{
+    Config, Delta, Durability, KeyMaker, Member, MemberId, MemberState, Node, Outcome, Receipt, Session, SessionKey,
+    Stats, Time,
+};
+use heirloom_runtime::{CommitFailed, IdTooLong};
+
+use super::{After, Call, Connection, Program, call::Counters, run};
+use crate::{
+    replies::Replies,
+    resp::{Arguments, Version, parse},
+    store::{Store, View},
+};
+
+/// The idle time at the desk.
+pub(crate) const IDLE: Duration = Duration::from_secs(1800);
+
+/// What the wall clock shows when the desk opens.
+pub(crate) const WALL: Duration = Duration::from_secs(2_000_000_000);
+
+/// A member without others.
+pub(crate) struct Alone {
+    node: RefCell<Node>,
+    now: Cell<Time>,
+    keys: KeyMaker,
+}
+
+pub(crate) struct Seen(Arc<Session>, Option<Time>);
+
+/// A client and its node.
+pub(crate) struct Desk {
+    pub(crate) store: Alone,
+    pub(crate) program: Program,
+    connection: RefCell<Connection>,
+    pub(crate) after: Cell<After>,
+}
+
+impl Desk {
+    /// A node that serves.
+    pub(crate) fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    /// A node that serves, with other settings.
+    pub(crate) fn with(config: Config) -> Self {
+        let desk = Self::start(Config { join_for: Duration::ZERO, ..config });
+        desk.pass(Duration::from_secs(10));
+        assert_eq!(desk.store.state(), MemberState::Ready);
+        desk
+    }
+
+    /// A node that does not serve yet.
+    pub(crate) fn joining() -> Self {
+        Self::start(Config::default())
+    }
+
+    fn start(config: Config) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 4000));
+        let idle = config.idle;
+        let node = Node::new(MemberId(1), address, config, 1, Time::ZERO).expect("the settings are allowed");
+        let store = Alone { node: RefCell::new(node), now: Cell::default(), keys: KeyMaker::new("desk") };
+        let program = Program {
+            name: "desk".into(),
+            cluster_name: "test".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 6379)),
+            started: Instant::now(),
+            idle,
+            durability: None,
+            clients_max: 10,
+            reply_bytes_max: 1 << 20,
+            id_bytes_max: 512,
+            counters: Counters::default(),
+        };
+        let connection = Connection::new(7, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        Self { store, program, connection: RefCell::new(connection), after: Cell::new(After::Next) }
+    }
+
+    /// Time passes for the node.
+    pub(crate) fn pass(&self, length: Duration) {
+        let end = self.store.now.get() + length;
+        let mut node = self.store.node.borrow_mut();
+        while let Some(at) = node.poll_timeout().filter(|at| *at <= end) {
+            node.handle_timeout(at);
+            while node.poll_transmit(at).is_some() {}
+        }
+        self.store.now.set(end);
+    }
+
+    /// Asks in words, and gives the reply as `redis-cli` would write it on one line.
+    pub(crate) fn ask(&self, line: &str) -> String {
+        self.ask_words(&line.split_whitespace().map(str::as_bytes).collect::<Vec<_>>())
+    }
+
+    /// Asks in any bytes.
+    pub(crate) fn ask_words(&self, words: &[&[u8]]) -> String {
+        let mut request = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            request.extend([format!("${}\r\n", word.len()).as_bytes(), word, b"\r\n"].concat());
+        }
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        parse(&request, &mut ranges).expect("it is a request");
+        let mut replies = Replies::new();
+        let mut connection = self.connection.borrow_mut();
+        let version = connection.version;
+        let (start, reply) = replies.begin(version, self.program.reply_bytes_max);
+        let mut commits = Vec::new();
+        let after = run(Call {
+            store: &self.store,
+            program: &self.program,
+            connection: &mut connection,
+            arguments: Arguments::new(&request, &ranges),
+            reply,
+            commits: &mut commits,
+            after: After::Next,
+        });
+        self.after.set(after);
+        replies.hold(start, commits.into_iter());
+        replies.settle(&mut Context::from_waker(Waker::noop()), 0);
+        let bytes = replies.released();
+        let (shown, rest) = show(bytes);
+        assert!(rest.is_empty(), "one command has one reply");
+        assert!(connection.version == Version::Three || !shown.contains(['{', '=']), "maps are for version three");
+        shown
+    }
+
+    /// Asks each, and compares the reply.
+    pub(crate) fn table(&self, rows: &[(&str, &str)]) {
+        for (line, reply) in rows {
+            assert_eq!(&self.ask(line), reply, "{line}");
+        }
+    }
+}
+
+/// One reply as text, and the bytes behind it.
+fn show(bytes: &[u8]) -> (String, &[u8]) {
+    let end = bytes.windows(2).position(|pair| pair == b"\r\n").expect("a reply has a line");
+    let (line, rest) = (core::str::from_utf8(&bytes[..end]).expect("a line is text"), &bytes[end + 2..]);
+    let (kind, text) = line.split_at(1);
+    let several = |count: usize, mut rest| {
+        let mut items = Vec::new();
+        for _ in 0..count {
+            let (item, behind) = show(rest);
+            items.push(item);
+            rest = behind;
+        }
+        (items.join(" "), rest)
+    };
+    let len = || text.parse::<usize>().expect("a length");
+    match (kind, text) {
+        ("+" | "-" | ":", _) => (line.into(), rest),
+        ("$" | "*", "-1") => ("(nil)".into(), rest),
+        ("_", "") => ("(null)".into(), rest),
+        ("$" | "=", _) => {
+            let (body, behind) = rest.split_at(len());
+            let body = if kind == "=" { body.strip_prefix(b"txt:").expect("it is plain text") } else { body };
+            (body.escape_ascii().to_string().replace("\\r\\n", "\n"), &behind[2..])
+        }
+        ("*", _) => {
+            let (items, rest) = several(len(), rest);
+            (format!("[{items}]"), rest)
+        }
+        ("%", _) => {
+            let (items, rest) = several(len() * 2, rest);
+            (format!("{{{items}}}"), rest)
+        }
+        _ => panic!("no such reply: {line}"),
+    }
+}
+
+impl Alone {
+    fn settle(&self) {
+        let mut node = self.node.borrow_mut();
+        while node.poll_transmit(self.now.get()).is_some() {}
+    }
+}
+
+impl Deref for Seen {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl View for Seen {
+    fn deadline(&self) -> Option<Time> {
+        self.1
+    }
+}
+
+impl Store for Alone {
+    type View = Seen;
+    type Commit = Ready<Result<Receipt, CommitFailed>>;
+
+    fn key(&self, space: u32, id: &[u8]) -> Result<SessionKey, IdTooLong> {
+        if id.len() <= 512 { Ok(self.keys.key(space, id)) } else { Err(IdTooLong { bytes: id.len(), max: 512 }) }
+    }
+
+    fn session(&self, key: &SessionKey) -> Option<Seen> {
+        self.node.borrow_mut().touch(self.now.get(), key);
+        self.peek(key)
+    }
+
+    fn peek(&self, key: &SessionKey) -> Option<Seen> {
+        let node = self.node.borrow();
+        let deadline = node.deadline(key);
+        let session = node.session(key).filter(|_| deadline.is_none_or(|at| self.now.get() < at))?;
+        Some(Seen(session.clone(), deadline))
+    }
+
+    fn commit(&self, key: SessionKey, delta: Delta) -> Self::Commit {
+        let made = self.node.borrow_mut().commit(self.now.get(), key, delta, Durability::Local);
+        let outcome = made.map_err(CommitFailed::Refused).and_then(|id| {
+            self.settle();
+            let (decided, outcome) = self.node.borrow_mut().poll_outcome().expect("alone, nothing is waited for");
+            assert_eq!(decided, id);
+            match outcome {
+                Outcome::Durable(receipt) => Ok(receipt),
+                Outcome::NotDurable { have, want } => Err(CommitFailed::NotDurable { have, want }),
+            }
+        });
+        ready(outcome)
+    }
+
+    fn state(&self) -> MemberState {
+        self.node.borrow().state()
+    }
+
+    fn ready_peers(&self) -> usize {
+        0
+    }
+
+    fn members(&self) -> Vec<Member> {
+        Vec::new()
+    }
+
+    fn id(&self) -> MemberId {
+        self.node.borrow().id()
+    }
+
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 4000))
+    }
+
+    fn sessions(&self) -> usize {
+        self.node.borrow().sessions()
+    }
+
+    fn stats(&self) -> Stats {
+        self.node.borrow().stats()
+    }
+
+    fn now(&self) -> Time {
+        self.now.get()
+    }
+
+    fn wall(&self) -> Duration {
+        WALL + self.now.get().since(Time::ZERO)
+    }
+}

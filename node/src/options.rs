@@ -1,0 +1,405 @@
+//! What can be set about a node: by flag, else in the environment, else in a file, else by default.
+//!
+//! There is one table of settings, the flags. A variable of the environment and a key of the file are read as the flag of
+//! the same name would be, so all three allow the same values and refuse the others in the same words.
+
+use core::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+use std::{fs, path::PathBuf};
+
+use clap::{CommandFactory as _, Parser, ValueEnum};
+use heirloom_core::{Config, Durability};
+use heirloom_runtime::Settings;
+
+use self::values::{
+    Group, parse_address, parse_count, parse_group, parse_idle, parse_interface, parse_name, parse_peer,
+};
+
+mod values;
+
+/// Below the flags in the help.
+pub(crate) const AFTER_HELP: &str = "\
+Every flag is also a key of FILE, with underscores for dashes (clients_max = 100; peer is a list), and a variable of the
+environment (HEIRLOOM_CLIENTS_MAX=100; HEIRLOOM_PEER takes several with commas between). A flag goes before the
+environment, that before the file, and that before the default. The table [cluster] of FILE sets the protocol, durations
+written as 500ms, 3s, 30m, 2h or 1d: frequency, drop_time, probe_time, probe_attempts, join_for, ended_for, leave_for,
+ended_max, sessions_max, members_max, frame_max, attribute_bytes_max, session_bytes_max, attributes_max, commits_max,
+events_max.
+
+When the node serves, it writes one line to standard output:
+    ready name=NAME id=ID listen=ADDR bind=ADDR cause=joined|first-member
+It logs to standard error, as much as HEIRLOOM_LOG asks for (error, warn, info, debug, trace; default info). SIGTERM and
+SIGINT make it hand over and leave; a second one ends it at once.";
+
+const LISTEN: &str = "127.0.0.1:6379";
+const CLIENTS_MAX: usize = 10_000;
+
+/// Why the program ends, on one line.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was called in a wrong way.
+    Usage(String),
+    /// It was called well and cannot do it.
+    Start(String),
+}
+
+/// The settings that were given in one place.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// The name of this member, for people [default: that of the host, with the number of the process]
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    name: Option<String>,
+    /// Which cluster to be a member of [default: heirloom]
+    #[arg(long, value_name = "NAME")]
+    cluster_name: Option<String>,
+    /// Where applications connect; port 0 is any free one [default: 127.0.0.1:6379]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    listen: Option<SocketAddr>,
+    /// Where other members send streams and datagrams: this port or the first free one of the 99 behind it [default:
+    /// 127.0.0.1:4000]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    bind: Option<SocketAddr>,
+    /// Where others reach this member, if that is not the bound address
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    advertise: Option<SocketAddr>,
+    /// The group in which members find each other, or off [default: 228.0.0.4:45564]
+    #[arg(long, value_name = "GROUP:PORT|off", value_parser = parse_group)]
+    multicast: Option<Group>,
+    /// The address of the interface that the group is on [default: that of --bind]
+    #[arg(long, value_name = "ADDR", value_parser = parse_interface)]
+    interface: Option<IpAddr>,
+    /// Another member, for where there is no multicast; may be given several times
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_peer)]
+    peer: Option<Vec<String>>,
+    /// How many other members must have a write before it is answered [default: one, and local while there is none]
+    #[arg(long, value_name = "COPIES")]
+    durability: Option<Copies>,
+    /// How long a session lives without a use, if it was given no end; 0 is for ever [default: 1800]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_idle)]
+    idle: Option<u64>,
+    /// How many clients are let in [default: 10000]
+    #[arg(long, value_name = "COUNT", value_parser = parse_count)]
+    clients_max: Option<usize>,
+    /// Allows other addresses than loopback, although nothing on the network is authenticated
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure: Option<bool>,
+    /// A file with settings, in TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How many other members must have a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Copies {
+    Local,
+    One,
+    All,
+}
+
+/// All settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Where clients come to.
+    pub(crate) listen: SocketAddr,
+    /// How many may come.
+    pub(crate) clients_max: usize,
+    /// What a write waits for; `None`: for one copy, while there is another member.
+    pub(crate) durability: Option<Durability>,
+    /// Hosts and ports of other members.
+    pub(crate) peers: Vec<String>,
+    /// The sockets of the cluster.
+    pub(crate) settings: Settings,
+    /// The protocol of the cluster.
+    pub(crate) config: Config,
+}
+
+/// One place that settings come from, read as flags.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Layer {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Options {
+    /// Puts together what is set by these flags, in the environment and in the file that one of them names.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is not allowed.
+    pub(crate) fn read(flags: Flags, environment: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let flags = flags.or(from_environment(environment)?);
+        let Some(path) = &flags.config else { return Self::new(flags, Config::default()) };
+        let shown = path.display();
+        let text = fs::read_to_string(path).map_err(|error| usage(format!("cannot read {shown}: {error}")))?;
+        let (file, config) = from_file(&text).map_err(|error| usage(format!("{shown}: {error}")))?;
+        Self::new(flags.or(file), config)
+    }
+
+    fn new(flags: Flags, config: Config) -> Result<Self, Failure> {
+        let listen = LISTEN.parse().expect("the default is an address");
+        let defaults = Settings::default();
+        let options = Self {
+            listen: flags.listen.unwrap_or(listen),
+            clients_max: flags.clients_max.unwrap_or(CLIENTS_MAX),
+            durability: flags.durability.map(Copies::durability),
+            peers: flags.peer.unwrap_or_default(),
+            settings: Settings {
+                bind: flags.bind.unwrap_or(defaults.bind),
+                advertise: flags.advertise,
+                multicast: flags.multicast.map_or(defaults.multicast, |Group(group)| group),
+                interface: flags.interface,
+                insecure: flags.insecure.unwrap_or(false),
+                ..defaults
+            },
+            config: Config {
+                name: flags.name.unwrap_or(config.name),
+                cluster_name: flags.cluster_name.unwrap_or(config.cluster_name),
+                idle: flags.idle.map_or(config.idle, Duration::from_secs),
+                ..config
+            },
+        };
+        options.named().checked()
+    }
+
+    fn named(mut self) -> Self {
+        if self.config.name.is_empty() {
+            self.config.name = values::default_name();
+        }
+        self
+    }
+
+    fn checked(self) -> Result<Self, Failure> {
+        self.config.check().map_err(|error| usage(error.to_string()))?;
+        parse_name(&self.config.name).map_err(|error| usage(format!("name: {error}")))?;
+        let Settings { bind, interface, insecure, .. } = self.settings;
+        let bound = [("--listen", Some(self.listen.ip())), ("--bind", Some(bind.ip())), ("--interface", interface)];
+        let open = bound.into_iter().find(|(_, ip)| ip.is_some_and(|ip| !ip.is_loopback()));
+        match open {
+            Some((flag, Some(ip))) if !insecure => Err(usage(format!(
+                "{flag}: {ip} is reached from other hosts, and nothing on the network is authenticated: use a loopback \
+                 address, or allow it with --insecure"
+            ))),
+            _ => Ok(self),
+        }
+    }
+}
+
+impl Flags {
+    /// These, and the others where these say nothing.
+    fn or(self, other: Self) -> Self {
+        Self {
+            name: self.name.or(other.name),
+            cluster_name: self.cluster_name.or(other.cluster_name),
+            listen: self.listen.or(other.listen),
+            bind: self.bind.or(other.bind),
+            advertise: self.advertise.or(other.advertise),
+            multicast: self.multicast.or(other.multicast),
+            interface: self.interface.or(other.interface),
+            peer: self.peer.or(other.peer),
+            durability: self.durability.or(other.durability),
+            idle: self.idle.or(other.idle),
+            clients_max: self.clients_max.or(other.clients_max),
+            insecure: self.insecure.or(other.insecure),
+            config: self.config.or(other.config),
+        }
+    }
+}
+
+impl Copies {
+    fn durability(self) -> Durability {
+        match self {
+            Self::Local => Durability::Local,
+            Self::One => Durability::One,
+            Self::All => Durability::All,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Usage(text) | Self::Start(text)) = self;
+        // Whatever a message quotes, it is one line.
+        f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// What a command line is refused for, without the usage that clap shows below.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let parts = text.trim_start_matches("error: ").split("\n\n");
+    let said = parts.filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"));
+    said.map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
+fn usage(text: String) -> Failure {
+    Failure::Usage(text)
+}
+
+fn from_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Flags, Failure> {
+    let mut all = Flags::default();
+    for flag in flags() {
+        let variable = format!("HEIRLOOM_{}", flag.to_uppercase().replace('-', "_"));
+        let Some(value) = environment(&variable) else { continue };
+        let several = value.split(',').map(str::to_owned).collect();
+        let values = if flag == "peer" { several } else { vec![value] };
+        let read = layer(&flag, values).map_err(|error| usage(format!("{variable}: {error}")))?;
+        all = all.or(read);
+    }
+    Ok(all)
+}
+
+fn from_file(text: &str) -> Result<(Flags, Config), String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        format!("line {line}: {}", error.message())
+    })?;
+    let allowed: Vec<String> = flags().map(|flag| flag.replace('-', "_")).filter(|key| key != "config").collect();
+    let (mut all, mut config) = (Flags::default(), Config::default());
+    for (key, value) in table {
+        if key == "cluster" {
+            config = value.try_into().map_err(|error: toml::de::Error| format!("[cluster]: {}", error.message()))?;
+        } else if allowed.contains(&key) {
+            let values = words(value).ok_or_else(|| format!("{key}: must be a text, a number, true or false"))?;
+            let read = layer(&key.replace('_', "-"), values).map_err(|error| format!("{key}: {error}"))?;
+            all = all.or(read);
+        } else {
+            return Err(format!("unknown key `{key}`, expected one of {} or [cluster]", allowed.join(", ")));
+        }
+    }
+    Ok((all, config))
+}
+
+fn words(value: toml::Value) -> Option<Vec<String>> {
+    use toml::Value::{Array, Boolean, Datetime, Float, Integer, String, Table};
+
+    match value {
+        String(text) => Some(vec![text]),
+        Integer(number) => Some(vec![number.to_string()]),
+        Boolean(yes) => Some(vec![yes.to_string()]),
+        Array(values) => {
+            let words: Option<Vec<_>> = values.into_iter().map(words).collect();
+            Some(words?.concat())
+        }
+        Datetime(_) | Float(_) | Table(_) => None,
+    }
+}
+
+/// The names of all flags.
+fn flags() -> impl Iterator<Item = String> {
+    let names: Vec<_> = Layer::command().get_arguments().filter_map(|flag| flag.get_long()).map(str::to_owned).collect();
+    names.into_iter()
+}
+
+fn layer(flag: &str, values: Vec<String>) -> Result<Flags, String> {
+    let arguments = values.into_iter().map(|value| format!("--{flag}={value}"));
+    Layer::try_parse_from(arguments).map(|layer| layer.flags).map_err(|error| one_line(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each flag with three values, and what they come to.
+    const KEYS: [(&str, [&str; 3]); 12] = [
+        ("name", ["a", "b", "c"]),
+        ("cluster-name", ["a", "b", "c"]),
+        ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
+        ("bind", ["127.0.0.1:1", "127.0.0.1:0", "[::1]:3"]),
+        ("advertise", ["10.0.0.1:1", "10.0.0.1:2", "[fe80::1]:3"]),
+        ("multicast", ["228.0.0.4:1", "off", "[ff02::1]:3"]),
+        ("interface", ["127.0.0.1", "127.0.0.2", "::1"]),
+        ("peer", ["a:1", "b:2", "[::1]:3"]),
+        ("durability", ["local", "one", "all"]),
+        ("idle", ["0", "1", "2147483648"]),
+        ("clients-max", ["1", "2", "3"]),
+        ("insecure", ["true", "false", "true"]),
+    ];
+
+    #[test]
+    fn every_key_can_be_set_in_three_ways_and_a_flag_goes_first() {
+        let known: Vec<_> = flags().collect();
+        assert_eq!(KEYS.iter().map(|(key, _)| *key).chain(["config"]).collect::<Vec<_>>(), known);
+        for (key, [first, second, third]) in KEYS {
+            let by_flag = |value| read(&[format!("--{key}={value}")], &[], None).expect(key);
+            let variable = format!("HEIRLOOM_{}", key.replace('-', "_").to_uppercase());
+            let by_environment = |value: &str| read(&[], &[(&variable, value)], None).expect(key);
+            let line = |value: &str| match value.parse::<bool>() {
+                Ok(_) => format!("{} = {value}", key.replace('-', "_")),
+                Err(_) => format!("{} = \"{value}\"", key.replace('-', "_")),
+            };
+            let by_file = |value: &str| read(&[], &[], Some(&line(value))).expect(key);
+            for value in [first, second, third] {
+                assert_eq!(by_flag(value), by_environment(value), "{key}");
+                assert_eq!(by_flag(value), by_file(value), "{key}");
+            }
+            assert_ne!(by_flag(first), by_flag(second), "{key}");
+            let flag_first = read(&[format!("--{key}={first}")], &[(&variable, second)], Some(&line(third)));
+            assert_eq!(flag_first.expect(key), by_flag(first), "{key}");
+            let variable_next = read(&[], &[(&variable, second)], Some(&line(third)));
+            assert_eq!(variable_next.expect(key), by_flag(second), "{key}");
+        }
+    }
+
+    #[test]
+    fn several_peers_are_given_in_each_way_and_numbers_in_the_file_need_no_quotes() {
+        let flags = read(&["--peer=a:1".into(), "--peer=b:2".into()], &[], None).expect("two peers");
+        assert_eq!(flags, read(&[], &[("HEIRLOOM_PEER", "a:1,b:2")], None).expect("two peers"));
+        assert_eq!(flags, read(&[], &[], Some("peer = [\"a:1\", \"b:2\"]")).expect("two peers"));
+        let idle = read(&[], &[], Some("idle = 60\nclients_max = 5")).expect("numbers");
+        assert_eq!((idle.config.idle, idle.clients_max), (Duration::from_secs(60), 5));
+    }
+
+    #[test]
+    fn the_table_of_the_cluster_is_its_configuration() {
+        let options = read(&["--idle=5".into()], &[], Some("[cluster]\nfrequency = \"100ms\"\nidle = \"1h\"")).expect("ok");
+        assert_eq!(options.config.frequency, Duration::from_millis(100));
+        assert_eq!(options.config.idle, Duration::from_secs(5));
+        assert_eq!(read(&[], &[], None).expect("ok").config.idle, Duration::from_secs(1800));
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_named_with_what_is_on_one_line() {
+        let rows: [(&[&str], &[(&str, &str)], &str, &str); 12] = [
+            (&["--listen=x"], &[], "", "invalid value 'x' for '--listen <ADDR>': write an IP address and a port"),
+            (&[], &[("HEIRLOOM_BIND", "x")], "", "HEIRLOOM_BIND: invalid value 'x' for '--bind <ADDR>'"),
+            (&[], &[], "bind = \"x\"", "test.toml: bind: invalid value 'x' for '--bind <ADDR>'"),
+            (&["--durability=two"], &[], "", "[possible values: local, one, all]"),
+            (&["--idle=-1"], &[], "", "write whole seconds, 0 to 2147483648"),
+            (&["--name=a b"], &[], "", "1 to 64"),
+            (&["--multicast=10.0.0.1:1"], &[], "", "write a multicast group and a port, like 228.0.0.4:45564, or off"),
+            (&["--peer=a"], &[], "", "write a host and a port"),
+            (&["--bind=0.0.0.0:1"], &[], "", "--bind: 0.0.0.0 is reached from other hosts"),
+            (&[], &[], "nosuch = 1", "unknown key `nosuch`, expected one of name, cluster_name,"),
+            (&[], &[], "[cluster]\nnosuch = 1", "[cluster]: unknown field `nosuch`, expected one of"),
+            (&[], &[], "\nlisten =", "test.toml: line 2: "),
+        ];
+        for (flags, environment, file, said) in rows {
+            let flags: Vec<_> = flags.iter().map(|&flag| flag.into()).collect();
+            let failure = read(&flags, environment, Some(file).filter(|file| !file.is_empty())).expect_err(said);
+            assert!(matches!(failure, Failure::Usage(_)));
+            let line = failure.to_string();
+            assert!(line.contains(said) && !line.contains('\n'), "{line}");
+        }
+        let wide = read(&["--bind=0.0.0.0:1".into(), "--insecure".into()], &[], None);
+        assert!(wide.is_ok());
+    }
+
+    fn read(flags: &[String], environment: &[(&str, &str)], file: Option<&str>) -> Result<Options, Failure> {
+        let layer = Layer::try_parse_from(flags).map_err(|error| usage(one_line(&error)))?;
+        let find = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let flags = layer.flags.or(from_environment(find)?);
+        let (file, config) = match file {
+            Some(text) => from_file(text).map_err(|error| usage(format!("test.toml: {error}")))?,
+            None => Default::default(),
+        };
+        let mut options = Options::new(flags.or(file), config)?;
+        if options.config.name == values::default_name() {
+            options.config.name = "default".into();
+        }
+        Ok(options)
+    }
+}

@@ -1,0 +1,64 @@
+//! How the values of settings are written, and what is said of those that are not.
+
+use core::net::{IpAddr, SocketAddr};
+
+use heirloom_core::config::LIFETIME_MAX;
+use rustix::system::uname;
+
+/// The group for signs of life, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Group(pub(super) Option<SocketAddr>);
+
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, like 127.0.0.1:6379 or [::1]:6379".into())
+}
+
+pub(super) fn parse_interface(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "write the IP address of an interface, like 127.0.0.1".into())
+}
+
+pub(super) fn parse_group(text: &str) -> Result<Group, String> {
+    if text == "off" {
+        return Ok(Group(None));
+    }
+    let group = text.parse().ok().filter(|group: &SocketAddr| group.ip().is_multicast() && group.port() != 0);
+    let allowed = "write a multicast group and a port, like 228.0.0.4:45564, or off";
+    group.map(|group| Group(Some(group))).ok_or_else(|| allowed.into())
+}
+
+pub(super) fn parse_peer(text: &str) -> Result<String, String> {
+    let is_allowed = |(host, port): (&str, &str)| !host.is_empty() && port.parse().is_ok_and(|port: u16| port != 0);
+    let peer = Some(text).filter(|text| text.rsplit_once(':').is_some_and(is_allowed));
+    peer.map(str::to_owned).ok_or_else(|| "write a host and a port, like example.org:4000".into())
+}
+
+pub(super) fn parse_idle(text: &str) -> Result<u64, String> {
+    let most = LIFETIME_MAX.as_secs();
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= most);
+    seconds.ok_or_else(|| format!("write whole seconds, 0 to {most}"))
+}
+
+pub(super) fn parse_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=COUNT_MAX).contains(count));
+    count.ok_or_else(|| format!("write a whole number, 1 to {COUNT_MAX}"))
+}
+
+/// More open files than any system gives to one process.
+const COUNT_MAX: usize = 1 << 24;
+
+/// A name stands in lines that programs read, so it is one word.
+pub(super) fn parse_name(text: &str) -> Result<String, String> {
+    let is_word = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    let name = Some(text).filter(|text| is_word && (1..=NAME_BYTES_MAX).contains(&text.len()));
+    name.map(str::to_owned).ok_or_else(|| "write one word of 1 to 64 bytes".into())
+}
+
+/// As much as the protocol takes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// The name of the host with the number of the process: several members of one host have different names.
+pub(super) fn default_name() -> String {
+    let host = uname().nodename().to_string_lossy().into_owned();
+    let word: String = host.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+    format!("{word}-{}", std::process::id())
+}

@@ -1,0 +1,247 @@
+//! The loop of the node: one thread drives the member and serves its clients.
+//!
+//! In each round the clients that are ready are served, then the driver has its turn, so that all writes of the round
+//! travel together; then everybody is sent what is theirs. There is no other thread between a client and the member.
+
+use core::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use std::{
+    io::{self, Write as _},
+    net::TcpListener,
+    os::unix::net::UnixStream,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+
+use heirloom_core::{Event, MemberState, ReadyCause};
+use heirloom_runtime::{Interest, Left, NextEvent, Poller, Ready};
+use heirloom_std::Driver;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+    low_level::pipe,
+};
+use tracing::info;
+
+use crate::{
+    client::{Desk, Scratch},
+    clients::Clients,
+    commands::{Counters, Program},
+    options::{Failure, Options},
+    peers::Peers,
+    resp::Limits,
+    store::{Local, Store as _},
+    wakes::Wakes,
+};
+
+/// What stands beside the values of a session in the request or the reply that carries them all.
+const FRAMING_BYTES: usize = 1 << 20;
+/// How long clients have to take their last replies when the node has left.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+// The tokens of the program; `clients` has those from zero on.
+const SIGNALS: u64 = 1;
+const EVENTS: u64 = 2;
+const LEFT: u64 = 3;
+
+/// A node that serves.
+struct Server {
+    driver: Driver,
+    poller: Arc<Poller>,
+    wakes: Arc<Wakes>,
+    desk: Desk<Local>,
+    clients: Clients<Local>,
+    peers: Peers,
+    signals: UnixStream,
+    events: (NextEvent, Waker),
+    leaving: Option<(Left, Waker)>,
+}
+
+/// Runs a node until it has left its cluster.
+///
+/// # Errors
+///
+/// When it cannot start, or cannot go on.
+pub(crate) fn run(options: Options) -> Result<(), Failure> {
+    let mut server = Server::start(options)?;
+    let ended = server.serve();
+    ended.map_err(|error| Failure::Start(format!("the node cannot go on: {error}")))
+}
+
+impl Server {
+    fn start(options: Options) -> Result<Self, Failure> {
+        let failed = |what: &'static str| move |error: io::Error| Failure::Start(format!("{what}: {error}"));
+        raise_open_files(options.clients_max);
+        let listener = TcpListener::bind(options.listen)
+            .map_err(|error| Failure::Start(format!("cannot listen on {}: {error}", options.listen)))?;
+        let listen = listener.local_addr().map_err(failed("cannot listen"))?;
+        let poller = Arc::new(Poller::new().map_err(failed("cannot wait for sockets"))?);
+        let signals = signals(&poller).map_err(failed("cannot take signals"))?;
+        let (config, id_bytes_max) = (options.config, options.settings.id_bytes_max);
+        let program = Program {
+            name: config.name.clone(),
+            cluster_name: config.cluster_name.clone(),
+            listen,
+            started: Instant::now(),
+            idle: config.idle,
+            durability: options.durability,
+            clients_max: options.clients_max,
+            reply_bytes_max: config.session_bytes_max.saturating_mul(2).saturating_add(FRAMING_BYTES),
+            id_bytes_max,
+            counters: Counters::default(),
+        };
+        let limits = Limits {
+            argument_bytes_max: config.attribute_bytes_max,
+            request_bytes_max: config.session_bytes_max.saturating_add(FRAMING_BYTES),
+        };
+        let (driver, handle) = Driver::new(options.settings, config, poller.clone())
+            .map_err(|error| Failure::Start(error.to_string()))?;
+        let peers = Peers::new(options.peers, poller.clone()).map_err(failed("cannot look up peers"))?;
+        let wakes = Wakes::new(poller.clone());
+        let clients = Clients::new(listener, poller.clone(), wakes.clone(), limits)
+            .map_err(failed("cannot listen"))?;
+        let events = (handle.next_event(), wakes.waker(EVENTS));
+        let store = Local::new(handle, options.durability);
+        info!(id = %store.id(), bind = %store.address(), %listen, "the node has started");
+        let desk = Desk { store, program, scratch: Scratch::new() };
+        Ok(Self { driver, poller, wakes, desk, clients, peers, signals, events, leaving: None })
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let (mut ready, mut woken) = (Vec::new(), vec![EVENTS]);
+        loop {
+            self.handle_woken(&mut woken);
+            if self.has_left() {
+                break;
+            }
+            self.clients.flush(&self.desk);
+            self.poller.wait(&mut ready, self.timeout())?;
+            if self.handle_ready(&ready) {
+                self.leave();
+            }
+            self.driver.turn(&ready)?;
+            self.wakes.take(&mut woken);
+        }
+        self.say_goodbye(&mut ready)
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        [self.driver.timeout(), self.clients.timeout()].into_iter().flatten().min()
+    }
+
+    /// Serves who is ready. Tells whether the node is to leave.
+    fn handle_ready(&mut self, ready: &[Ready]) -> bool {
+        self.clients.handle_pause();
+        let mut leaves = self.clients.handle_round(&mut self.desk);
+        for &ready in ready.iter().filter(|ready| ready.token < heirloom_std::DRIVER_TOKENS) {
+            match ready.token {
+                SIGNALS => leaves |= self.has_signal(),
+                _ => leaves |= self.clients.handle_ready(&mut self.desk, ready),
+            }
+        }
+        if let Some(peers) = self.peers.poll() {
+            self.desk.store.handle().set_peers(peers);
+        }
+        leaves
+    }
+
+    fn handle_woken(&mut self, woken: &mut Vec<u64>) {
+        for token in woken.drain(..) {
+            match token {
+                EVENTS => self.handle_events(),
+                LEFT => {}
+                _ => self.clients.handle_wake(token),
+            }
+        }
+    }
+
+    fn handle_events(&mut self) {
+        let (next, waker) = &mut self.events;
+        while let Poll::Ready(Some(event)) = Pin::new(&mut *next).poll(&mut Context::from_waker(waker)) {
+            *next = self.desk.store.handle().next_event();
+            self.desk.store.handle_change();
+            report(&event, &self.desk);
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            info!("the node leaves the cluster");
+            self.leaving = Some((self.desk.store.handle().leave(), self.wakes.waker(LEFT)));
+            self.desk.store.handle_change();
+        }
+    }
+
+    fn has_left(&mut self) -> bool {
+        let Some((left, waker)) = &mut self.leaving else { return false };
+        Pin::new(left).poll(&mut Context::from_waker(waker)).is_ready()
+    }
+
+    fn has_signal(&self) -> bool {
+        let mut bytes = [0; 16];
+        let read = rustix::io::read(&self.signals, &mut bytes);
+        read.is_ok_and(|len| 0 < len)
+    }
+
+    /// Clients get the replies to what they have asked; those that do not read them are not waited for.
+    fn say_goodbye(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let end = Instant::now() + GOODBYE;
+        while !self.clients.close(&self.desk) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.poller.wait(ready, Some(left.min(Duration::from_millis(10))))?;
+        }
+        info!("the node has left the cluster");
+        Ok(())
+    }
+}
+
+/// Tells people what has happened; whoever started the program waits for the line that it is ready.
+fn report(event: &Event, desk: &Desk<Local>) {
+    let Event::Ready(cause) = event else {
+        info!(?event, "the cluster has changed");
+        return;
+    };
+    let cause = match cause {
+        ReadyCause::FirstMember => "first-member",
+        ReadyCause::Joined => "joined",
+    };
+    let (store, program) = (&desk.store, &desk.program);
+    let (id, bind) = (store.id(), store.address());
+    let line = format!("ready name={} id={id} listen={} bind={bind} cause={cause}", program.name, program.listen);
+    // Whoever started the program may have gone.
+    let _unheard = writeln!(io::stdout(), "{line}");
+    assert!(store.state() != MemberState::Joining, "a node that says it is ready serves");
+}
+
+/// The first signal asks the node to leave; a second one ends the program wherever it is.
+fn signals(poller: &Poller) -> io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let is_second = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_shutdown(signal, 128 + signal, is_second.clone())?;
+        flag::register(signal, is_second.clone())?;
+        pipe::register(signal, theirs.try_clone()?)?;
+    }
+    poller.add(&ours, SIGNALS, Interest::Readable)?;
+    Ok(ours)
+}
+
+/// Every client needs an open file, and the members some more.
+fn raise_open_files(clients_max: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let wanted = u64::try_from(clients_max).unwrap_or(u64::MAX).saturating_add(1024);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if current.is_some_and(|current| current < allowed) {
+        // With fewer, further clients wait until one has gone.
+        let _kept = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum });
+    }
+}

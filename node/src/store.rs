@@ -1,0 +1,150 @@
+//! What the commands need of the member they run on.
+//!
+//! The commands are written against this trait, so that their tests can give them a node without sockets and a clock that
+//! they turn themselves.
+
+use core::{cell::Cell, net::SocketAddr, ops::Deref, time::Duration};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use heirloom_core::{Delta, Durability, Member, MemberId, MemberState, Receipt, Session, SessionKey, Stats, Time};
+use heirloom_runtime::{Commit, CommitFailed, Handle, IdTooLong, Published};
+
+/// A member of the cluster, as the commands see it.
+pub(crate) trait Store: 'static {
+    /// A session as it was when it was asked for.
+    type View: View;
+    /// A write on its way to other members.
+    type Commit: Future<Output = Result<Receipt, CommitFailed>> + Unpin;
+
+    /// The key of a session.
+    fn key(&self, space: u32, id: &[u8]) -> Result<SessionKey, IdTooLong>;
+    /// A session, and this is a use of it.
+    fn session(&self, key: &SessionKey) -> Option<Self::View>;
+    /// A session, and this is no use of it.
+    fn peek(&self, key: &SessionKey) -> Option<Self::View>;
+    /// Changes a session; later reads see it at once.
+    fn commit(&self, key: SessionKey, delta: Delta) -> Self::Commit;
+    /// How far the member is.
+    fn state(&self) -> MemberState;
+    /// How many other members serve.
+    fn ready_peers(&self) -> usize;
+    /// The other members.
+    fn members(&self) -> Vec<Member>;
+    /// Which life of the member this is.
+    fn id(&self) -> MemberId;
+    /// Where other members reach it.
+    fn address(&self) -> SocketAddr;
+    /// How many sessions it holds.
+    fn sessions(&self) -> usize;
+    /// What it has counted.
+    fn stats(&self) -> Stats;
+    /// The present.
+    fn now(&self) -> Time;
+    /// The wall clock: the time since the Unix epoch.
+    fn wall(&self) -> Duration;
+}
+
+/// A session and when it ends.
+pub(crate) trait View: Deref<Target = Session> {
+    /// When it ends if it is not used any more; `None` for never.
+    fn deadline(&self) -> Option<Time>;
+}
+
+impl View for Published {
+    fn deadline(&self) -> Option<Time> {
+        Self::deadline(self)
+    }
+}
+
+/// The member that this program is.
+pub(crate) struct Local {
+    handle: Handle,
+    durability: Option<Durability>,
+    // Read at every command, and changed only by an event.
+    state: Cell<MemberState>,
+    ready_peers: Cell<usize>,
+}
+
+impl Local {
+    /// Without a durability, a write waits for one copy as long as there is a member to hold it.
+    pub(crate) fn new(handle: Handle, durability: Option<Durability>) -> Self {
+        let local = Self { handle, durability, state: Cell::new(MemberState::Joining), ready_peers: Cell::new(0) };
+        local.handle_change();
+        local
+    }
+
+    /// Something has changed among the members.
+    pub(crate) fn handle_change(&self) {
+        self.state.set(self.handle.state());
+        let ready = |member: &Member| member.state == MemberState::Ready;
+        self.ready_peers.set(self.handle.members().into_iter().filter(ready).count());
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn durability(&self) -> Durability {
+        self.durability.unwrap_or(match self.ready_peers.get() {
+            0 => Durability::Local,
+            _ => Durability::One,
+        })
+    }
+}
+
+impl Store for Local {
+    type View = Published;
+    type Commit = Commit;
+
+    fn key(&self, space: u32, id: &[u8]) -> Result<SessionKey, IdTooLong> {
+        self.handle.key(space, id)
+    }
+
+    fn session(&self, key: &SessionKey) -> Option<Published> {
+        self.handle.session(key)
+    }
+
+    fn peek(&self, key: &SessionKey) -> Option<Published> {
+        self.handle.peek(key)
+    }
+
+    fn commit(&self, key: SessionKey, delta: Delta) -> Commit {
+        self.handle.commit(key, delta, self.durability())
+    }
+
+    fn state(&self) -> MemberState {
+        self.state.get()
+    }
+
+    fn ready_peers(&self) -> usize {
+        self.ready_peers.get()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.handle.members()
+    }
+
+    fn id(&self) -> MemberId {
+        self.handle.id()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.handle.address()
+    }
+
+    fn sessions(&self) -> usize {
+        self.handle.sessions()
+    }
+
+    fn stats(&self) -> Stats {
+        self.handle.stats()
+    }
+
+    fn now(&self) -> Time {
+        self.handle.now()
+    }
+
+    fn wall(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
