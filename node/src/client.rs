@@ -136,7 +136,9 @@ impl<S: Store> Client<S> {
                 return self.serve(desk);
             }
             Ok(len) => len,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Served::Idle,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Served::Idle;
+            }
             Err(_) => {
                 self.phase = Phase::Broken;
                 return Served::Idle;
@@ -251,11 +253,7 @@ impl<S: Store> Client<S> {
     }
 
     /// Runs the first request, and tells how long it was.
-    fn run_one(
-        &mut self,
-        desk: &mut Desk<S>,
-        input: &[u8],
-    ) -> Result<(usize, ControlFlow<Served>), Violation> {
+    fn run_one(&mut self, desk: &mut Desk<S>, input: &[u8]) -> Result<(usize, ControlFlow<Served>), Violation> {
         let len = match self.scanner.scan(input)? {
             Scan::Incomplete { passed } => return Ok((passed, ControlFlow::Break(Served::Idle))),
             Scan::Empty { len } => return Ok((len, ControlFlow::Continue(()))),

@@ -179,9 +179,8 @@ impl<S: Store> Clients<S> {
         if desk.program.clients_max <= self.all.len() {
             counters.refused.set(counters.refused.get() + 1);
             // It is gone whether it hears this or not; the socket is new, so it has room.
-            let _unheard = socket.set_nonblocking(true).and_then(|()| {
-                socket.write(b"-ERR max number of clients reached\r\n")
-            });
+            let _unheard =
+                socket.set_nonblocking(true).and_then(|()| socket.write(b"-ERR max number of clients reached\r\n"));
             return;
         }
         let token = self.next;

@@ -290,7 +290,8 @@ fn words(value: toml::Value) -> Option<Vec<String>> {
 
 /// The names of all flags.
 fn flags() -> impl Iterator<Item = String> {
-    let names: Vec<_> = Layer::command().get_arguments().filter_map(|flag| flag.get_long()).map(str::to_owned).collect();
+    let names: Vec<_> =
+        Layer::command().get_arguments().filter_map(|flag| flag.get_long()).map(str::to_owned).collect();
     names.into_iter()
 }
 
@@ -355,7 +356,8 @@ mod tests {
 
     #[test]
     fn the_table_of_the_cluster_is_its_configuration() {
-        let options = read(&["--idle=5".into()], &[], Some("[cluster]\nfrequency = \"100ms\"\nidle = \"1h\"")).expect("ok");
+        let options =
+            read(&["--idle=5".into()], &[], Some("[cluster]\nfrequency = \"100ms\"\nidle = \"1h\"")).expect("ok");
         assert_eq!(options.config.frequency, Duration::from_millis(100));
         assert_eq!(options.config.idle, Duration::from_secs(5));
         assert_eq!(read(&[], &[], None).expect("ok").config.idle, Duration::from_secs(1800));
@@ -390,7 +392,8 @@ mod tests {
 
     fn read(flags: &[String], environment: &[(&str, &str)], file: Option<&str>) -> Result<Options, Failure> {
         let layer = Layer::try_parse_from(flags).map_err(|error| usage(one_line(&error)))?;
-        let find = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let find =
+            |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let flags = layer.flags.or(from_environment(find)?);
         let (file, config) = match file {
             Some(text) => from_file(text).map_err(|error| usage(format!("test.toml: {error}")))?,

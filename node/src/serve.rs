@@ -17,7 +17,7 @@ use std::{
 };
 
 use heirloom_core::{Event, MemberState, ReadyCause};
-use heirloom_runtime::{Interest, Left, NextEvent, Poller, Ready};
+use heirloom_runtime::{DRIVER_TOKENS, Interest, Left, NextEvent, Poller, Ready};
 use heirloom_std::Driver;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -66,9 +66,8 @@ struct Server {
 ///
 /// When it cannot start, or cannot go on.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    let mut server = Server::start(options)?;
-    let ended = server.serve();
-    ended.map_err(|error| Failure::Start(format!("the node cannot go on: {error}")))
+    let server = Server::start(options)?;
+    server.serve().map_err(|error| Failure::Start(format!("the node cannot go on: {error}")))
 }
 
 impl Server {
@@ -97,12 +96,11 @@ impl Server {
             argument_bytes_max: config.attribute_bytes_max,
             request_bytes_max: config.session_bytes_max.saturating_add(FRAMING_BYTES),
         };
-        let (driver, handle) = Driver::new(options.settings, config, poller.clone())
-            .map_err(|error| Failure::Start(error.to_string()))?;
+        let (driver, handle) =
+            Driver::new(options.settings, config, poller.clone()).map_err(|error| Failure::Start(error.to_string()))?;
         let peers = Peers::new(options.peers, poller.clone()).map_err(failed("cannot look up peers"))?;
         let wakes = Wakes::new(poller.clone());
-        let clients = Clients::new(listener, poller.clone(), wakes.clone(), limits)
-            .map_err(failed("cannot listen"))?;
+        let clients = Clients::new(listener, poller.clone(), wakes.clone(), limits).map_err(failed("cannot listen"))?;
         let events = (handle.next_event(), wakes.waker(EVENTS));
         let store = Local::new(handle, options.durability);
         info!(id = %store.id(), bind = %store.address(), %listen, "the node has started");
@@ -110,7 +108,7 @@ impl Server {
         Ok(Self { driver, poller, wakes, desk, clients, peers, signals, events, leaving: None })
     }
 
-    fn serve(&mut self) -> io::Result<()> {
+    fn serve(mut self) -> io::Result<()> {
         let (mut ready, mut woken) = (Vec::new(), vec![EVENTS]);
         loop {
             self.handle_woken(&mut woken);
@@ -119,13 +117,16 @@ impl Server {
             }
             self.clients.flush(&self.desk);
             self.poller.wait(&mut ready, self.timeout())?;
+            self.driver.cork();
             if self.handle_ready(&ready) {
                 self.leave();
             }
             self.driver.turn(&ready)?;
             self.wakes.take(&mut woken);
         }
-        self.say_goodbye(&mut ready)
+        self.say_goodbye(&mut ready)?;
+        self.driver.finish();
+        Ok(())
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -136,7 +137,7 @@ impl Server {
     fn handle_ready(&mut self, ready: &[Ready]) -> bool {
         self.clients.handle_pause();
         let mut leaves = self.clients.handle_round(&mut self.desk);
-        for &ready in ready.iter().filter(|ready| ready.token < heirloom_std::DRIVER_TOKENS) {
+        for &ready in ready.iter().filter(|ready| ready.token < DRIVER_TOKENS) {
             match ready.token {
                 SIGNALS => leaves |= self.has_signal(),
                 _ => leaves |= self.clients.handle_ready(&mut self.desk, ready),

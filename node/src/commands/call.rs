@@ -1,12 +1,6 @@
 //! One call of a command: what it has been given, and what comes of it.
 
-use core::{
-    cell::Cell,
-    fmt::Display,
-    net::SocketAddr,
-    ops::Deref,
-    time::Duration,
-};
+use core::{cell::Cell, fmt::Display, net::SocketAddr, ops::Deref, time::Duration};
 use std::{borrow::Cow, time::Instant};
 
 use heirloom_core::{Delta, Durability, Lifetime, Session, SessionKey};

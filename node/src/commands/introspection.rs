@@ -58,8 +58,8 @@ fn describe<S: Store>(reply: &mut Reply<'_>, command: &Command<S>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::{Alone, Desk};
     use crate::commands::Table;
+    use crate::commands::testing::{Alone, Desk};
 
     #[test]
     fn the_table_is_told() {

@@ -6,10 +6,7 @@ use super::{
     call::{After, Answer, Call, Refusal, integer},
     lifetimes::{End, Notation, is_fixed},
 };
-use crate::{
-    mapping::Kind,
-    store::Store,
-};
+use crate::{mapping::Kind, store::Store};
 
 pub(super) fn del<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let mut ended = 0;

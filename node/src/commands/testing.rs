@@ -130,7 +130,7 @@ impl Desk {
         let bytes = replies.released();
         let (shown, rest) = show(bytes);
         assert!(rest.is_empty(), "one command has one reply");
-        assert!(connection.version == Version::Three || !shown.contains(['{', '=']), "maps are for version three");
+        assert!(connection.version == Version::Three || !shown.starts_with('{'), "maps are for version three");
         shown
     }
 
