@@ -14,6 +14,7 @@ use std::{
     net::TcpStream,
 };
 
+use heirloom_core::{SessionKey, Time};
 use heirloom_runtime::Interest;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     replies::Replies,
     resp::{Arguments, Limits, Scan, Scanner, Violation, parse},
     store::Store,
+    waits::Wait,
 };
 
 /// Replies that are not sent yet, in bytes, above which a client is not served on.
@@ -43,7 +45,7 @@ pub(crate) struct Desk<S: Store> {
 pub(crate) struct Scratch<S: Store> {
     pub(crate) input: Box<[u8]>,
     ranges: Vec<Range<usize>>,
-    commits: Vec<S::Commit>,
+    commits: Vec<(SessionKey, S::Commit)>,
 }
 
 /// One client.
@@ -170,7 +172,12 @@ impl<S: Store> Client<S> {
 
     /// Frees replies whose writes are decided. Call it also when the waker was not woken.
     pub(crate) fn settle(&mut self, desk: &Desk<S>) {
-        self.replies.settle(&mut Context::from_waker(&self.waker), desk.store.ready_peers());
+        self.replies.settle(&mut Context::from_waker(&self.waker), &desk.store);
+    }
+
+    /// When to settle although nobody was woken.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.replies.poll_timeout()
     }
 
     /// Sends what is freed, in one write.
@@ -282,7 +289,7 @@ impl<S: Store> Client<S> {
         self.replies.hold(start, commits.drain(..));
         match after {
             After::Next => {}
-            After::Count => self.replies.hold_count(start),
+            After::Wait { wanted, until } => self.replies.hold_count(start, Wait::new(wanted, until)),
             After::Close => self.phase = Phase::Closing,
             After::Shutdown => return Ok((len, ControlFlow::Break(Served::Shutdown))),
         }

@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use heirloom_core::Time;
 use heirloom_runtime::{Interest, Poller, Ready};
 use tracing::{debug, warn};
 
@@ -41,6 +42,8 @@ pub(crate) struct Clients<S: Store> {
     // Those that were served in this round, and those that have more for the next.
     served: Vec<u64>,
     more: Vec<u64>,
+    /// Those that wait for a moment.
+    waiting: BTreeMap<u64, Time>,
     is_paused: bool,
 }
 
@@ -67,6 +70,7 @@ impl<S: Store> Clients<S> {
             next: FIRST_CLIENT,
             served: Vec::new(),
             more: Vec::new(),
+            waiting: BTreeMap::new(),
             is_paused: false,
         })
     }
@@ -83,8 +87,12 @@ impl<S: Store> Clients<S> {
         self.note(ready.token, served)
     }
 
-    /// Serves those that had more in the last round. Tells whether a client has asked the node to leave.
+    /// Serves those that had more in the last round, and those that have waited long enough. Tells whether a client has asked the node to leave.
     pub(crate) fn handle_round(&mut self, desk: &mut Desk<S>) -> bool {
+        if !self.waiting.is_empty() {
+            let now = desk.store.now();
+            self.served.extend(self.waiting.iter().filter(|(_, at)| **at <= now).map(|(token, _)| token));
+        }
         let mut leaves = false;
         for token in core::mem::take(&mut self.more) {
             let Some(client) = self.all.get_mut(&token) else { continue };
@@ -111,6 +119,10 @@ impl<S: Store> Clients<S> {
                 self.remove(desk, token);
                 continue;
             }
+            match client.poll_timeout() {
+                Some(at) => drop(self.waiting.insert(token, at)),
+                None => drop(self.waiting.remove(&token)),
+            }
             if client.can_go_on() {
                 self.more.push(token);
             }
@@ -133,12 +145,13 @@ impl<S: Store> Clients<S> {
     }
 
     /// How long may be waited for something to be ready; `None` for ever.
-    pub(crate) fn timeout(&self) -> Option<Duration> {
-        match (self.more.is_empty(), self.is_paused) {
-            (false, _) => Some(Duration::ZERO),
-            (true, true) => Some(PAUSE),
-            (true, false) => None,
+    pub(crate) fn timeout(&self, desk: &Desk<S>) -> Option<Duration> {
+        if !self.more.is_empty() {
+            return Some(Duration::ZERO);
         }
+        let pause = self.is_paused.then_some(PAUSE);
+        let first = self.waiting.values().min().map(|at| at.since(desk.store.now()));
+        pause.into_iter().chain(first).min()
     }
 
     /// Lets clients in again after a pause.
@@ -202,6 +215,7 @@ impl<S: Store> Clients<S> {
 
     fn remove(&mut self, desk: &Desk<S>, token: u64) {
         let Some(client) = self.all.remove(&token) else { return };
+        self.waiting.remove(&token);
         // Closing the socket takes it out of the poller too, but only where no copy of it is left.
         let _gone = self.poller.delete(client.socket());
         desk.program.counters.clients.set(self.all.len());

@@ -13,6 +13,7 @@ mod replies;
 mod resp;
 mod serve;
 mod store;
+mod waits;
 mod wakes;
 
 use std::{
@@ -27,7 +28,7 @@ use crate::options::{Failure, Flags, Options};
 
 /// Keeps web sessions alive through the death of a server.
 #[derive(Debug, Parser)]
-#[command(name = "heirloom", version)]
+#[command(name = "heirloom", version, arg_required_else_help = false)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

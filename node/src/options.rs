@@ -365,7 +365,8 @@ mod tests {
 
     #[test]
     fn what_is_not_allowed_is_named_with_what_is_on_one_line() {
-        let rows: [(&[&str], &[(&str, &str)], &str, &str); 12] = [
+        type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str, &'static str);
+        let rows: [Row; 12] = [
             (&["--listen=x"], &[], "", "invalid value 'x' for '--listen <ADDR>': write an IP address and a port"),
             (&[], &[("HEIRLOOM_BIND", "x")], "", "HEIRLOOM_BIND: invalid value 'x' for '--bind <ADDR>'"),
             (&[], &[], "bind = \"x\"", "test.toml: bind: invalid value 'x' for '--bind <ADDR>'"),

@@ -10,10 +10,13 @@ use core::{
 };
 use std::collections::VecDeque;
 
-use heirloom_core::{CommitError, MemberId, Receipt};
+use heirloom_core::{CommitError, Receipt, SessionKey, Time};
 use heirloom_runtime::CommitFailed;
 
-use crate::resp::{Reply, Version, write_error};
+use crate::{
+    resp::{Reply, Version, write_error},
+    waits::{Members, Wait, Writes, copies},
+};
 
 /// Memory that an idle client may keep for its next reply.
 const KEPT_BYTES_MAX: usize = 64 << 10;
@@ -26,7 +29,7 @@ pub(crate) struct Replies<C> {
     bytes: Vec<u8>,
     sent: usize,
     held: VecDeque<Held<C>>,
-    copies: Copies,
+    writes: Writes,
 }
 
 struct Held<C> {
@@ -37,23 +40,14 @@ struct Held<C> {
 }
 
 enum Until<C> {
-    Commit(C),
-    /// All before it is decided; the client asked how many members have its writes.
-    Counted,
-}
-
-/// Who has the writes of one client.
-#[derive(Default)]
-struct Copies {
-    /// The members that have all writes since the last answer; `None`: there was none.
-    members: Option<Vec<MemberId>>,
-    /// The last answer.
-    last: Option<usize>,
+    Commit(SessionKey, C),
+    /// The reply is how many members have what was written before.
+    Counted(Wait<C>),
 }
 
 impl<C: Future<Output = Result<Receipt, CommitFailed>> + Unpin> Replies<C> {
     pub(crate) fn new() -> Self {
-        Self { bytes: Vec::new(), sent: 0, held: VecDeque::new(), copies: Copies::default() }
+        Self { bytes: Vec::new(), sent: 0, held: VecDeque::new(), writes: Writes::default() }
     }
 
     /// Begins the next reply; the place it will have names it.
@@ -67,40 +61,43 @@ impl<C: Future<Output = Result<Receipt, CommitFailed>> + Unpin> Replies<C> {
     }
 
     /// Holds the reply that was begun at `start`, and ends here, until all these commits are decided.
-    pub(crate) fn hold(&mut self, start: usize, commits: impl Iterator<Item = C>) {
+    pub(crate) fn hold(&mut self, start: usize, commits: impl Iterator<Item = (SessionKey, C)>) {
         let end = self.bytes.len();
-        self.held.extend(commits.map(|commit| Held { start, end, until: Until::Commit(commit) }));
+        self.held.extend(commits.map(|(key, commit)| Held { start, end, until: Until::Commit(key, commit) }));
     }
 
-    /// Holds the reply that was begun at `start` until all before it is decided; it becomes the number of members that
-    /// have the writes.
-    pub(crate) fn hold_count(&mut self, start: usize) {
-        self.held.push_back(Held { start, end: self.bytes.len(), until: Until::Counted });
+    /// Holds the reply that was begun at `start` until this wait is over; it becomes the number of members that have
+    /// the writes before it.
+    pub(crate) fn hold_count(&mut self, start: usize, wait: Wait<C>) {
+        self.held.push_back(Held { start, end: self.bytes.len(), until: Until::Counted(wait) });
     }
 
     /// Frees what has been decided; `context` is woken when there is more.
-    pub(crate) fn settle(&mut self, context: &mut Context<'_>, ready_peers: usize) {
+    pub(crate) fn settle(&mut self, context: &mut Context<'_>, members: &impl Members<C>) {
         while let Some(held) = self.held.front_mut() {
-            let outcome = match &mut held.until {
-                Until::Counted => None,
-                Until::Commit(commit) => match Pin::new(commit).poll(context) {
-                    Poll::Pending => return,
-                    Poll::Ready(outcome) => Some(outcome),
-                },
-            };
-            let Some(held) = self.held.pop_front() else { return };
-            match outcome {
-                None => {
-                    let count = self.copies.answer(ready_peers);
-                    self.replace(&held, |bytes| {
-                        Reply::new(bytes, Version::Two, usize::MAX).count(count);
-                    });
+            let decided = match &mut held.until {
+                Until::Counted(wait) => wait.poll(context, &mut self.writes, members).map(Decided::Count),
+                Until::Commit(key, commit) => {
+                    let key = *key;
+                    Pin::new(commit).poll(context).map(|outcome| Decided::Commit(key, outcome))
                 }
-                Some(Ok(receipt)) => self.copies.add(&receipt.members),
-                // It ended by itself a moment before it was to be ended.
-                Some(Err(CommitFailed::Refused(CommitError::NoSession))) => {}
-                Some(Err(failure)) => self.fail(&held, failure),
+            };
+            let Poll::Ready(decided) = decided else { return };
+            let Some(held) = self.held.pop_front() else { return };
+            match decided {
+                Decided::Count(count) => self.replace(&held, |bytes| {
+                    Reply::new(bytes, Version::Two, usize::MAX).count(count);
+                }),
+                Decided::Commit(key, outcome) => self.decide(&held, key, outcome),
             }
+        }
+    }
+
+    /// When to settle although nothing was woken.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        match &self.held.front()?.until {
+            Until::Counted(wait) => wait.poll_timeout(),
+            Until::Commit(..) => None,
         }
     }
 
@@ -142,18 +139,16 @@ impl<C: Future<Output = Result<Receipt, CommitFailed>> + Unpin> Replies<C> {
         self.pending_bytes() == 0
     }
 
-    fn fail(&mut self, held: &Held<C>, failure: CommitFailed) {
-        let text = match failure {
-            CommitFailed::NotDurable { have, want } => {
-                self.copies.add(&have);
-                let have = have.len();
-                format!("NOREPLICAS the write stays, but only {have} of {want} other members have it")
-            }
-            CommitFailed::Refused(CommitError::NotReady) => LOADING.into(),
-            CommitFailed::Refused(CommitError::Leaving) => "LOADING the node is leaving the cluster".into(),
-            CommitFailed::Refused(error) => format!("ERR {error}"),
-            CommitFailed::Gone => "ERR the node has stopped".into(),
+    fn decide(&mut self, held: &Held<C>, key: SessionKey, outcome: Result<Receipt, CommitFailed>) {
+        let text = match &outcome {
+            // A session that was to be ended may have ended by itself a moment before.
+            Ok(_) | Err(CommitFailed::Refused(CommitError::NoSession)) => None,
+            Err(failure) => Some(error_text(failure)),
         };
+        if !matches!(outcome, Err(CommitFailed::Refused(_))) {
+            self.writes.add(key, copies(&outcome));
+        }
+        let Some(text) = text else { return };
         // One error is the reply to the whole command.
         while self.held.front().is_some_and(|other| other.start == held.start) {
             self.held.pop_front();
@@ -172,21 +167,21 @@ impl<C: Future<Output = Result<Receipt, CommitFailed>> + Unpin> Replies<C> {
     }
 }
 
-impl Copies {
-    fn add(&mut self, members: &[MemberId]) {
-        match &mut self.members {
-            None => self.members = Some(members.to_vec()),
-            Some(all) => all.retain(|member| members.contains(member)),
-        }
-    }
+enum Decided {
+    Count(usize),
+    Commit(SessionKey, Result<Receipt, CommitFailed>),
+}
 
-    fn answer(&mut self, ready_peers: usize) -> usize {
-        let count = match self.members.take() {
-            Some(members) => members.len(),
-            None => self.last.map_or(ready_peers, |last| last.min(ready_peers)),
-        };
-        self.last = Some(count);
-        count
+fn error_text(failure: &CommitFailed) -> String {
+    match failure {
+        CommitFailed::NotDurable { have, want } => {
+            let have = have.len();
+            format!("NOREPLICAS the write stays, but only {have} of {want} other members have it")
+        }
+        CommitFailed::Refused(CommitError::NotReady) => LOADING.into(),
+        CommitFailed::Refused(CommitError::Leaving) => "LOADING the node is leaving the cluster".into(),
+        CommitFailed::Refused(error) => format!("ERR {error}"),
+        CommitFailed::Gone => "ERR the node has stopped".into(),
     }
 }
 
@@ -194,6 +189,8 @@ impl Copies {
 mod tests {
     use core::{cell::RefCell, task::Waker};
     use std::rc::Rc;
+
+    use heirloom_core::{Durability, MemberId};
 
     use super::*;
 
@@ -214,6 +211,23 @@ mod tests {
     impl Later {
         fn decide(&self, outcome: Outcome) {
             *self.0.borrow_mut() = Some(outcome);
+        }
+    }
+
+    /// Members of whom nothing can be found out.
+    struct Nobody;
+
+    impl Members<Later> for Nobody {
+        fn ready_peers(&self) -> usize {
+            0
+        }
+
+        fn now(&self) -> Time {
+            Time::ZERO
+        }
+
+        fn probe(&self, _: SessionKey, _: Durability) -> Option<Later> {
+            None
         }
     }
 
@@ -262,33 +276,28 @@ mod tests {
     }
 
     #[test]
-    fn the_count_is_of_members_that_have_all_writes() {
+    fn a_count_takes_its_place_among_the_replies() {
         let mut replies = Replies::new();
-        let count = |replies: &mut Replies<Later>| {
-            let (start, mut reply) = replies.begin(Version::Two, 1000);
-            reply.integer(0);
-            replies.hold_count(start);
-            taken(replies)
-        };
-        assert_eq!(count(&mut replies), ":2\r\n", "no write: the ready peers");
-        for members in [&[MemberId(2), MemberId(3)][..], &[MemberId(3), MemberId(4)]] {
-            let commit = Later::default();
-            write(&mut replies, "a", &[&commit]);
-            commit.decide(durable(members));
-        }
-        assert_eq!(count(&mut replies), "+a\r\n+a\r\n:1\r\n");
-        assert_eq!(count(&mut replies), ":1\r\n", "no write since");
+        let commit = Later::default();
+        write(&mut replies, "a", &[&commit]);
+        let (start, mut reply) = replies.begin(Version::Two, 1000);
+        reply.integer(0);
+        replies.hold_count(start, Wait::new(1, None));
+        write(&mut replies, "b", &[]);
+        assert_eq!(taken(&mut replies), "");
+        commit.decide(durable(&[ME; 12]));
+        assert_eq!(taken(&mut replies), "+a\r\n:12\r\n+b\r\n");
     }
 
     fn write(replies: &mut Replies<Later>, text: &str, commits: &[&Later]) {
         let (start, mut reply) = replies.begin(Version::Two, 1000);
         reply.simple(text);
         reply.finish();
-        replies.hold(start, commits.iter().map(|&commit| commit.clone()));
+        replies.hold(start, commits.iter().map(|&commit| (SessionKey([0; 16]), commit.clone())));
     }
 
     fn taken(replies: &mut Replies<Later>) -> String {
-        replies.settle(&mut Context::from_waker(Waker::noop()), 2);
+        replies.settle(&mut Context::from_waker(Waker::noop()), &Nobody);
         let text = String::from_utf8(replies.released().to_vec()).expect("it is text");
         replies.advance(text.len());
         text

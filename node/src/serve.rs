@@ -130,7 +130,7 @@ impl Server {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        [self.driver.timeout(), self.clients.timeout()].into_iter().flatten().min()
+        [self.driver.timeout(), self.clients.timeout(&self.desk)].into_iter().flatten().min()
     }
 
     /// Serves who is ready. Tells whether the node is to leave.

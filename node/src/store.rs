@@ -24,6 +24,8 @@ pub(crate) trait Store: 'static {
     fn peek(&self, key: &SessionKey) -> Option<Self::View>;
     /// Changes a session; later reads see it at once.
     fn commit(&self, key: SessionKey, delta: Delta) -> Self::Commit;
+    /// A commit without a change of a session that is there, for as many copies.
+    fn probe(&self, key: SessionKey, durability: Durability) -> Self::Commit;
     /// How far the member is.
     fn state(&self) -> MemberState;
     /// How many other members serve.
@@ -110,6 +112,10 @@ impl Store for Local {
 
     fn commit(&self, key: SessionKey, delta: Delta) -> Commit {
         self.handle.commit(key, delta, self.durability())
+    }
+
+    fn probe(&self, key: SessionKey, durability: Durability) -> Commit {
+        self.handle.commit(key, Delta::new(), durability)
     }
 
     fn state(&self) -> MemberState {

@@ -3,7 +3,7 @@
 use core::{cell::Cell, fmt::Display, net::SocketAddr, ops::Deref, time::Duration};
 use std::{borrow::Cow, time::Instant};
 
-use heirloom_core::{Delta, Durability, Lifetime, Session, SessionKey};
+use heirloom_core::{Delta, Durability, Lifetime, Session, SessionKey, Time};
 
 use crate::{
     mapping::Kind,
@@ -30,7 +30,7 @@ pub(crate) struct Call<'a, S: Store> {
     pub(crate) arguments: Arguments<'a>,
     pub(crate) reply: Reply<'a>,
     /// What the reply has to wait for.
-    pub(crate) commits: &'a mut Vec<S::Commit>,
+    pub(crate) commits: &'a mut Vec<(SessionKey, S::Commit)>,
     pub(crate) after: After,
 }
 
@@ -39,8 +39,8 @@ pub(crate) struct Call<'a, S: Store> {
 pub(crate) enum After {
     /// The next command.
     Next,
-    /// The reply waits until all before it is decided, and is the number of members that have the writes.
-    Count,
+    /// The reply is the number of members that have the writes before it. It waits for so many, or until then.
+    Wait { wanted: usize, until: Option<Time> },
     /// The client is closed once it has its replies.
     Close,
     /// The node leaves the cluster.
@@ -105,7 +105,7 @@ impl<'a, S: Store> Call<'a, S> {
 
     /// Changes a session; the reply waits for its copies.
     pub(crate) fn commit(&mut self, key: SessionKey, delta: Delta) {
-        self.commits.push(self.store.commit(key, delta));
+        self.commits.push((key, self.store.commit(key, delta)));
     }
 
     pub(crate) fn finish(self) -> After {

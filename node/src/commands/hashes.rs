@@ -140,3 +140,109 @@ fn hash<S: Store>(call: &Call<'_, S>) -> Result<Option<S::View>, Refusal> {
     expect(Kind::Hash, view.as_deref())?;
     Ok(view)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::{call::WRONG_TYPE, testing::Desk};
+
+    #[test]
+    fn a_hash_is_written_and_read_in_both_versions_of_the_protocol() {
+        let desk = Desk::new();
+        for (hello, nothing, [open, close]) in [("HELLO 2", "(nil)", ["[", "]"]), ("HELLO 3", "(null)", ["{", "}"])] {
+            desk.ask(hello);
+            desk.table(&[
+                ("HSET h f 1", ":1"),
+                ("HSET h f 2 g 3", ":1"),
+                ("HSET h e 1 e 2", ":1"),
+                ("HMSET h g 4", "+OK"),
+                ("HGETALL h", &format!("{open}e 2 f 2 g 4{close}")),
+                ("HGET h e", "2"),
+                ("HGET h missing", nothing),
+                ("HGET missing f", nothing),
+                ("HMGET h f missing g", &format!("[2 {nothing} 4]")),
+                ("HMGET missing f", &format!("[{nothing}]")),
+                ("HKEYS h", "[e f g]"),
+                ("HVALS h", "[2 2 4]"),
+                ("HLEN h", ":3"),
+                ("HLEN missing", ":0"),
+                ("HGETALL missing", &format!("{open}{close}")),
+                ("HEXISTS h f", ":1"),
+                ("HEXISTS h missing", ":0"),
+                ("HDEL h f missing f", ":1"),
+                ("HDEL h missing", ":0"),
+                ("HDEL missing f", ":0"),
+                ("HKEYS h", "[e g]"),
+                ("HDEL h e g", ":2"),
+                ("EXISTS h", ":0"),
+            ]);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_field_also_none() {
+        let desk = Desk::new();
+        let fields: [&[u8]; 4] = [b"", b"\0", b"\0a", b"a"];
+        for field in fields {
+            assert_eq!(desk.ask_words(&[b"HSET", b"h", field, b"v"]), ":1");
+            assert_eq!(desk.ask_words(&[b"HGET", b"h", field]), "v");
+        }
+        assert_eq!(desk.ask("TYPE h"), "+hash");
+        assert_eq!(desk.ask("HKEYS h"), "[ \\x00 \\x00a a]");
+        assert_eq!(desk.ask("HLEN h"), ":4");
+    }
+
+    #[test]
+    fn a_field_is_counted_up_and_down_within_64_bits() {
+        Desk::new().table(&[
+            ("HINCRBY h n 5", ":5"),
+            ("HINCRBY h n -7", ":-2"),
+            ("HGET h n", "-2"),
+            ("HINCRBY h n x", "-ERR value is not an integer or out of range"),
+            ("HSET h f abc", ":1"),
+            ("HINCRBY h f 1", "-ERR hash value is not an integer"),
+            ("HSET h f 9223372036854775807", ":0"),
+            ("HINCRBY h f 1", "-ERR increment or decrement would overflow"),
+        ]);
+    }
+
+    #[test]
+    fn a_string_is_no_hash() {
+        let desk = Desk::new();
+        desk.ask("SET a 1");
+        for line in [
+            "HSET a f 1",
+            "HMSET a f 1",
+            "HGET a f",
+            "HMGET a f",
+            "HGETALL a",
+            "HKEYS a",
+            "HVALS a",
+            "HLEN a",
+            "HEXISTS a f",
+            "HDEL a f",
+            "HINCRBY a f 1",
+        ] {
+            assert_eq!(desk.ask(line), format!("-{WRONG_TYPE}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_write_of_a_field_keeps_the_end_of_the_session() {
+        Desk::new().table(&[
+            ("HSET h f 1 g 1", ":2"),
+            ("EXPIRE h 50", ":1"),
+            ("HSET h f 2", ":0"),
+            ("HDEL h g", ":1"),
+            ("HINCRBY h n 1", ":1"),
+            ("TTL h", ":50"),
+        ]);
+    }
+
+    #[test]
+    fn a_field_without_a_value_is_refused() {
+        Desk::new().table(&[
+            ("HSET h f 1 g", "-ERR wrong number of arguments for 'hset' command"),
+            ("HMSET h f 1 g", "-ERR wrong number of arguments for 'hmset' command"),
+        ]);
+    }
+}

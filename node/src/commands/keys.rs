@@ -1,5 +1,7 @@
 //! Commands on a key, whatever it holds.
 
+use core::time::Duration;
+
 use heirloom_core::{Delta, Lifetime};
 
 use super::{
@@ -134,10 +136,10 @@ fn conditions<S: Store>(call: &Call<'_, S>) -> Result<Conditions, Refusal> {
 }
 
 impl Conditions {
-    fn allow(&self, fixed: Option<core::time::Duration>, end: End) -> bool {
+    fn allow(&self, fixed: Option<Duration>, end: End) -> bool {
         let new = match end {
             End::In(length) => length,
-            End::Passed => core::time::Duration::ZERO,
+            End::Passed => Duration::ZERO,
         };
         !(self.is_not_fixed && fixed.is_some()
             || self.is_fixed && fixed.is_none()
@@ -147,13 +149,128 @@ impl Conditions {
 }
 
 pub(super) fn wait<S: Store>(call: &mut Call<'_, S>) -> Answer {
-    call.integer(1)?;
+    let wanted = usize::try_from(call.integer(1)?).unwrap_or(0);
     let timeout = integer(&call.arguments[2]).ok_or("ERR timeout is not an integer or out of range")?;
-    if timeout < 0 {
-        return Err("ERR timeout is negative".into());
-    }
-    call.after = After::Count;
+    let timeout = u64::try_from(timeout).map_err(|_| "ERR timeout is negative")?;
+    // Zero is for ever; a member that does not answer is not one for ever.
+    let until = (timeout != 0).then(|| call.store.now() + Duration::from_millis(timeout));
+    call.after = After::Wait { wanted, until };
     // Its place; the count replaces it.
     call.reply.integer(0);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::{Desk, IDLE, WALL};
+
+    #[test]
+    fn a_key_is_counted_typed_and_ended() {
+        Desk::new().table(&[
+            ("SET a 1", "+OK"),
+            ("HSET h f 1", ":1"),
+            ("EXISTS a h missing a", ":3"),
+            ("TYPE a", "+string"),
+            ("TYPE h", "+hash"),
+            ("TYPE missing", "+none"),
+            ("DEL a missing a", ":1"),
+            ("UNLINK h h", ":1"),
+            ("EXISTS a h", ":0"),
+            ("SET a 2", "+OK"),
+            ("GET a", "2"),
+        ]);
+    }
+
+    #[test]
+    fn databases_keep_keys_apart() {
+        Desk::new().table(&[
+            ("SET a 0", "+OK"),
+            ("SELECT 1", "+OK"),
+            ("GET a", "(nil)"),
+            ("SET a 1", "+OK"),
+            ("SELECT 0", "+OK"),
+            ("GET a", "0"),
+        ]);
+    }
+
+    #[test]
+    fn an_end_is_fixed_and_taken_back() {
+        let desk = Desk::new();
+        let idle = format!(":{}", IDLE.as_secs());
+        let expireat = format!("EXPIREAT a {}", WALL.as_secs() + 70);
+        let pexpireat = format!("PEXPIREAT a {}", WALL.as_millis() + 80_000);
+        desk.table(&[
+            ("EXPIRE a 1", ":0"),
+            ("TTL a", ":-2"),
+            ("PTTL a", ":-2"),
+            ("PERSIST a", ":0"),
+            ("SET a 1", "+OK"),
+            ("PERSIST a", ":0"),
+            ("EXPIRE a 100", ":1"),
+            ("TTL a", ":100"),
+            ("PERSIST a", ":1"),
+            ("TTL a", &idle),
+            ("PEXPIRE a 1499", ":1"),
+            ("PTTL a", ":1499"),
+            ("TTL a", ":1"),
+            ("PEXPIRE a 1500", ":1"),
+            ("TTL a", ":2"),
+            (&expireat, ":1"),
+            ("TTL a", ":60"),
+            (&pexpireat, ":1"),
+            ("TTL a", ":70"),
+        ]);
+        desk.pass(Duration::from_secs(70));
+        desk.table(&[("TTL a", ":-2"), ("EXISTS a", ":0"), ("DEL a", ":0")]);
+    }
+
+    #[test]
+    fn a_time_that_has_passed_ends_the_session() {
+        for line in ["EXPIRE a 0", "EXPIRE a -1", "PEXPIRE a -1", "EXPIREAT a 1", "PEXPIREAT a 1"] {
+            Desk::new().table(&[("SET a 1", "+OK"), (line, ":1"), ("EXISTS a", ":0"), (line, ":0")]);
+        }
+    }
+
+    #[test]
+    fn conditions_compare_with_the_end_that_was_fixed() {
+        Desk::new().table(&[
+            ("SET a 1", "+OK"),
+            ("EXPIRE a 100 XX", ":0"),
+            ("EXPIRE a 100 GT", ":0"),
+            ("EXPIRE a 100 LT", ":1"),
+            ("EXPIRE a 100 NX", ":0"),
+            ("EXPIRE a 50 GT", ":0"),
+            ("EXPIRE a 150 LT", ":0"),
+            ("EXPIRE a 150 GT XX", ":1"),
+            ("TTL a", ":150"),
+            ("EXPIRE a -1 LT", ":1"),
+            ("SET a 1", "+OK"),
+            ("EXPIRE a 9 NX XX", "-ERR NX and XX, GT or LT options at the same time are not compatible"),
+            ("EXPIRE a 9 GT LT", "-ERR GT and LT options at the same time are not compatible"),
+            ("EXPIRE a 9 FOO", "-ERR Unsupported option FOO"),
+            ("EXPIRE a x", "-ERR value is not an integer or out of range"),
+            ("EXPIRE a 9223372036854775807", "-ERR invalid expire time in 'expire' command"),
+        ]);
+    }
+
+    #[test]
+    fn without_an_idle_time_a_session_never_ends() {
+        let desk = Desk::with(heirloom_core::Config { idle: Duration::ZERO, ..Default::default() });
+        desk.table(&[("SET a 1", "+OK"), ("TTL a", ":-1"), ("EXPIRE a 5", ":1"), ("TTL a", ":5"), ("PERSIST a", ":1")]);
+        desk.pass(Duration::from_secs(1 << 20));
+        desk.table(&[("GET a", "1"), ("PTTL a", ":-1")]);
+    }
+
+    #[test]
+    fn wait_is_answered_in_its_place() {
+        let desk = Desk::new();
+        assert_eq!(desk.ask("WAIT 1 100"), ":0");
+        assert!(matches!(desk.after.get(), After::Wait { wanted: 1, until: Some(_) }));
+        desk.table(&[
+            ("WAIT x 1", "-ERR value is not an integer or out of range"),
+            ("WAIT 1 x", "-ERR timeout is not an integer or out of range"),
+            ("WAIT 1 -1", "-ERR timeout is negative"),
+        ]);
+    }
 }

@@ -209,3 +209,184 @@ fn fixed(length: core::time::Duration) -> heirloom_core::Lifetime {
 fn text(session: &Session) -> Option<&Bytes> {
     session.attribute(TEXT)
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use crate::commands::{
+        call::{SYNTAX, WRONG_TYPE},
+        testing::{Desk, IDLE, WALL},
+    };
+
+    #[test]
+    fn a_string_is_set_and_read_in_both_versions_of_the_protocol() {
+        let desk = Desk::new();
+        for (hello, nothing) in [("HELLO 2", "(nil)"), ("HELLO 3", "(null)")] {
+            desk.ask(hello);
+            desk.table(&[
+                ("GET a", nothing),
+                ("SET a 1", "+OK"),
+                ("get a", "1"),
+                ("SET a 2 NX", nothing),
+                ("SET a 2 XX", "+OK"),
+                ("SET b 1 XX", nothing),
+                ("SET a 3 GET", "2"),
+                ("SET a 4 NX GET", "3"),
+                ("SET b 1 NX GET", nothing),
+                ("SET c 1 XX GET", nothing),
+                ("SETNX a 9", ":0"),
+                ("SETNX c 9", ":1"),
+                ("MGET a b missing c", &format!("[3 1 {nothing} 9]")),
+                ("GETDEL a", "3"),
+                ("GETDEL a", nothing),
+                ("DEL a b c", ":2"),
+            ]);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_key_and_a_value() {
+        let desk = Desk::new();
+        assert_eq!(desk.ask_words(&[b"SET", b"\0\r\n\xff", b"\xfe\r\n\0"]), "+OK");
+        assert_eq!(desk.ask_words(&[b"GET", b"\0\r\n\xff"]), "\\xfe\n\\x00");
+        assert_eq!(desk.ask_words(&[b"SET", b"", b""]), "+OK");
+        assert_eq!(desk.ask_words(&[b"GET", b""]), "");
+        assert_eq!(desk.ask_words(&[b"TYPE", b""]), "+string");
+    }
+
+    #[test]
+    fn a_set_fixes_the_end_or_takes_it_back_or_keeps_it() {
+        let desk = Desk::new();
+        let idle = format!(":{}", IDLE.as_secs());
+        let exat = format!("SET a 1 EXAT {}", WALL.as_secs() + 30);
+        let pxat = format!("SET a 1 PXAT {}", WALL.as_millis() + 40_000);
+        desk.table(&[
+            ("SET a 1", "+OK"),
+            ("TTL a", &idle),
+            ("SET a 1 EX 100", "+OK"),
+            ("TTL a", ":100"),
+            ("SET a 2 KEEPTTL", "+OK"),
+            ("TTL a", ":100"),
+            ("SET a 3", "+OK"),
+            ("TTL a", &idle),
+            ("SET a 1 PX 1500", "+OK"),
+            ("PTTL a", ":1500"),
+            ("SETEX a 20 x", "+OK"),
+            ("TTL a", ":20"),
+            ("PSETEX a 2500 x", "+OK"),
+            ("PTTL a", ":2500"),
+            // The desk opened ten seconds ago.
+            (&exat, "+OK"),
+            ("TTL a", ":20"),
+            (&pxat, "+OK"),
+            ("TTL a", ":30"),
+            ("SET a 1 EXAT 1", "+OK"),
+            ("GET a", "(nil)"),
+            ("SET missing 1 PXAT 1", "+OK"),
+            ("EXISTS missing", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn a_read_moves_no_end_that_was_fixed_and_getex_moves_it() {
+        let desk = Desk::new();
+        desk.ask("SET a 1 EX 100");
+        desk.pass(Duration::from_secs(60));
+        desk.table(&[
+            ("GET a", "1"),
+            ("TTL a", ":40"),
+            ("GETEX a", "1"),
+            ("TTL a", ":40"),
+            ("GETEX a EX 200", "1"),
+            ("TTL a", ":200"),
+            ("GETEX a PERSIST", "1"),
+            ("TTL a", &format!(":{}", IDLE.as_secs())),
+            ("GETEX a PX 500", "1"),
+            ("PTTL a", ":500"),
+            ("GETEX a EXAT 1", "1"),
+            ("GETEX a EX 1", "(nil)"),
+        ]);
+        desk.ask("SET a 1 EX 100");
+        desk.pass(Duration::from_secs(100));
+        assert_eq!(desk.ask("GET a"), "(nil)");
+    }
+
+    #[test]
+    fn a_use_renews_a_session_that_was_given_no_end() {
+        let desk = Desk::new();
+        desk.ask("SET a 1");
+        desk.ask("SET b 1");
+        desk.pass(IDLE / 2);
+        assert_eq!(desk.ask("GET a"), "1");
+        assert_eq!(desk.ask("EXISTS b"), ":1", "and this is no use of it");
+        // A node may take a tenth longer to notice.
+        desk.pass(IDLE / 2 + IDLE / 5);
+        assert_eq!(desk.ask("MGET a b"), "[1 (nil)]");
+    }
+
+    #[test]
+    fn an_option_that_is_wrong_is_refused_and_nothing_is_set() {
+        let desk = Desk::new();
+        let syntax = format!("-{SYNTAX}");
+        let integer = "-ERR value is not an integer or out of range";
+        let time = |name: &str| format!("-ERR invalid expire time in '{name}' command");
+        desk.table(&[
+            ("SET a 1 FOO", &syntax),
+            ("SET a 1 NX XX", &syntax),
+            ("SET a 1 EX", &syntax),
+            ("SET a 1 EX 10 PX 10", &syntax),
+            ("SET a 1 EX 10 KEEPTTL", &syntax),
+            ("SET a 1 KEEPTTL EX 10", &syntax),
+            ("SET a 1 EX x", integer),
+            ("SET a 1 EX 0", &time("set")),
+            ("SET a 1 EX 9223372036854775807", &time("set")),
+            ("SETEX a 0 1", &time("setex")),
+            ("PSETEX a -1 1", &time("psetex")),
+            ("GETEX a EX 0", &time("getex")),
+            ("GETEX a PERSIST 1", &syntax),
+            ("GETEX a EX", &syntax),
+            ("EXISTS a", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn a_hash_is_no_string_until_it_is_set_anew() {
+        let desk = Desk::new();
+        let wrong = format!("-{WRONG_TYPE}");
+        desk.table(&[
+            ("HSET h f 1", ":1"),
+            ("GET h", &wrong),
+            ("SET h 1 GET", &wrong),
+            ("GETDEL h", &wrong),
+            ("GETEX h EX 1", &wrong),
+            ("MGET h", "[(nil)]"),
+            ("SETNX h 1", ":0"),
+            ("EXPIRE h 50", ":1"),
+            ("SET h 1 KEEPTTL", "+OK"),
+            ("TYPE h", "+string"),
+            ("TTL h", ":50"),
+            ("DEL h", ":1"),
+            ("HGETALL h", "[]"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_over_a_limit_is_refused_with_its_name() {
+        let config = heirloom_core::Config {
+            attribute_bytes_max: 100,
+            session_bytes_max: 150,
+            attributes_max: 2,
+            ..Default::default()
+        };
+        let desk = Desk::with(config);
+        let key = "k".repeat(513);
+        let value = "v".repeat(101);
+        let half = "v".repeat(90);
+        assert!(desk.ask(&format!("SET {key} 1")).contains("513 bytes, more than id_bytes_max (512)"));
+        assert!(desk.ask(&format!("SET a {value}")).contains("attribute_bytes_max (100)"));
+        assert!(desk.ask(&format!("HSET h a {half} b {half}")).contains("session_bytes_max (150)"));
+        assert!(desk.ask("HSET h a 1 b 2 c 3").contains("attributes_max (2)"));
+        assert_eq!(desk.ask("EXISTS a h"), ":0");
+    }
+}

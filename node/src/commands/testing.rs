@@ -21,6 +21,7 @@ use crate::{
     replies::Replies,
     resp::{Arguments, Version, parse},
     store::{Store, View},
+    waits::Wait,
 };
 
 /// The idle time at the desk.
@@ -126,7 +127,10 @@ impl Desk {
         });
         self.after.set(after);
         replies.hold(start, commits.into_iter());
-        replies.settle(&mut Context::from_waker(Waker::noop()), 0);
+        if let After::Wait { wanted, until } = after {
+            replies.hold_count(start, Wait::new(wanted, until));
+        }
+        replies.settle(&mut Context::from_waker(Waker::noop()), &self.store);
         let bytes = replies.released();
         let (shown, rest) = show(bytes);
         assert!(rest.is_empty(), "one command has one reply");
@@ -231,6 +235,10 @@ impl Store for Alone {
             }
         });
         ready(outcome)
+    }
+
+    fn probe(&self, key: SessionKey, _: Durability) -> Self::Commit {
+        self.commit(key, Delta::new())
     }
 
     fn state(&self) -> MemberState {
