@@ -6,7 +6,7 @@
 use core::{
     mem,
     net::SocketAddr,
-    ops::{ControlFlow, Range},
+    ops::Range,
     task::{Context, Waker},
 };
 use std::{
@@ -59,8 +59,8 @@ pub(crate) struct Client<S: Store> {
     waker: Waker,
     interest: Interest,
     phase: Phase,
-    /// It has asked more than could be served, for want of room for replies.
-    is_stalled: bool,
+    /// It has asked more than was served: it had its share of the round, or no room for replies.
+    has_more: bool,
 }
 
 /// How far a connection is.
@@ -75,14 +75,21 @@ enum Phase {
     Broken,
 }
 
-/// What comes of serving a client.
+/// What came of the first bytes that a client has sent, and how many they were.
+enum Ran {
+    /// A command, or what takes the place of one.
+    Command(usize),
+    /// The command that makes the node leave.
+    Shutdown(usize),
+    /// No whole request is there.
+    Nothing(usize),
+}
+
+/// Whether a client has asked the node to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub(crate) enum Served {
-    /// All that has arrived and can be served.
-    Idle,
-    /// Its share of this round; there is more.
-    More,
-    /// It has asked the node to leave.
+    Done,
     Shutdown,
 }
 
@@ -121,7 +128,7 @@ impl<S: Store> Client<S> {
             waker,
             interest: Interest::Readable,
             phase: Phase::Open,
-            is_stalled: false,
+            has_more: false,
         })
     }
 
@@ -130,7 +137,7 @@ impl<S: Store> Client<S> {
         if !matches!(self.interest, Interest::Readable | Interest::Both) {
             // This was not asked for, so it tells that the connection is gone.
             self.phase = Phase::Broken;
-            return Served::Idle;
+            return Served::Done;
         }
         let len = match self.socket.read(&mut desk.scratch.input) {
             Ok(0) => {
@@ -139,11 +146,11 @@ impl<S: Store> Client<S> {
             }
             Ok(len) => len,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                return Served::Idle;
+                return Served::Done;
             }
             Err(_) => {
                 self.phase = Phase::Broken;
-                return Served::Idle;
+                return Served::Done;
             }
         };
         if !self.input.is_empty() {
@@ -204,20 +211,20 @@ impl<S: Store> Client<S> {
     pub(crate) fn is_over(&self) -> bool {
         match self.phase {
             Phase::Open => false,
-            Phase::Finished => self.replies.is_done() && !self.is_stalled,
+            Phase::Finished => self.replies.is_done() && !self.has_more,
             Phase::Closing => self.replies.is_done(),
             Phase::Broken => true,
         }
     }
 
-    /// Whether what it has asked was not served for want of room for replies, and there is room now.
+    /// Whether it is to be served again although nothing new arrives.
     pub(crate) fn can_go_on(&self) -> bool {
-        self.is_stalled && self.has_room()
+        self.has_more && self.has_room()
     }
 
     /// What the poller has to tell, if that has changed.
     pub(crate) fn poll_interest(&mut self) -> Option<Interest> {
-        let reads = self.phase == Phase::Open && self.has_room();
+        let reads = self.phase == Phase::Open && self.has_room() && !self.has_more;
         let writes = !self.replies.released().is_empty();
         let interest = match (reads, writes) {
             (true, true) => Interest::Both,
@@ -238,42 +245,46 @@ impl<S: Store> Client<S> {
 
     fn run_all(&mut self, desk: &mut Desk<S>, input: &[u8]) -> (usize, Served) {
         let mut used = 0;
-        self.is_stalled = false;
+        self.has_more = false;
         for _ in 0..ROUND_MAX {
             if matches!(self.phase, Phase::Closing | Phase::Broken) {
-                return (input.len(), Served::Idle);
+                return (input.len(), Served::Done);
             }
             if !self.has_room() {
-                self.is_stalled = true;
-                return (used, Served::Idle);
+                break;
             }
             match self.run_one(desk, &input[used..]) {
-                Ok((len, ControlFlow::Continue(()))) => used += len,
-                Ok((len, ControlFlow::Break(served))) => return (used + len, served),
+                Ok(Ran::Command(len)) => used += len,
+                Ok(Ran::Nothing(len)) => return (used + len, Served::Done),
+                Ok(Ran::Shutdown(len)) => {
+                    self.has_more = used + len < input.len();
+                    return (used + len, Served::Shutdown);
+                }
                 Err(Violation(text)) => {
                     self.replies.error(&text);
                     self.phase = Phase::Closing;
                 }
             }
         }
-        (used, Served::More)
+        self.has_more = used < input.len();
+        (used, Served::Done)
     }
 
-    /// Runs the first request, and tells how long it was.
-    fn run_one(&mut self, desk: &mut Desk<S>, input: &[u8]) -> Result<(usize, ControlFlow<Served>), Violation> {
+    /// Runs the first request.
+    fn run_one(&mut self, desk: &mut Desk<S>, input: &[u8]) -> Result<Ran, Violation> {
         let len = match self.scanner.scan(input)? {
-            Scan::Incomplete { passed } => return Ok((passed, ControlFlow::Break(Served::Idle))),
-            Scan::Empty { len } => return Ok((len, ControlFlow::Continue(()))),
+            Scan::Incomplete { passed } => return Ok(Ran::Nothing(passed)),
+            Scan::Empty { len } => return Ok(Ran::Command(len)),
             Scan::Refused { passed, refusal } => {
                 self.replies.error(&refusal);
-                return Ok((passed, ControlFlow::Continue(())));
+                return Ok(Ran::Command(passed));
             }
             Scan::Request { len } => len,
         };
         let Desk { store, program, scratch: Scratch { ranges, commits, .. } } = desk;
         parse(&input[..len], ranges)?;
         if ranges.is_empty() {
-            return Ok((len, ControlFlow::Continue(())));
+            return Ok(Ran::Command(len));
         }
         program.counters.commands.set(program.counters.commands.get() + 1);
         let (start, reply) = self.replies.begin(self.connection.version, program.reply_bytes_max);
@@ -291,8 +302,8 @@ impl<S: Store> Client<S> {
             After::Next => {}
             After::Wait { wanted, until } => self.replies.hold_count(start, Wait::new(wanted, until)),
             After::Close => self.phase = Phase::Closing,
-            After::Shutdown => return Ok((len, ControlFlow::Break(Served::Shutdown))),
+            After::Shutdown => return Ok(Ran::Shutdown(len)),
         }
-        Ok((len, ControlFlow::Continue(())))
+        Ok(Ran::Command(len))
     }
 }

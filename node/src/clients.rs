@@ -83,8 +83,7 @@ impl<S: Store> Clients<S> {
         }
         let Some(client) = self.all.get_mut(&ready.token) else { return false };
         self.served.push(ready.token);
-        let served = if ready.readable { client.handle_readable(desk) } else { Served::Idle };
-        self.note(ready.token, served)
+        ready.readable && client.handle_readable(desk) == Served::Shutdown
     }
 
     /// Serves those that had more in the last round, and those that have waited long enough. Tells whether a client has asked the node to leave.
@@ -97,8 +96,7 @@ impl<S: Store> Clients<S> {
         for token in core::mem::take(&mut self.more) {
             let Some(client) = self.all.get_mut(&token) else { continue };
             self.served.push(token);
-            let served = client.serve(desk);
-            leaves |= self.note(token, served);
+            leaves |= client.serve(desk) == Served::Shutdown;
         }
         leaves
     }
@@ -111,6 +109,8 @@ impl<S: Store> Clients<S> {
     /// Sends what everybody has coming.
     pub(crate) fn flush(&mut self, desk: &Desk<S>) {
         let mut served = core::mem::take(&mut self.served);
+        served.sort_unstable();
+        served.dedup();
         for token in served.drain(..) {
             let Some(client) = self.all.get_mut(&token) else { continue };
             client.settle(desk);
@@ -159,15 +159,6 @@ impl<S: Store> Clients<S> {
         if self.is_paused {
             self.is_paused = self.poller.add(&self.listener, LISTENER, Interest::Readable).is_err();
         }
-    }
-
-    fn note(&mut self, token: u64, served: Served) -> bool {
-        match served {
-            Served::Idle => {}
-            Served::More => self.more.push(token),
-            Served::Shutdown => return true,
-        }
-        false
     }
 
     fn accept(&mut self, desk: &Desk<S>) {

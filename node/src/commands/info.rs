@@ -109,7 +109,21 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         write!(text, ",state={},suspect={suspect}\r\n", state(member.state))?;
     }
     write!(text, "sessions:{}\r\n", store.sessions())?;
-    write!(text, "commits:{}\r\n", store.stats().commits)
+    let stats = store.stats();
+    let counted = [
+        ("commits", stats.commits),
+        ("takeovers", stats.takeovers),
+        ("adoptions", stats.adoptions),
+        ("expiries", stats.expiries),
+        ("deltas_sent", stats.deltas_sent),
+        ("deltas_applied", stats.deltas_applied),
+        ("pulls", stats.pulls),
+        ("stream_bytes_sent", stats.stream_bytes_sent),
+        ("frames_refused", stats.frames_refused),
+        ("kinds_unknown", stats.kinds_unknown),
+        ("sessions_refused", stats.sessions_refused),
+    ];
+    counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))
 }
 
 fn state(state: MemberState) -> &'static str {
