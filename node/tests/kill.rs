@@ -64,13 +64,9 @@ fn write(writer: usize, mut client: redis::Connection, is_over: &AtomicBool) -> 
 
 /// The keys whose value is older than what was acknowledged.
 fn lacking(client: &mut redis::Connection, acknowledged: &BTreeMap<String, u64>) -> Vec<String> {
-    let mut lost = Vec::new();
-    for (key, number) in acknowledged {
-        let found: Option<u64> = client.get(key).expect("a survivor answers");
-        // A write that was not acknowledged may have happened all the same.
-        if found.is_none_or(|found| found < *number) {
-            lost.push(key.clone());
-        }
-    }
-    lost
+    let keys: Vec<_> = acknowledged.keys().collect();
+    let found: Vec<Option<u64>> = client.mget(keys).expect("a survivor answers");
+    // A write that was not acknowledged may have happened all the same.
+    let lost = acknowledged.iter().zip(found).filter(|((_, number), found)| found.is_none_or(|found| found < **number));
+    lost.map(|((key, _), _)| key.clone()).collect()
 }
