@@ -89,7 +89,7 @@ struct Break {
     since: Time,
     /// The reading of this node's clock when it was removed.
     clock: u64,
-    /// It may be serving on the other side of a broken network.
+    /// It, or another that only it had met, may be serving on the other side of a broken network.
     lurking: bool,
     /// It has come back, later than ends are remembered.
     too_long: bool,

@@ -122,7 +122,7 @@ impl Node {
         self.count_others();
         let clock = self.clock.last();
         let since = now - self.config.drop_time - self.config.probe_time;
-        let lurking = matches!(cause, RemovalCause::Silent | RemovalCause::Broken);
+        let lurking = cause != RemovalCause::Left;
         self.breaks.insert(member, Break { since, clock, lurking, too_long: false });
         self.breaks.retain(|_, gap| now.since(gap.since) < BREAK_MAX);
         self.expiry.handle_removed(member);
