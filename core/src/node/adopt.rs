@@ -68,7 +68,7 @@ impl Node {
                 self.feed_all(key, change);
             }
         }
-        self.feed_taken_over(key);
+        self.feed_to_joiners(key);
         self.settle_record(now, key, None);
     }
 

@@ -208,9 +208,9 @@ impl Node {
         }
     }
 
-    /// A session was taken over: who owned it before may have yielded it before a joiner came, and then this node is the
-    /// one that must bring the joiner all of it.
-    pub(super) fn feed_taken_over(&mut self, key: SessionKey) {
+    /// The owner brings joiners all of a session: who owned it before may have yielded it before it met them, and who else
+    /// writes to it may not have met them at all.
+    pub(super) fn feed_to_joiners(&mut self, key: SessionKey) {
         for (member, feed) in &mut self.feeds {
             if !self.others.ready.contains(member) {
                 feed.lack(key, Change::default());

@@ -296,6 +296,9 @@ impl Node {
         };
         if effect.replaced == Some(self.id) {
             self.feeds.values_mut().for_each(|feed| feed.handle_yield(key));
+        } else if effect.changed && self.owns(&key) {
+            // Its writer does not own it, and may not have met the joiners that this node feeds it to.
+            self.feed_to_joiners(key);
         }
         self.settle_record(now, key, effect.ended);
         self.follow_up(now, peer, delta, effect.changed);

@@ -63,7 +63,7 @@ impl Node {
         self.stats.commits += 1;
         if effect.replaced.is_some() {
             self.stats.takeovers += 1;
-            self.feed_taken_over(key);
+            self.feed_to_joiners(key);
         }
         self.feed_all(key, change);
         self.commits.start(key, change, Waiting::Application(durability), &self.others);
