@@ -57,6 +57,8 @@ pub(crate) struct Effect {
     pub(crate) replaced: Option<MemberId>,
     /// It was there and is not any more.
     pub(crate) ended: Option<EndCause>,
+    /// This birth has expired although, by what is known here, its time is not over.
+    pub(crate) early: Option<Stamp>,
 }
 
 /// The limits that a commit is held to.
@@ -123,7 +125,7 @@ impl Sessions {
         let replaced = before.1.filter(|owner| before.0 && *owner != me);
         let ended = ends.filter(|_| before.0 && !entry.session.is_live());
         self.note(key, before.0);
-        Ok(Effect { changed: true, replaced, ended })
+        Ok(Effect { changed: true, replaced, ended, early: None })
     }
 
     /// Merges what another member brought.
@@ -153,6 +155,7 @@ impl Sessions {
         let entry = self.table.entry(key).or_default();
         let session = &entry.session;
         let (live, owner, ending) = (session.is_live(), session.owner(), session.lifetime.map(|mine| mine.stamp));
+        let (birth, until) = (session.lives.last().map(|life| life.birth), entry.deadline);
         let changed = merge(Arc::make_mut(&mut entry.session));
         let session = &entry.session;
         let brought = remaining.map(|remaining| now + remaining);
@@ -171,6 +174,11 @@ impl Sessions {
             changed,
             replaced: owner.filter(|owner| Some(*owner) != session.owner()),
             ended: session.ended().filter(|_| live),
+            early: birth.or(session.lives.last().map(|life| life.birth)).filter(|birth| {
+                let life = session.lives.iter().find(|life| life.birth == *birth);
+                life.is_some_and(|life| life.is_over() && session.is_above_floor(life.birth))
+                    && is_early(now, session, entry.deadline.max(until.filter(|_| live)))
+            }),
         };
         self.note(key, live);
         effect
@@ -187,12 +195,12 @@ impl Sessions {
         }
     }
 
-    /// Takes back a session that its owner expired although it was used here.
-    pub(crate) fn revive(&mut self, key: SessionKey, me: MemberId) {
+    /// Takes back a birth that its owner expired too early.
+    pub(crate) fn revive(&mut self, key: SessionKey, birth: Stamp, me: MemberId) {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let live = entry.session.is_live();
         let session = Arc::make_mut(&mut entry.session);
-        if let Some(life) = session.lives.last().copied() {
+        if let Some(life) = session.lives.iter().find(|life| life.birth == birth).copied() {
             let counter = life.counter.max(life.expired) + 1;
             session.merge_life(Life { counter, owner: me, ..life });
         }
@@ -218,7 +226,7 @@ impl Sessions {
         let changed = Arc::make_mut(&mut entry.session).merge_floor(End { at, cause });
         let ended = entry.session.ended().filter(|_| live);
         self.note(key, live);
-        Effect { changed, replaced: None, ended }
+        Effect { changed, replaced: None, ended, early: None }
     }
 
     /// A session that comes back from the dead: only its end is kept.
@@ -312,21 +320,6 @@ impl Sessions {
         session.lives.last().filter(|life| life.owner == me && life.is_over()).map(|life| life.birth)
     }
 
-    /// Whether a session has expired although, by what is known here, its time is not over.
-    pub(crate) fn expired_early(&self, now: Time, key: &SessionKey) -> bool {
-        let Some(entry) = self.table.get(key) else { return false };
-        let session = &entry.session;
-        session.is_unburied()
-            && !session.is_live()
-            && match session.lifetime.map(|register| register.lifetime) {
-                Some(Lifetime::Idle(_)) => entry.deadline.is_some_and(|deadline| now < deadline),
-                // Copies count down from when they were told, and by clocks of their own: a little later is not early.
-                Some(Lifetime::Fixed(length)) => entry.deadline.is_some_and(|deadline| now + tenth(length) < deadline),
-                Some(Lifetime::Never) => true,
-                None => false,
-            }
-    }
-
     fn is_there(&self, now: Time, key: &SessionKey) -> bool {
         let Some(entry) = self.table.get(key) else { return false };
         let passed = match entry.session.lifetime() {
@@ -388,6 +381,17 @@ impl Sessions {
     pub(crate) fn check_table(&self) {
         let live = self.table.values().filter(|entry| entry.session.is_live()).count();
         assert!(live == self.live, "the count of the living is right");
+    }
+}
+
+/// Whether the time of a session that has expired is not over, when it ends then.
+fn is_early(now: Time, session: &Session, deadline: Option<Time>) -> bool {
+    match session.lifetime.map(|register| register.lifetime) {
+        Some(Lifetime::Idle(_)) => deadline.is_some_and(|deadline| now < deadline),
+        // Copies count down from when they were told, and by clocks of their own: a little later is not early.
+        Some(Lifetime::Fixed(length)) => deadline.is_some_and(|deadline| now + tenth(length) < deadline),
+        Some(Lifetime::Never) => true,
+        None => false,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     links::Greeted,
     member::{MemberId, MemberState},
     session::{Change, Session},
+    sessions::Effect,
     time::Time,
     wire::{
         self, Ack, Alive, Beat, Declared, DeltaReader, FeedHead, Frame, FrameWriter, Hello, Item, Items, Kind, Ping,
@@ -301,12 +302,12 @@ impl Node {
             self.feed_to_joiners(key);
         }
         self.settle_record(now, key, effect.ended);
-        self.follow_up(now, peer, delta, effect.changed);
+        self.follow_up(now, peer, delta, effect);
         Ok(())
     }
 
     /// What a delta asks for, once it is applied.
-    fn follow_up(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>, changed: bool) {
+    fn follow_up(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>, effect: Effect) {
         let key = delta.key();
         let pulled = self.ownership.handle_arrived(peer, &key);
         let Some(session) = self.sessions.record(&key) else { return };
@@ -314,13 +315,13 @@ impl Node {
         if digest.is_some_and(|digest| digest != session.digest()) {
             self.pull(peer, key);
         }
-        if self.state == MemberState::Ready && self.sessions.expired_early(now, &key) {
+        if let Some(birth) = effect.early.filter(|_| self.state == MemberState::Ready) {
             // P4: its owner did not know of a use, or of a longer lifetime.
-            self.sessions.revive(key, self.id);
+            self.sessions.revive(key, birth, self.id);
             self.feed_all(key, Change::default());
             self.settle_record(now, key, None);
         } else if pulled {
-            if owner == Some(self.id) && changed {
+            if owner == Some(self.id) && effect.changed {
                 self.feed_all(key, Change::default());
             } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
                 self.see_to(now, key);
