@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     io::CloseCause,
     member::{Member, MemberId, MemberState, RemovalCause},
-    peer::{Peer, Suspicion, Timing},
+    peer::{DIAL_WAIT_MIN, Peer, Suspicion, Timing},
     time::Time,
     wire::Beat,
 };
@@ -154,14 +154,16 @@ impl Membership {
             return;
         }
         let broke = peer.unlinked.is_none();
-        let since = *peer.unlinked.get_or_insert(now);
+        peer.unlinked.get_or_insert(now);
         if cause == CloseCause::Refused {
             self.remove(member, RemovalCause::Refused);
         } else if broke {
             peer.dial_at = now;
+            peer.dial_wait = DIAL_WAIT_MIN;
             self.suspect(now, member, RemovalCause::Broken);
         } else {
-            peer.dial_at = now.max(since) + frequency / 4;
+            peer.dial_at = now + peer.dial_wait;
+            peer.dial_wait = (peer.dial_wait * 2).min(frequency);
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Peer {
     /// Without a stream since then.
     pub(crate) unlinked: Option<Time>,
     pub(crate) dial_at: Time,
+    /// How long to wait before the stream is dialed once more.
+    pub(crate) dial_wait: Duration,
     pub(crate) suspicion: Option<Suspicion>,
     /// It sends beats to this node's own address, so it wants them at its own.
     pub(crate) direct_until: Time,
@@ -42,6 +44,9 @@ pub(crate) struct Suspicion {
     pub(crate) next_probe: Time,
     pub(crate) until: Time,
 }
+
+/// A process that dies closes its streams before its listener: the second attempt is the one that is refused.
+pub(crate) const DIAL_WAIT_MIN: Duration = Duration::from_millis(2);
 
 impl Peer {
     pub(crate) fn new(now: Time, beat: &Beat<'_>, dial_at: Time) -> Self {
@@ -62,6 +67,7 @@ impl Peer {
             heard: now,
             unlinked: Some(now),
             dial_at,
+            dial_wait: DIAL_WAIT_MIN,
             suspicion: None,
             direct_until: now,
         }

@@ -1,7 +1,7 @@
 //! Stamps: the order of all writes of a cluster.
 //!
 //! A stamp is unique and its order is total. The clock is a hybrid logical clock (Kulkarni, Demirbas et al., 2014): the
-//! wall clock's milliseconds above a counter of 16 bits, never going back, and moved past every reading that is heard of
+//! wall clock's microseconds above a counter of 10 bits, never going back, and moved past every reading that is heard of
 //! another member. So a stamp made after hearing of another is above it, whatever the wall clocks say.
 
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,12 @@ use crate::{
     time::{Time, Wall},
 };
 
-const COUNTER_BITS: u32 = 16;
+const COUNTER_BITS: u32 = 10;
 
 /// One reading of the hybrid clock by one writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Stamp {
-    /// Milliseconds and counter.
+    /// Microseconds and counter.
     pub(crate) clock: u64,
     /// Who made it.
     pub(crate) writer: MemberId,
@@ -40,7 +40,7 @@ impl HybridClock {
         let heard = clock >> COUNTER_BITS;
         match self.wall_at(now) {
             0 => 0,
-            here => heard.saturating_sub(here),
+            here => heard.saturating_sub(here) / 1000,
         }
     }
 
@@ -57,7 +57,7 @@ impl HybridClock {
 
     fn wall_at(&self, now: Time) -> u64 {
         self.wall.map_or(0, |(at, Wall(wall))| {
-            let passed = u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX);
+            let passed = u64::try_from(now.since(at).as_micros()).unwrap_or(u64::MAX);
             wall.saturating_add(passed).min(u64::MAX >> COUNTER_BITS)
         })
     }
@@ -82,7 +82,7 @@ mod tests {
     fn a_stamp_is_above_everything_heard() {
         let mut clock = HybridClock::default();
         clock.handle_wall(Time::ZERO, Wall(1_000));
-        assert_eq!(clock.handle_clock(Time::ZERO, 5_000 << COUNTER_BITS), 4_000);
-        assert!(5_000 << COUNTER_BITS < clock.stamp(Time::ZERO, ME).clock);
+        assert_eq!(clock.handle_clock(Time::ZERO, 5_000_000 << COUNTER_BITS), 4_999);
+        assert!(5_000_000 << COUNTER_BITS < clock.stamp(Time::ZERO, ME).clock);
     }
 }

@@ -55,7 +55,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// A wall clock's reading: milliseconds since the Unix epoch.
+/// A wall clock's reading: microseconds since the Unix epoch.
 ///
 /// It goes into stamps alone; no deadline is ever made of it, so wall clocks may be wrong by any amount (P4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

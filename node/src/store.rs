@@ -38,6 +38,8 @@ pub(crate) trait Store: 'static {
     fn address(&self) -> SocketAddr;
     /// How many sessions it holds.
     fn sessions(&self) -> usize;
+    /// Whether the sessions of everybody who is gone have owners and copies again.
+    fn is_settled(&self) -> bool;
     /// What it has counted.
     fn stats(&self) -> Stats;
     /// The present.
@@ -140,6 +142,10 @@ impl Store for Local {
 
     fn sessions(&self) -> usize {
         self.handle.sessions()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.handle.is_settled()
     }
 
     fn stats(&self) -> Stats {

@@ -21,6 +21,6 @@ impl Clock {
 
     pub(crate) fn wall() -> Wall {
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Wall(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
 }

@@ -140,6 +140,11 @@ impl Handle {
         self.shared().table.sessions()
     }
 
+    /// Whether the sessions of everybody who is gone have owners and copies again, as far as this member is concerned.
+    pub fn is_settled(&self) -> bool {
+        self.shared().look(Node::is_settled).unwrap_or(true)
+    }
+
     /// Why a session is gone, as long as the node remembers.
     pub fn ended(&self, key: &SessionKey) -> Option<EndCause> {
         self.shared().look(|node| node.ended(key)).flatten()

@@ -20,7 +20,7 @@ use crate::{
 const FROM: MemberId = MemberId(0x0123_4567_89ab_cdef);
 const TO: MemberId = MemberId(0xfedc_ba98_7654_3210);
 const KEY: SessionKey = SessionKey(*b"a session's key.");
-const CLOCK: u64 = 1_795_000_000_000 << 16;
+const CLOCK: u64 = 1_795_000_000_000_000 << 10;
 
 fn beat() -> Beat<'static> {
     let address: SocketAddr = "192.0.2.1:4000".parse().expect("an address");

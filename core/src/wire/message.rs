@@ -87,7 +87,7 @@ pub(crate) struct Ping {
     pub(crate) nonce: u64,
 }
 
-/// Readings of a hybrid clock beyond this are refused: it is the year 6,429, and counting up from it cannot overflow.
+/// Readings of a hybrid clock beyond this are refused: it is the year 2255, and counting up from it cannot overflow.
 pub(crate) const CLOCK_MAX: u64 = 1 << 63;
 
 /// Reads a body to its last byte.

@@ -108,6 +108,7 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         write!(text, "member{at}:id={},name={},address={}", member.id, member.name, member.address)?;
         write!(text, ",state={},suspect={suspect}\r\n", state(member.state))?;
     }
+    write!(text, "settled:{}\r\n", if store.is_settled() { "yes" } else { "no" })?;
     write!(text, "sessions:{}\r\n", store.sessions())?;
     let stats = store.stats();
     let counted = [

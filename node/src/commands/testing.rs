@@ -265,6 +265,10 @@ impl Store for Alone {
         self.node.borrow().sessions()
     }
 
+    fn is_settled(&self) -> bool {
+        self.node.borrow().is_settled()
+    }
+
     fn stats(&self) -> Stats {
         self.node.borrow().stats()
     }
