@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::{
     key::SessionKey,
+    life::EndCause,
     member::{MemberId, RemovalCause},
-    session::EndCause,
 };
 
 /// A stream between this node and another, named by this node.

@@ -22,13 +22,15 @@ use crate::{
     io::{CloseCause, Event, FrameError, StreamId, Transmit},
     join::{Joiners, Rounds},
     key::SessionKey,
+    life::EndCause,
+    limits::Limits,
     links::Links,
     member::{Member, MemberId, MemberState},
     membership::Membership,
     ownership::Ownership,
     rng::Rng,
-    session::{Change, EndCause, Session},
-    sessions::{Limits, Sessions},
+    session::{Change, Session},
+    sessions::Sessions,
     stamp::HybridClock,
     stats::Stats,
     time::{Time, Wall},
@@ -106,15 +108,9 @@ impl Node {
     /// The first setting of `config` that is out of its range.
     pub fn new(id: MemberId, address: SocketAddr, config: Config, seed: u64, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
-        let limits = Limits {
-            attribute_bytes_max: config.attribute_bytes_max,
-            session_bytes_max: config.session_bytes_max,
-            attributes_max: config.attributes_max,
-            sessions_max: config.sessions_max,
-        };
         Ok(Self {
             id,
-            limits,
+            limits: Limits::new(&config),
             cluster: ClusterTag::new(&config.cluster_name),
             now,
             first_at: now + config.join_for,

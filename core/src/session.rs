@@ -6,31 +6,19 @@
 //! - *Attributes* and the lifetime are last-writer-wins registers, ordered by (birth, stamp), where the birth is the
 //!   stamp of the creation in which they were written.
 //! - *Lives*, one for each birth: who owns it, by an epoch counter that only rises, and whether that epoch expired. An
-//!   expiry hides everything born up to its birth, and a higher counter of the same birth voids it (P4).
+//!   expiry hides what was written in that birth, and a higher counter of the same birth voids it (P4).
 //! - The *floor*: whatever was born at or below it is dead for good (P3).
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
-use crate::{member::MemberId, stamp::Stamp};
-
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum EndCause {
-    /// It was not used for its idle time.
-    Idle,
-    /// It reached the end that was fixed for it.
-    MaxAge,
-    /// The application ended it.
-    Ended,
-    /// The application created it anew.
-    Replaced,
-    /// It came back from a member that was away for longer than ends are remembered.
-    Forgotten,
-}
+use crate::{
+    life::{End, EndCause, Life},
+    member::MemberId,
+    stamp::Stamp,
+};
 
 /// How long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,28 +34,6 @@ pub enum Lifetime {
 /// A place in the order of a node's own changes. It never travels; zero marks what others brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Change(pub(crate) u64);
-
-/// An end: everything born at or below `at` is dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct End {
-    pub(crate) at: Stamp,
-    pub(crate) cause: EndCause,
-}
-
-/// One birth of a session: its epoch, and up to which counter it expired (zero: never).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Life {
-    pub(crate) birth: Stamp,
-    pub(crate) counter: u32,
-    pub(crate) owner: MemberId,
-    pub(crate) expired: u32,
-}
-
-impl Life {
-    pub(crate) fn is_over(&self) -> bool {
-        self.counter <= self.expired
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LifetimeRegister {
@@ -170,12 +136,12 @@ impl Session {
 
     /// Whether it is there, for a reader.
     pub fn is_live(&self) -> bool {
-        self.lives.last().is_some_and(|life| !life.is_over() && self.is_above_floor(life.birth))
+        self.head().is_some_and(|life| self.lasts(life))
     }
 
     /// Who served it last.
     pub fn owner(&self) -> Option<MemberId> {
-        self.lives.last().map(|life| life.owner)
+        self.head().map(|life| life.owner)
     }
 
     /// Why it is gone; `None` while it lives.
@@ -183,7 +149,7 @@ impl Session {
         if self.is_live() {
             return None;
         }
-        match (self.lives.last(), self.floor) {
+        match (self.head(), self.floor) {
             (Some(life), _) if self.is_above_floor(life.birth) => Some(self.expiry_cause()),
             (_, floor) => floor.map(|end| end.cause),
         }
@@ -243,12 +209,27 @@ impl Session {
         self.floor.is_none_or(|end| end.at < birth)
     }
 
-    fn shows(&self, birth: Stamp) -> bool {
-        self.is_live() && self.is_above_floor(birth) && self.hidden_to().is_none_or(|hidden| hidden < birth)
+    /// The life that counts: the greatest that lasts, or if none does, the greatest.
+    pub(crate) fn head(&self) -> Option<&Life> {
+        self.lives.iter().rev().find(|life| self.lasts(life)).or(self.lives.last())
     }
 
-    fn hidden_to(&self) -> Option<Stamp> {
-        self.lives.iter().rev().find(|life| life.is_over()).map(|life| life.birth)
+    pub(crate) fn life(&self, birth: Stamp) -> Option<&Life> {
+        self.lives.binary_search_by(|life| life.birth.cmp(&birth)).ok().map(|at| &self.lives[at])
+    }
+
+    /// Up to where everything has expired: what may be declared dead without touching a life that lasts.
+    pub(crate) fn expired_to(&self) -> Option<Stamp> {
+        let over = self.lives.iter().take_while(|life| !self.lasts(life));
+        over.last().map(|life| life.birth).filter(|birth| self.is_above_floor(*birth))
+    }
+
+    fn lasts(&self, life: &Life) -> bool {
+        !life.is_over() && self.is_above_floor(life.birth)
+    }
+
+    fn shows(&self, birth: Stamp) -> bool {
+        self.life(birth).is_some_and(|life| self.lasts(life))
     }
 
     fn find(&self, name: &[u8]) -> Result<usize, usize> {
@@ -525,6 +506,16 @@ mod tests {
     fn a_register_of_a_later_birth_wins_over_a_later_stamp_of_an_ended_one() {
         let heard = [Heard::Attribute(0, 1, 3, true), Heard::Floor(1), Heard::Attribute(0, 2, 2, true)];
         in_every_order(&heard, |session| assert_eq!(session.attributes[0].birth, stamp(2)));
+    }
+
+    #[test]
+    fn an_expiry_does_not_touch_an_earlier_birth_that_lasts() {
+        let heard = [Heard::Life(1, 1, 0, 0), Heard::Life(2, 1, 1, 1), Heard::Attribute(0, 1, 2, true)];
+        in_every_order(&heard, |session| {
+            assert_eq!(session.attributes().count(), 1);
+            assert_eq!(session.owner(), Some(MemberId(0)));
+            assert_eq!(session.expired_to(), None);
+        });
     }
 
     #[test]

@@ -9,13 +9,13 @@ use alloc::{
 };
 use core::{ops::Bound, time::Duration};
 
-use bytes::Bytes;
-
 use crate::{
     delta::{CommitError, Delta, Start},
     key::SessionKey,
+    life::{End, EndCause, Life},
+    limits::Limits,
     member::MemberId,
-    session::{Change, Content, End, EndCause, Incoming, Life, Lifetime, LifetimeRegister, Session},
+    session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
     stamp::Stamp,
     time::Time,
     wire::DeltaReader,
@@ -61,15 +61,6 @@ pub(crate) struct Effect {
     pub(crate) early: Option<Stamp>,
 }
 
-/// The limits that a commit is held to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) attribute_bytes_max: usize,
-    pub(crate) session_bytes_max: usize,
-    pub(crate) attributes_max: usize,
-    pub(crate) sessions_max: usize,
-}
-
 impl Sessions {
     /// Makes the changes of a commit.
     pub(crate) fn commit(
@@ -80,7 +71,8 @@ impl Sessions {
         limits: &Limits,
     ) -> Result<Effect, CommitError> {
         let there = self.is_there(writing.now, &key);
-        self.check(&key, &delta, limits, there)?;
+        let old = self.record(&key).filter(|_| there && delta.start == Start::FromWhatIsThere);
+        limits.check(&delta, old, there, self.live)?;
         let entry = self.table.entry(key).or_default();
         let before = (entry.session.is_live(), entry.session.owner());
         let session = Arc::make_mut(&mut entry.session);
@@ -92,7 +84,7 @@ impl Sessions {
             Start::FromWhatIsThere if !there && before.0 => Some(EndCause::MaxAge),
             Start::Anew | Start::FromWhatIsThere => None,
         };
-        if let Some(life) = session.lives.last().copied().filter(|_| before.0) {
+        if let Some(life) = session.head().copied().filter(|_| before.0) {
             let counter = life.counter + u32::from(life.owner != me);
             session.merge_life(Life { counter, owner: me, ..life });
         }
@@ -104,7 +96,7 @@ impl Sessions {
             if creates {
                 session.merge_life(Life { birth: second, counter: 1, owner: me, expired: 0 });
             }
-            let birth = session.lives.last().map_or(second, |life| life.birth);
+            let birth = session.head().map_or(second, |life| life.birth);
             let stamp = second;
             let lifetime = delta.lifetime.or(creates.then_some(writing.lifetime));
             if let Some(lifetime) = lifetime {
@@ -155,7 +147,7 @@ impl Sessions {
         let entry = self.table.entry(key).or_default();
         let session = &entry.session;
         let (live, owner, ending) = (session.is_live(), session.owner(), session.lifetime.map(|mine| mine.stamp));
-        let (birth, until) = (session.lives.last().map(|life| life.birth), entry.deadline);
+        let (birth, until) = (session.head().map(|life| life.birth), entry.deadline);
         let changed = merge(Arc::make_mut(&mut entry.session));
         let session = &entry.session;
         let brought = remaining.map(|remaining| now + remaining);
@@ -174,9 +166,8 @@ impl Sessions {
             changed,
             replaced: owner.filter(|owner| Some(*owner) != session.owner()),
             ended: session.ended().filter(|_| live),
-            early: birth.or(session.lives.last().map(|life| life.birth)).filter(|birth| {
-                let life = session.lives.iter().find(|life| life.birth == *birth);
-                life.is_some_and(|life| life.is_over() && session.is_above_floor(life.birth))
+            early: birth.or(session.head().map(|life| life.birth)).filter(|birth| {
+                session.life(*birth).is_some_and(|life| life.is_over() && session.is_above_floor(life.birth))
                     && is_early(now, session, entry.deadline.max(until.filter(|_| live)))
             }),
         };
@@ -188,7 +179,7 @@ impl Sessions {
     pub(crate) fn take_over(&mut self, key: SessionKey, me: MemberId) {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let session = Arc::make_mut(&mut entry.session);
-        if let Some(life) = session.lives.last().copied() {
+        if let Some(life) = session.head().copied() {
             let counter = life.counter + 1;
             let expired = if life.is_over() { counter } else { life.expired };
             session.merge_life(Life { counter, owner: me, expired, ..life });
@@ -200,23 +191,25 @@ impl Sessions {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let live = entry.session.is_live();
         let session = Arc::make_mut(&mut entry.session);
-        if let Some(life) = session.lives.iter().find(|life| life.birth == birth).copied() {
+        if let Some(life) = session.life(birth).copied() {
             let counter = life.counter.max(life.expired) + 1;
             session.merge_life(Life { counter, owner: me, ..life });
         }
         self.note(key, live);
     }
 
-    /// Expires a session: hides what is there.
+    /// Expires a session: hides what is there, of all births that are known here.
     pub(crate) fn expire(&mut self, key: SessionKey) -> Option<(Stamp, EndCause)> {
         let entry = self.table.get_mut(&key)?;
         let live = entry.session.is_live();
         let session = Arc::make_mut(&mut entry.session);
-        let life = session.lives.last().copied()?;
-        session.merge_life(Life { expired: life.counter, ..life });
+        for life in session.lives.clone() {
+            session.merge_life(Life { expired: life.counter, ..life });
+        }
+        let birth = session.lives.last()?.birth;
         let cause = session.expiry_cause();
         self.note(key, live);
-        Some((life.birth, cause))
+        Some((birth, cause))
     }
 
     /// Ends for good what was born up to `at`.
@@ -317,7 +310,7 @@ impl Sessions {
     /// The birth of a session that `me` owns and that has expired, but is not dead for good yet.
     pub(crate) fn unburied(&self, key: &SessionKey, me: MemberId) -> Option<Stamp> {
         let session = self.record(key).filter(|session| session.is_unburied())?;
-        session.lives.last().filter(|life| life.owner == me && life.is_over()).map(|life| life.birth)
+        session.head().filter(|life| life.owner == me && life.is_over()).map(|life| life.birth)
     }
 
     fn is_there(&self, now: Time, key: &SessionKey) -> bool {
@@ -327,45 +320,6 @@ impl Sessions {
             Some(Lifetime::Idle(_) | Lifetime::Never) | None => false,
         };
         entry.session.is_live() && !passed
-    }
-
-    fn check(&self, key: &SessionKey, delta: &Delta, limits: &Limits, there: bool) -> Result<(), CommitError> {
-        if delta.start == Start::End {
-            return if there { Ok(()) } else { Err(CommitError::NoSession) };
-        }
-        if delta.lifetime.is_some_and(|lifetime| match lifetime {
-            Lifetime::Idle(length) | Lifetime::Fixed(length) => crate::config::LIFETIME_MAX < length,
-            Lifetime::Never => false,
-        }) {
-            return Err(CommitError::LifetimeTooLong);
-        }
-        if !there && limits.sessions_max <= self.live {
-            return Err(CommitError::TooManySessions { max: limits.sessions_max });
-        }
-        let old = self.record(key).filter(|_| there && delta.start == Start::FromWhatIsThere);
-        let (mut attributes, mut total) = old.map_or((0, 0), |session| (session.registers(), session.bytes()));
-        let mut seen = BTreeSet::new();
-        for (name, value) in delta.changes.iter().rev() {
-            let bytes = name.len() + value.as_ref().map_or(0, Bytes::len);
-            if limits.attribute_bytes_max < bytes {
-                return Err(CommitError::AttributeTooLarge { bytes, max: limits.attribute_bytes_max });
-            }
-            if 1 < delta.changes.len() && !seen.insert(name) {
-                continue;
-            }
-            total += bytes;
-            match old.and_then(|session| session.register_bytes(name)) {
-                Some(before) => total -= before,
-                None => attributes += 1,
-            }
-        }
-        if limits.attributes_max < attributes {
-            return Err(CommitError::TooManyAttributes { attributes, max: limits.attributes_max });
-        }
-        if limits.session_bytes_max < total {
-            return Err(CommitError::SessionTooLarge { bytes: total, max: limits.session_bytes_max });
-        }
-        Ok(())
     }
 
     /// Keeps the count of the living and the list of the changed.

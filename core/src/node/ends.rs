@@ -2,14 +2,8 @@
 
 use super::Node;
 use crate::{
-    commits::Waiting,
-    feed::Note,
-    io::Event,
-    key::SessionKey,
-    session::{EndCause, Lifetime},
-    sessions::tenth,
-    stamp::Stamp,
-    time::Time,
+    commits::Waiting, feed::Note, io::Event, key::SessionKey, life::EndCause, session::Lifetime, sessions::tenth,
+    stamp::Stamp, time::Time,
 };
 
 impl Node {
@@ -104,11 +98,11 @@ impl Node {
     pub(super) fn bury(&mut self, now: Time, key: SessionKey, at: Stamp) {
         let Some(session) = self.sessions.record(&key) else { return };
         let cause = session.expiry_cause();
-        let over = session.lives.iter().any(|life| life.birth == at && life.is_over());
-        if let Some(until) = self.lurkers_until(now).filter(|_| over) {
+        let Some(at) = session.expired_to().filter(|expired| at <= *expired) else { return };
+        if let Some(until) = self.lurkers_until(now) {
             // P4: a member that vanished may be serving it on the other side of a broken network, and come back.
             self.expiry.arm_by(until, key);
-        } else if over && self.sessions.bury(key, at, cause).changed {
+        } else if self.sessions.bury(key, at, cause).changed {
             let change = self.next_change();
             self.feed_all(key, change);
             self.settle_record(now, key, None);

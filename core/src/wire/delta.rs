@@ -12,8 +12,9 @@ use super::message::CLOCK_MAX;
 use crate::{
     io::FrameError,
     key::SessionKey,
+    life::{End, EndCause, Life},
     member::MemberId,
-    session::{Attribute, Change, Content, End, EndCause, Incoming, Life, Lifetime, LifetimeRegister, Session},
+    session::{Attribute, Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
     stamp::Stamp,
 };
 

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     key::SessionKey,
+    life::{End, EndCause, Life},
     member::{MemberId, MemberState},
-    session::{Change, Content, End, EndCause, Incoming, Life, Lifetime, LifetimeRegister, Session},
+    session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
     stamp::Stamp,
 };
 

@@ -9,8 +9,9 @@ use super::{ClusterTag, DeltaReader, DeltaWriter, FrameWriter, Items, Kind, Regi
 use crate::{
     io::FrameError,
     key::SessionKey,
+    life::Life,
     member::MemberId,
-    session::{Change, Content, Incoming, Life, Session},
+    session::{Change, Content, Incoming, Session},
     stamp::Stamp,
 };
 

@@ -1,0 +1,42 @@
+//! The births and ends of a session.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{member::MemberId, stamp::Stamp};
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EndCause {
+    /// It was not used for its idle time.
+    Idle,
+    /// It reached the end that was fixed for it.
+    MaxAge,
+    /// The application ended it.
+    Ended,
+    /// The application created it anew.
+    Replaced,
+    /// It came back from a member that was away for longer than ends are remembered.
+    Forgotten,
+}
+
+/// An end: everything born at or below `at` is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct End {
+    pub(crate) at: Stamp,
+    pub(crate) cause: EndCause,
+}
+
+/// One birth of a session: its epoch, and up to which counter it expired (zero: never).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    pub(crate) birth: Stamp,
+    pub(crate) counter: u32,
+    pub(crate) owner: MemberId,
+    pub(crate) expired: u32,
+}
+
+impl Life {
+    pub(crate) fn is_over(&self) -> bool {
+        self.counter <= self.expired
+    }
+}
