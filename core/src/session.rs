@@ -18,6 +18,7 @@ use crate::{
     life::{End, EndCause, Life},
     member::MemberId,
     stamp::Stamp,
+    wire::Held,
 };
 
 /// How long a session lives.
@@ -158,6 +159,11 @@ impl Session {
     /// The bytes of all names and values, hidden ones included.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The digest and the epoch.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.head().map(|life| Held { digest: self.digest(), counter: life.counter, owner: life.owner })
     }
 
     /// A hash of all content, who owns it left out: equal on copies that need nothing of each other.

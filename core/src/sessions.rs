@@ -34,6 +34,8 @@ pub(crate) struct Entry {
     session: Arc<Session>,
     /// When it ends unless it is used: the end of a fixed lifetime, or the last known use plus the idle time.
     deadline: Option<Time>,
+    /// The last use by a client of this node.
+    used: Option<Time>,
     /// When others were last told of a use.
     told: Time,
 }
@@ -112,7 +114,7 @@ impl Sessions {
                 Some(Lifetime::Fixed(length)) => entry.deadline.or(Some(now + length)),
                 Some(Lifetime::Never) | None => None,
             };
-            entry.told = now;
+            (entry.used, entry.told) = (Some(now), now);
         }
         let replaced = before.1.filter(|owner| before.0 && *owner != me);
         let ended = ends.filter(|_| before.0 && !entry.session.is_live());
@@ -156,7 +158,7 @@ impl Sessions {
         entry.deadline = match session.lifetime.map(|mine| mine.lifetime) {
             // A use anywhere renews it, and a new idle time replaces the old one.
             Some(Lifetime::Idle(_)) if same(session) => entry.deadline.max(brought),
-            Some(Lifetime::Idle(idle)) => brought.or(Some(now + idle)),
+            Some(Lifetime::Idle(idle)) => brought.or(Some(now + idle)).max(entry.used.map(|used| used + idle)),
             // A repeated word of the same end came later than the first, not the end itself.
             Some(Lifetime::Fixed(_)) if same(session) && entry.deadline.is_some() => entry.deadline,
             Some(Lifetime::Fixed(length)) => brought.or(Some(now + length)),
@@ -236,6 +238,7 @@ impl Sessions {
     pub(crate) fn use_here(&mut self, now: Time, key: &SessionKey) -> bool {
         let Some(entry) = self.table.get_mut(key) else { return false };
         let Some(Lifetime::Idle(idle)) = entry.session.lifetime() else { return false };
+        entry.used = Some(now);
         entry.deadline = entry.deadline.max(Some(now + idle));
         self.changed.insert(*key);
         let news = entry.told + tenth(idle) <= now;

@@ -15,7 +15,7 @@ mod message;
 
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
 pub(crate) use frame::{Frame, FrameWriter, Kind, open, split};
-pub(crate) use item::{ITEM_ROOM, Item, ItemKind, ItemWriter, Items};
+pub(crate) use item::{Held, ITEM_ROOM, Item, ItemKind, ItemWriter, Items};
 pub(crate) use message::{Ack, Alive, Beat, CLOCK_MAX, Declared, FeedHead, Hello, Ping, Probe, read, read_head};
 
 /// The version of the protocol that this build speaks.

@@ -3,7 +3,15 @@
 use alloc::vec::Vec;
 
 use super::{Break, Node};
-use crate::{feed::Note, io::Event, key::SessionKey, member::MemberState, ownership::highest, time::Time};
+use crate::{
+    feed::Note,
+    io::Event,
+    key::SessionKey,
+    member::{MemberId, MemberState},
+    ownership::highest,
+    time::Time,
+    wire::Held,
+};
 
 /// Sessions looked at in one slice of a walk.
 const SLICE: usize = 1024;
@@ -70,6 +78,29 @@ impl Node {
         }
         self.feed_to_joiners(key);
         self.settle_record(now, key, None);
+    }
+
+    /// Another holds this of a session that this node is to see to.
+    pub(super) fn receive_offer(&mut self, now: Time, peer: MemberId, key: SessionKey, theirs: Held) {
+        match self.sessions.record(&key).and_then(|session| session.held()) {
+            Some(mine)
+                if mine.digest == theirs.digest && (theirs.counter, theirs.owner) <= (mine.counter, mine.owner) =>
+            {
+                if mine.owner != self.id && !self.others.all.contains(&mine.owner) {
+                    self.see_to(now, key);
+                }
+            }
+            Some(_) | None => self.pull(peer, key),
+        }
+    }
+
+    /// Asks a member for all that it holds of a session.
+    pub(super) fn pull(&mut self, peer: MemberId, key: SessionKey) {
+        if let Some(feed) = self.feeds.get_mut(&peer) {
+            self.stats.pulls += 1;
+            feed.note(Note::Pull(key));
+            self.ownership.handle_pulled(peer, key);
+        }
     }
 
     pub(super) fn settle(&mut self) {

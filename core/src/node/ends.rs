@@ -21,7 +21,10 @@ impl Node {
             }
             return;
         }
-        if self.sessions.unburied(&key, self.id).is_none() {
+        if self.sessions.unburied(&key, self.id).is_some() {
+            // Whoever owns it now buries it, whatever became of who expired it.
+            self.expiry.arm_by(now + self.config.ended_for / 10, key);
+        } else {
             self.expiry.disarm(&key);
         }
         let Some(session) = self.sessions.record(&key) else { return };

@@ -234,7 +234,7 @@ impl Node {
                 }
                 self.expiry.handle_answer(key, peer);
             }
-            Item::Offer(key, digest) => self.receive_offer(now, peer, key, digest),
+            Item::Offer(key, held) => self.receive_offer(now, peer, key, held),
             Item::Offered(dead, asks) => {
                 self.ownership.handle_offered(now, peer, &dead, &self.others.all, self.id);
                 if asks
@@ -347,26 +347,6 @@ impl Node {
         self.feed_all(key, change);
         self.settle_record(now, key, None);
         true
-    }
-
-    fn receive_offer(&mut self, now: Time, peer: MemberId, key: SessionKey, digest: u64) {
-        let mine = self.sessions.record(&key).map(|session| (session.digest(), session.owner()));
-        match mine {
-            Some((mine, owner)) if mine == digest => {
-                if owner.is_some_and(|owner| owner != self.id && !self.others.all.contains(&owner)) {
-                    self.see_to(now, key);
-                }
-            }
-            Some(_) | None => self.pull(peer, key),
-        }
-    }
-
-    fn pull(&mut self, peer: MemberId, key: SessionKey) {
-        if let Some(feed) = self.feeds.get_mut(&peer) {
-            self.stats.pulls += 1;
-            feed.note(Note::Pull(key));
-            self.ownership.handle_pulled(peer, key);
-        }
     }
 
     fn receive_ack(&mut self, peer: MemberId, number: u64) -> Result<(), FrameError> {

@@ -169,8 +169,8 @@ impl Source<'_> {
                 items.answer(key, remaining.filter(|remaining| !remaining.is_zero()));
             }
             Note::Pull(key) => items.pull(key),
-            Note::Offer(key) => match self.sessions.record(&key) {
-                Some(session) => items.offer(key, session.digest()),
+            Note::Offer(key) => match self.sessions.record(&key).and_then(|session| session.held()) {
+                Some(held) => items.offer(key, held),
                 None => items.missing(key),
             },
             Note::Offered => items.offered(self.ownership.gone(), true),

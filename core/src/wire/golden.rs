@@ -7,8 +7,8 @@ use core::{fmt::Write as _, net::SocketAddr, time::Duration};
 use std::{fs, path::PathBuf};
 
 use super::{
-    Ack, Alive, Beat, ClusterTag, Declared, DeltaWriter, FeedHead, FrameWriter, Hello, Item, ItemKind, ItemWriter,
-    Items, Kind, Ping, Probe, Registers, VERSION, open, read, read_head, split,
+    Ack, Alive, Beat, ClusterTag, Declared, DeltaWriter, FeedHead, FrameWriter, Held, Hello, Item, ItemKind,
+    ItemWriter, Items, Kind, Ping, Probe, Registers, VERSION, open, read, read_head, split,
 };
 use crate::{
     key::SessionKey,
@@ -90,7 +90,7 @@ fn item(kind: ItemKind) -> Vec<u8> {
         ItemKind::Use => items.use_of(KEY, Duration::from_secs(1800)),
         ItemKind::Ask => items.ask(KEY),
         ItemKind::Answer => items.answer(KEY, Some(Duration::from_secs(60))),
-        ItemKind::Offer => items.offer(KEY, 0x1122_3344_5566_7788),
+        ItemKind::Offer => items.offer(KEY, Held { digest: 0x1122_3344_5566_7788, counter: 3, owner: TO }),
         ItemKind::Offered => items.offered([FROM, TO].into(), true),
         ItemKind::Pull => items.pull(KEY),
         ItemKind::Round => items.round(2),

@@ -20,8 +20,8 @@ pub(crate) enum Item<'a> {
     Ask(SessionKey),
     /// It lives on for that long by all that is known there; `None` if its time is over there too.
     Answer(SessionKey, Option<Duration>),
-    /// The owner of a session is gone, and the receiver ranks highest: the digest of what the sender holds.
-    Offer(SessionKey, u64),
+    /// The owner of a session is gone, or a dead member wrote to it, and the receiver is to see to it.
+    Offer(SessionKey, Held),
     /// All offers for the sessions of these dead have been made; `true` asks for the same word of the receiver.
     Offered(Vec<MemberId>, bool),
     /// Asks for the whole session.
@@ -69,11 +69,14 @@ struct Millis {
     millis: Option<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Digest {
-    key: SessionKey,
+/// What a member holds of a session, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
     #[serde(with = "postcard::fixint::le")]
-    digest: u64,
+    pub(crate) digest: u64,
+    /// The epoch.
+    pub(crate) counter: u32,
+    pub(crate) owner: MemberId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,8 +109,8 @@ impl ItemWriter<'_> {
         self.put(ItemKind::Answer, &Millis { key, millis: remaining.map(millis) });
     }
 
-    pub(crate) fn offer(&mut self, key: SessionKey, digest: u64) {
-        self.put(ItemKind::Offer, &Digest { key, digest });
+    pub(crate) fn offer(&mut self, key: SessionKey, held: Held) {
+        self.put(ItemKind::Offer, &(key, held));
     }
 
     pub(crate) fn offered(&mut self, dead: Vec<MemberId>, asks: bool) {
@@ -199,8 +202,8 @@ impl<'a> Items<'a> {
                 Item::Answer(key, millis.map(Duration::from_millis))
             }
             ItemKind::Offer => {
-                let Digest { key, digest } = read(body)?;
-                Item::Offer(key, digest)
+                let (key, held) = read(body)?;
+                Item::Offer(key, held)
             }
             ItemKind::Offered => {
                 let (dead, asks) = read(body)?;
