@@ -3,8 +3,9 @@
 //! A session is a join of a lattice: merging is commutative, associative and idempotent, so copies that have heard the
 //! same things are equal, in whatever order they heard them (P1). Its parts:
 //!
-//! - *Attributes* and the lifetime are last-writer-wins registers, ordered by (birth, stamp), where the birth is the
-//!   stamp of the creation in which they were written.
+//! - *Attributes* are last-writer-wins registers, one for each name and birth, where the birth is the stamp of the
+//!   creation in which it was written. Of several births' registers of a name, that of the greatest birth which lasts is
+//!   shown. The lifetime is one register, ordered by (birth, stamp).
 //! - *Lives*, one for each birth: who owns it, by an epoch counter that only rises, and whether that epoch expired. An
 //!   expiry hides what was written in that birth, and a higher counter of the same birth voids it (P4).
 //! - The *floor*: whatever was born at or below it is dead for good (P3).
@@ -101,7 +102,7 @@ pub struct Session {
     /// By birth. Those at or below the floor are gone, except the greatest: it says whose the end is.
     pub(crate) lives: Vec<Life>,
     pub(crate) lifetime: Option<LifetimeRegister>,
-    /// By name.
+    /// By name and birth.
     pub(crate) attributes: Vec<Attribute>,
     bytes: usize,
 }
@@ -109,15 +110,19 @@ pub struct Session {
 impl Session {
     /// The value of an attribute.
     pub fn attribute(&self, name: &[u8]) -> Option<&Bytes> {
-        let found = self.find(name).ok()?;
-        let attribute = &self.attributes[found];
-        attribute.value.as_ref().filter(|_| self.shows(attribute.birth))
+        let end = self.attributes.partition_point(|attribute| attribute.name[..] <= *name);
+        let same = self.attributes[..end].iter().rev().take_while(|attribute| attribute.name[..] == *name);
+        let mut shown = same.filter(|attribute| self.shows(attribute.birth));
+        shown.next()?.value.as_ref()
     }
 
     /// The attributes, by name.
     pub fn attributes(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        let seen = self.attributes.iter().filter(|attribute| self.shows(attribute.birth));
-        seen.filter_map(|attribute| Some((&attribute.name, attribute.value.as_ref()?)))
+        let seen = self.attributes.iter().enumerate().filter(|(at, attribute)| {
+            let mut later = self.attributes[at + 1..].iter().take_while(|later| later.name == attribute.name);
+            self.shows(attribute.birth) && !later.any(|later| self.shows(later.birth))
+        });
+        seen.filter_map(|(_, attribute)| Some((&attribute.name, attribute.value.as_ref()?)))
     }
 
     /// How many attributes, removed ones included.
@@ -125,14 +130,14 @@ impl Session {
         self.attributes.len()
     }
 
-    /// The bytes of an attribute, removed or not, if there is one.
+    /// The bytes of the attribute that a write of now would replace, removed or not, if there is one.
     pub(crate) fn register_bytes(&self, name: &[u8]) -> Option<usize> {
-        self.find(name).ok().map(|at| self.attributes[at].bytes())
+        self.find(name, self.head()?.birth).ok().map(|at| self.attributes[at].bytes())
     }
 
     /// How long it lives; `None` when it has ended.
     pub fn lifetime(&self) -> Option<Lifetime> {
-        self.lifetime.filter(|register| self.shows(register.birth)).map(|register| register.lifetime)
+        self.lifetime.filter(|_| self.is_live()).map(|register| register.lifetime)
     }
 
     /// Whether it is there, for a reader.
@@ -238,8 +243,8 @@ impl Session {
         self.life(birth).is_some_and(|life| self.lasts(life))
     }
 
-    fn find(&self, name: &[u8]) -> Result<usize, usize> {
-        self.attributes.binary_search_by(|attribute| attribute.name[..].cmp(name))
+    fn find(&self, name: &[u8], birth: Stamp) -> Result<usize, usize> {
+        self.attributes.binary_search_by(|attribute| (&attribute.name[..], attribute.birth).cmp(&(name, birth)))
     }
 
     /// Merges an end.
@@ -292,14 +297,14 @@ impl Session {
         if !self.is_above_floor(birth) {
             return false;
         }
-        match self.find(name.as_slice()) {
+        match self.find(name.as_slice(), birth) {
             Ok(at) => {
                 let mine = &mut self.attributes[at];
-                if (birth, stamp) <= (mine.birth, mine.stamp) {
+                if stamp <= mine.stamp {
                     return false;
                 }
                 self.bytes -= mine.bytes();
-                (mine.birth, mine.stamp, mine.value) = (birth, stamp, value.map(Content::to_bytes));
+                (mine.stamp, mine.value) = (stamp, value.map(Content::to_bytes));
                 mine.changed = kept(Some(mine.changed), changed);
                 self.bytes += mine.bytes();
             }
@@ -522,6 +527,20 @@ mod tests {
             assert_eq!(session.owner(), Some(MemberId(0)));
             assert_eq!(session.expired_to(), None);
         });
+    }
+
+    /// What a birth that has expired wrote must not stand in the way of one that lasts.
+    #[test]
+    fn an_attribute_of_an_expired_birth_does_not_shadow_that_of_an_earlier_one() {
+        let lives = [Heard::Life(1, 1, 0, 0), Heard::Life(2, 1, 1, 1)];
+        let mut session = copy(&lives);
+        hear(&mut session, &Heard::Attribute(0, 2, 4, true));
+        hear(&mut session, &Heard::Attribute(0, 1, 2, true));
+        assert_eq!(session.attribute(&[0]), Some(&Bytes::from_static(&[0, 3])));
+        assert_eq!(session.attributes().count(), 1);
+        hear(&mut session, &Heard::Life(2, 2, 1, 0));
+        assert_eq!(session.attribute(&[0]), Some(&Bytes::from_static(&[0, 6])));
+        assert_eq!(session.attributes().count(), 1);
     }
 
     #[test]

@@ -168,10 +168,20 @@ impl Sessions {
             changed,
             replaced: owner.filter(|owner| Some(*owner) != session.owner()),
             ended: session.ended().filter(|_| live),
-            early: birth.or(session.head().map(|life| life.birth)).filter(|birth| {
-                session.life(*birth).is_some_and(|life| life.is_over() && session.is_above_floor(life.birth))
-                    && is_early(now, session, entry.deadline.max(until.filter(|_| live)))
-            }),
+            early: match session.head() {
+                // What was live here and is not any more, by the deadline that it had here.
+                head if live => birth.map(|birth| {
+                    (birth, entry.deadline.filter(|_| head.map(|life| life.birth) == Some(birth)).max(until))
+                }),
+                // What was hidden, and is used elsewhere all the same.
+                Some(head) if !session.is_live() => Some((head.birth, entry.deadline)),
+                Some(_) | None => None,
+            }
+            .filter(|(birth, deadline)| {
+                let over = |life: &Life| life.is_over() && session.is_above_floor(life.birth);
+                session.life(*birth).is_some_and(over) && is_early(now, session, *deadline)
+            })
+            .map(|(birth, _)| birth),
         };
         self.note(key, live);
         effect
