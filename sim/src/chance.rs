@@ -1,0 +1,138 @@
+//! All chance of a run: a frozen generator, keyed by what is drawn for.
+//!
+//! A draw is a function of the seed, of the thing that it decides (a link, a host, a client) and of its number there,
+//! and of nothing else. So taking one fault out of a plan leaves the fate of every other packet as it was.
+
+use core::time::Duration;
+
+/// What a series of draws is for: draws of different purposes have nothing in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// What a seed makes of the run: members, settings, weather.
+    Plan,
+    /// Which faults happen and when.
+    Faults,
+    /// What clients do.
+    Clients,
+    /// The identity and the seed of one life.
+    Life,
+    /// The clocks of a host.
+    Clock,
+    /// The fate of a datagram to one address.
+    Unicast,
+    /// The fate of a datagram to the group, at one receiver.
+    Multicast,
+    /// The fate of a stream and its bytes.
+    Stream,
+}
+
+/// The chance of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Chance {
+    seed: u64,
+}
+
+impl Chance {
+    /// The chance of the run with this seed.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// The draws for the thing `a`, `b` (a link, say) and its `index`-th use.
+    pub fn draws(&self, purpose: Purpose, a: u64, b: u64, index: u64) -> Draws {
+        let words = [self.seed, u64::from(purpose as u8), a, b, index];
+        Draws { state: words.into_iter().fold(0, |state, word| mix(state ^ mix(word))) }
+    }
+}
+
+/// A series of draws (SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Draws {
+    state: u64,
+}
+
+impl Draws {
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.state)
+    }
+
+    /// A number below `end`; zero when `end` is zero.
+    pub fn below(&mut self, end: u64) -> u64 {
+        let scaled = (u128::from(self.bits()) * u128::from(end)) >> 64;
+        u64::try_from(scaled).expect("a product of two words, cut to its upper word")
+    }
+
+    /// A number from `least` to `most`, both included.
+    pub fn between(&mut self, least: u64, most: u64) -> u64 {
+        least + self.below(most - least + 1)
+    }
+
+    /// An index below `len`.
+    pub fn index(&mut self, len: usize) -> usize {
+        let end = u64::try_from(len).expect("a length fits into 64 bits");
+        usize::try_from(self.below(end)).expect("below a length")
+    }
+
+    /// True in so many of a thousand cases.
+    pub fn per_mille(&mut self, cases: u64) -> bool {
+        self.below(1000) < cases
+    }
+
+    /// A duration from `least` to `most`.
+    pub fn duration(&mut self, least: Duration, most: Duration) -> Duration {
+        Duration::from_nanos(self.between(nanos(least), nanos(most)))
+    }
+
+    /// One of these.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.index(from.len())]
+    }
+}
+
+/// The nanoseconds of a duration that occurs in a run.
+pub(crate) fn nanos(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).expect("a run takes less than 500 years")
+}
+
+/// Spreads every bit of `word` over all bits (the finalizer of SplitMix64).
+pub(crate) const fn mix(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_is_frozen() {
+        let mut draws = Chance::new(1).draws(Purpose::Plan, 2, 3, 4);
+        assert_eq!([draws.bits(), draws.bits()], [FIRST, SECOND]);
+    }
+
+    #[test]
+    fn draws_of_one_link_do_not_depend_on_another() {
+        let chance = Chance::new(7);
+        let alone = chance.draws(Purpose::Unicast, 0, 1, 5).bits();
+        chance.draws(Purpose::Unicast, 1, 0, 5).bits();
+        assert_eq!(chance.draws(Purpose::Unicast, 0, 1, 5).bits(), alone);
+        assert_ne!(chance.draws(Purpose::Multicast, 0, 1, 5).bits(), alone);
+    }
+
+    #[test]
+    fn a_number_is_within_its_bounds() {
+        let mut draws = Chance::new(1).draws(Purpose::Plan, 0, 0, 0);
+        assert!((0..1000).all(|_| (3..=5).contains(&draws.between(3, 5))));
+        assert_eq!(draws.below(0), 0);
+    }
+
+    const FIRST: u64 = 7_042_661_958_089_829_427;
+    const SECOND: u64 = 4_292_721_796_274_961_608;
+}

@@ -1,0 +1,413 @@
+//! The network: which hosts reach each other, how well, and what is on its way.
+//!
+//! It carries bytes and knows nothing of what they mean. Datagrams are lost, repeated and overtake each other; streams
+//! keep every byte in order until they break. What a host does not see yet waits here: a cut holds streams up, a sleeping
+//! process finds its packets when it wakes.
+
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use heirloom_core::CloseCause;
+
+use crate::{
+    chance::{Chance, Draws},
+    clock::Moment,
+    datagrams::Datagrams,
+    streams::{Connection, Streams, Taken},
+};
+
+/// A host: a place where one process at a time may run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostId(pub u16);
+
+impl HostId {
+    /// Where it takes streams and datagrams, in every life.
+    pub fn address(self) -> SocketAddr {
+        let [high, low] = self.0.to_be_bytes();
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, high, low)), PORT)
+    }
+
+    /// The host with this address.
+    pub fn at(address: SocketAddr) -> Option<Self> {
+        match address.ip() {
+            IpAddr::V4(ip) if address.port() == PORT && ip.octets()[..2] == [10, 0] => {
+                let [_, _, high, low] = ip.octets();
+                Some(Self(u16::from_be_bytes([high, low])))
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        }
+    }
+
+    /// Its place in a list of hosts.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    pub(crate) fn word(self) -> u64 {
+        u64::from(self.0)
+    }
+}
+
+impl fmt::Display for HostId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+impl fmt::Debug for HostId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+const PORT: u16 = 4000;
+
+/// What the network does to what it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weather {
+    /// The shortest way from host to host.
+    pub delay_min: Duration,
+    /// The longest usual way.
+    pub delay_max: Duration,
+    /// The longest way of one packet in fifty.
+    pub delay_tail: Duration,
+    /// Every arrival is put off to a multiple of this: zero for none. It makes events meet deadlines.
+    pub quantum: Duration,
+    /// How many of a thousand unicast datagrams are lost.
+    pub loss: u64,
+    /// How many of a thousand multicast datagrams are lost, apart for each receiver.
+    pub multicast_loss: u64,
+    /// How many of a thousand datagrams arrive twice.
+    pub repeat: u64,
+    /// Whether datagrams overtake each other.
+    pub reorder: bool,
+    /// Whether the sender of a multicast datagram hears it too.
+    pub loopback: bool,
+    /// Whether a sender is told that nothing takes its datagrams.
+    pub unreachable: bool,
+    /// How many bytes a stream takes before it is full.
+    pub stream_room: usize,
+    /// The longest piece in which bytes of a stream travel: zero for whole writes.
+    pub piece_max: usize,
+    /// How long a stream waits behind a cut before it breaks.
+    pub stall_max: Duration,
+}
+
+impl Weather {
+    /// A network without a fault.
+    pub const fn calm() -> Self {
+        Self {
+            delay_min: Duration::from_micros(100),
+            delay_max: Duration::from_micros(300),
+            delay_tail: Duration::from_micros(500),
+            quantum: Duration::ZERO,
+            loss: 0,
+            multicast_loss: 0,
+            repeat: 0,
+            reorder: false,
+            loopback: true,
+            unreachable: false,
+            stream_room: 1 << 20,
+            piece_max: 0,
+            stall_max: Duration::from_secs(10),
+        }
+    }
+
+    pub(crate) fn delay(&self, draws: &mut Draws) -> Duration {
+        if draws.per_mille(20) {
+            return draws.duration(self.delay_min, self.delay_tail.max(self.delay_min));
+        }
+        draws.duration(self.delay_min, self.delay_max.max(self.delay_min))
+    }
+}
+
+/// What a host is for the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A process listens.
+    Up,
+    /// The process does not run at present; the host answers for it as far as a host does.
+    Asleep,
+    /// No process: connections are refused.
+    Down,
+    /// No host: nothing answers.
+    Off,
+}
+
+/// Who reaches whom at present.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    presence: BTreeMap<HostId, Presence>,
+    cut: BTreeSet<(HostId, HostId)>,
+    muted: BTreeSet<(HostId, HostId)>,
+    held: BTreeSet<(HostId, HostId)>,
+}
+
+impl Paths {
+    /// What is at this host.
+    pub fn presence(&self, host: HostId) -> Presence {
+        self.presence.get(&host).copied().unwrap_or(Presence::Off)
+    }
+
+    /// Every host that ever ran a process.
+    pub fn hosts(&self) -> impl Iterator<Item = HostId> {
+        self.presence.keys().copied()
+    }
+
+    /// Whether datagrams pass in this direction.
+    pub fn carries_datagrams(&self, from: HostId, to: HostId) -> bool {
+        !self.cut.contains(&(from, to)) && !self.muted.contains(&(from, to))
+    }
+
+    /// Whether bytes of streams pass in this direction.
+    pub fn carries_streams(&self, from: HostId, to: HostId) -> bool {
+        !self.cut.contains(&(from, to)) && !self.held.contains(&(from, to))
+    }
+
+    /// Whether a stream between the two will break if this lasts.
+    pub(crate) fn is_stalled(&self, one: HostId, other: HostId) -> bool {
+        let off = [one, other].into_iter().any(|host| self.presence(host) == Presence::Off);
+        off || self.cut.contains(&(one, other)) || self.cut.contains(&(other, one))
+    }
+}
+
+/// What decides the fate of a packet.
+pub(crate) struct Scene<'a> {
+    pub(crate) now: Moment,
+    pub(crate) chance: &'a Chance,
+    pub(crate) weather: &'a Weather,
+    pub(crate) paths: &'a Paths,
+}
+
+/// Something that reaches a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// A datagram.
+    Datagram {
+        /// Where it was sent.
+        from: HostId,
+        /// What it says.
+        bytes: Bytes,
+    },
+    /// Nothing takes datagrams at that address.
+    SendFailed {
+        /// The address it was sent to.
+        to: HostId,
+    },
+    /// Another host opened a stream.
+    Accepted {
+        /// The stream.
+        connection: Connection,
+        /// Who opened it.
+        from: HostId,
+    },
+    /// The stream that this host asked for is open.
+    Opened {
+        /// The stream.
+        connection: Connection,
+    },
+    /// Bytes of a stream.
+    Bytes {
+        /// The stream.
+        connection: Connection,
+        /// The next bytes.
+        bytes: Bytes,
+    },
+    /// The rest of a write is taken.
+    Writable {
+        /// The stream.
+        connection: Connection,
+    },
+    /// A stream is closed.
+    Closed {
+        /// The stream.
+        connection: Connection,
+        /// Why.
+        cause: CloseCause,
+    },
+}
+
+/// What happens to bytes on their way when a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastBytes {
+    /// The host delivers what it took, then closes.
+    Delivered,
+    /// They are lost.
+    Lost,
+}
+
+/// All that is between the hosts.
+#[derive(Clone, Debug)]
+pub struct Net {
+    chance: Chance,
+    weather: Weather,
+    paths: Paths,
+    datagrams: Datagrams,
+    streams: Streams,
+}
+
+impl Net {
+    /// An empty network.
+    pub fn new(chance: Chance, weather: Weather) -> Self {
+        let (datagrams, streams) = (Datagrams::default(), Streams::default());
+        Self { chance, weather, paths: Paths::default(), datagrams, streams }
+    }
+
+    /// Changes what it does to what is sent from now on.
+    pub fn set_weather(&mut self, weather: Weather) {
+        self.weather = weather;
+    }
+
+    /// What it does to what it carries.
+    pub const fn weather(&self) -> &Weather {
+        &self.weather
+    }
+
+    /// Who reaches whom.
+    pub const fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// A process started, fell asleep or woke. For an end there is `handle_exit`.
+    pub fn handle_presence(&mut self, now: Moment, host: HostId, presence: Presence) {
+        self.paths.presence.insert(host, presence);
+        self.datagrams.handle_change(now, &self.paths);
+        self.review_streams(now);
+    }
+
+    /// A process ended, and its host with it when `presence` is `Off`.
+    pub fn handle_exit(&mut self, now: Moment, host: HostId, presence: Presence, last: LastBytes) {
+        self.paths.presence.insert(host, presence);
+        self.datagrams.handle_exit(host);
+        if presence == Presence::Off {
+            self.review_streams(now);
+        } else {
+            self.exit_streams(now, host, last);
+        }
+    }
+
+    /// A process starts where a host was off: what others still hold open to it is reset.
+    pub fn handle_start(&mut self, now: Moment, host: HostId) {
+        self.exit_streams(now, host, LastBytes::Lost);
+        self.handle_presence(now, host, Presence::Up);
+    }
+
+    /// Cuts one direction: datagrams are lost, streams wait and break after a while.
+    pub fn cut(&mut self, now: Moment, from: HostId, to: HostId) {
+        self.paths.cut.insert((from, to));
+        self.review_streams(now);
+    }
+
+    /// Mends what `cut` did.
+    pub fn mend(&mut self, now: Moment, from: HostId, to: HostId) {
+        self.paths.cut.remove(&(from, to));
+        self.review_streams(now);
+    }
+
+    /// Loses the datagrams of one direction.
+    pub fn mute(&mut self, from: HostId, to: HostId) {
+        self.paths.muted.insert((from, to));
+    }
+
+    /// Carries the datagrams of this direction again.
+    pub fn unmute(&mut self, from: HostId, to: HostId) {
+        self.paths.muted.remove(&(from, to));
+    }
+
+    /// Keeps the bytes of streams in this direction back, without ever breaking a stream for it.
+    pub fn hold(&mut self, now: Moment, from: HostId, to: HostId) {
+        self.paths.held.insert((from, to));
+        self.review_streams(now);
+    }
+
+    /// Lets them go.
+    pub fn release(&mut self, now: Moment, from: HostId, to: HostId) {
+        self.paths.held.remove(&(from, to));
+        self.review_streams(now);
+    }
+
+    /// Breaks every stream between two hosts; what is on its way is lost.
+    pub fn break_streams(&mut self, now: Moment, one: HostId, other: HostId) {
+        self.streams.break_between(now, one, other);
+    }
+
+    /// Sends a datagram to one host.
+    pub fn send(&mut self, now: Moment, from: HostId, to: HostId, bytes: &Bytes) {
+        let (scene, datagrams, _) = self.parts(now);
+        datagrams.send(&scene, from, to, bytes);
+    }
+
+    /// Sends a datagram to every host.
+    pub fn send_to_group(&mut self, now: Moment, from: HostId, bytes: &Bytes) {
+        let (scene, datagrams, _) = self.parts(now);
+        datagrams.send_to_group(&scene, from, bytes);
+    }
+
+    /// Opens a stream.
+    pub fn open(&mut self, now: Moment, from: HostId, to: HostId) -> Connection {
+        let (scene, _, streams) = self.parts(now);
+        streams.open(&scene, from, to)
+    }
+
+    /// Writes to a stream.
+    pub fn write(&mut self, now: Moment, connection: Connection, bytes: Bytes) -> Taken {
+        let (scene, _, streams) = self.parts(now);
+        streams.write(&scene, connection, bytes)
+    }
+
+    /// Closes a stream after what was written.
+    pub fn close(&mut self, now: Moment, connection: Connection) {
+        let (scene, _, streams) = self.parts(now);
+        streams.close(&scene, connection);
+    }
+
+    /// The next thing that reaches a host.
+    pub fn poll_arrival(&mut self, now: Moment) -> Option<(HostId, Arrival)> {
+        let (scene, datagrams, streams) = self.parts(now);
+        datagrams.poll_arrival(now, scene.paths).or_else(|| streams.poll_arrival(&scene))
+    }
+
+    /// When something may reach a host.
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        [self.datagrams.poll_timeout(), self.streams.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn review_streams(&mut self, now: Moment) {
+        let (scene, _, streams) = self.parts(now);
+        streams.handle_change(&scene);
+    }
+
+    fn exit_streams(&mut self, now: Moment, host: HostId, last: LastBytes) {
+        let (scene, _, streams) = self.parts(now);
+        streams.handle_exit(&scene, host, last);
+    }
+
+    fn parts(&mut self, now: Moment) -> (Scene<'_>, &mut Datagrams, &mut Streams) {
+        let scene = Scene { now, chance: &self.chance, weather: &self.weather, paths: &self.paths };
+        (scene, &mut self.datagrams, &mut self.streams)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_its_host() {
+        assert_eq!(HostId::at(HostId(300).address()), Some(HostId(300)));
+        assert_eq!(HostId::at(([10, 0, 0, 1], 9).into()), None);
+    }
+
+    #[test]
+    fn calm_delays_stay_within_the_bounds() {
+        let weather = Weather::calm();
+        let mut draws = Chance::new(3).draws(crate::chance::Purpose::Plan, 0, 0, 0);
+        let delays: Vec<_> = (0..1000).map(|_| weather.delay(&mut draws)).collect();
+        assert!(delays.iter().all(|delay| weather.delay_min <= *delay && *delay <= weather.delay_tail));
+    }
+}
