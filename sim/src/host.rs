@@ -1,0 +1,125 @@
+//! One host and the process on it: a node, its streams, and what a driver keeps beside a node.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use heirloom_core::{Event, MemberId, Node, RemovalCause, Session, SessionKey, StreamId, Time};
+
+use crate::{
+    clock::{Clock, Moment},
+    streams::Connection,
+};
+
+/// A host with its clocks, and its process if one runs.
+#[derive(Clone)]
+pub struct Host {
+    /// Its clocks run on when the process does not.
+    pub clock: Clock,
+    /// What runs there.
+    pub process: Option<Process>,
+    /// All lives that ran there, the present one last.
+    pub lives: Vec<MemberId>,
+}
+
+/// One life of a member.
+#[derive(Clone)]
+pub struct Process {
+    /// The node.
+    pub node: Node,
+    /// Which life.
+    pub life: MemberId,
+    /// When it started.
+    pub started: Moment,
+    /// Whether it does not run at present.
+    pub is_asleep: bool,
+    /// When the application asked it to leave.
+    pub left: Option<Moment>,
+    /// The view as its events tell it.
+    pub listed: BTreeSet<MemberId>,
+    /// Whether some of its events are missing.
+    pub has_lagged: bool,
+    /// The table that readers see, as a driver keeps it up.
+    pub published: BTreeMap<SessionKey, Arc<Session>>,
+    pub(crate) names: BTreeMap<Connection, StreamId>,
+    pub(crate) streams: BTreeMap<StreamId, Connection>,
+    pub(crate) wake: Option<Moment>,
+    pub(crate) wall_at: Moment,
+    turns: (Moment, u32),
+}
+
+impl Process {
+    pub(crate) fn new(node: Node, life: MemberId, now: Moment) -> Self {
+        Self {
+            node,
+            life,
+            started: now,
+            is_asleep: false,
+            left: None,
+            listed: BTreeSet::new(),
+            has_lagged: false,
+            published: BTreeMap::new(),
+            names: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            wake: None,
+            wall_at: now,
+            turns: (now, 0),
+        }
+    }
+
+    /// Counts a turn; tells how many there were at this moment.
+    pub(crate) fn count_turn(&mut self, now: Moment) -> u32 {
+        if self.turns.0 != now {
+            self.turns = (now, 0);
+        }
+        self.turns.1 += 1;
+        self.turns.1
+    }
+
+    /// Follows the view by its events alone; tells what does not fit.
+    pub(crate) fn follow(&mut self, event: &Event) -> Option<String> {
+        let fits = match event {
+            Event::MemberAdded(id) => self.listed.insert(*id) && *id != self.life,
+            Event::MemberRemoved(id, RemovalCause::Superseded) => self.listed.remove(id),
+            Event::MemberRemoved(id, _) => self.listed.remove(id),
+            Event::Lagged => {
+                self.has_lagged = true;
+                true
+            }
+            Event::Ready(_)
+            | Event::MemberReady(_)
+            | Event::MemberSuspect(_)
+            | Event::MemberCleared(_)
+            | Event::Settled(_)
+            | Event::SessionEnded(..)
+            | Event::ClockAhead(..)
+            | Event::EndsForgotten
+            | Event::Left => true,
+        };
+        (!fits && !self.has_lagged).then(|| format!("{event:?} does not follow from the events before it"))
+    }
+
+    pub(crate) fn publish(&mut self, key: SessionKey) {
+        match self.node.session(&key) {
+            Some(session) => self.published.insert(key, Arc::clone(session)),
+            None => self.published.remove(&key),
+        };
+    }
+
+    pub(crate) fn name(&mut self, stream: StreamId, connection: Connection) {
+        self.names.insert(connection, stream);
+        self.streams.insert(stream, connection);
+    }
+
+    pub(crate) fn forget_stream(&mut self, stream: StreamId) -> Option<Connection> {
+        let connection = self.streams.remove(&stream)?;
+        self.names.remove(&connection);
+        Some(connection)
+    }
+
+    /// What its clock may show at most when its node is asked for the next deadline.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.node.poll_timeout()
+    }
+}
