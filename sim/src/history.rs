@@ -1,0 +1,394 @@
+//! What clients did and what they were told: the plain model that oracles judge against.
+//!
+//! Every commit that was tried has a serial number, and every value that it sets begins with that number. So whatever a
+//! member shows, the history knows who wrote it, and what its writer had seen before: of two writes, the one that the
+//! other's writer had seen is the older, and of two that did not see each other either may win.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use heirloom_core::{CommitId, Delta, Durability, Lifetime, MemberId, Node, Outcome, SessionKey};
+
+use crate::{cluster::Cluster, clock::Moment, net::HostId};
+
+/// The number of a commit that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serial(pub u64);
+
+/// The number of an attribute of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attribute(pub u8);
+
+impl Attribute {
+    fn name(self) -> Bytes {
+        Bytes::copy_from_slice(&[b'a', self.0])
+    }
+
+    fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            [b'a', number] => Some(Self(*number)),
+            _ => None,
+        }
+    }
+}
+
+/// How a commit begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// From what is there.
+    There,
+    /// From nothing: what is there ends.
+    Anew,
+    /// It is an end.
+    End,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Of which session.
+    pub key: SessionKey,
+    /// How it begins.
+    pub start: Start,
+    /// What it sets.
+    pub sets: BTreeSet<Attribute>,
+    /// What it removes.
+    pub removes: BTreeSet<Attribute>,
+    /// What it says of the lifetime.
+    pub lifetime: Option<Lifetime>,
+    /// The length of each value.
+    pub bytes: usize,
+    /// How durable it shall be.
+    pub durability: Durability,
+}
+
+impl Ask {
+    /// Sets one attribute of a session to a short value.
+    pub fn set(key: SessionKey, attribute: u8, durability: Durability) -> Self {
+        let sets = BTreeSet::from([Attribute(attribute)]);
+        let (start, removes) = (Start::There, BTreeSet::new());
+        Self { key, start, sets, removes, lifetime: None, bytes: 16, durability }
+    }
+
+    /// Ends a session.
+    pub fn end(key: SessionKey, durability: Durability) -> Self {
+        Self { start: Start::End, sets: BTreeSet::new(), ..Self::set(key, 0, durability) }
+    }
+
+    pub(crate) fn delta(&self, serial: Serial) -> Delta {
+        let mut delta = match self.start {
+            Start::There => Delta::new(),
+            Start::Anew => Delta::anew(),
+            Start::End => return Delta::end(),
+        };
+        let mut value = serial.0.to_le_bytes().to_vec();
+        value.resize(self.bytes.max(value.len()), b'.');
+        let value = Bytes::from(value);
+        for attribute in &self.sets {
+            delta = delta.set(attribute.name(), value.clone());
+        }
+        for attribute in &self.removes {
+            delta = delta.remove(attribute.name());
+        }
+        match self.lifetime {
+            Some(lifetime) => delta.lifetime(lifetime),
+            None => delta,
+        }
+    }
+}
+
+/// What the client of a commit knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing yet.
+    Pending,
+    /// It is done, at that moment, and these have it besides the writer.
+    Durable(Moment, Vec<MemberId>),
+    /// It is applied, by fewer than were asked for.
+    NotDurable,
+    /// Its member died first: it may have happened or not.
+    Unknown,
+}
+
+/// A commit that a member took.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Its number.
+    pub serial: Serial,
+    /// What was asked for.
+    pub ask: Ask,
+    /// Where.
+    pub host: HostId,
+    /// By which life.
+    pub life: MemberId,
+    /// When.
+    pub at: Moment,
+    /// What its client knows.
+    pub told: Told,
+    /// Its place among the attempts of its session.
+    place: usize,
+    /// What its writer had seen of the session.
+    past: Past,
+}
+
+/// A set of attempts of one session, by their places.
+#[derive(Clone, Debug, Default)]
+struct Past(Vec<u64>);
+
+impl Past {
+    fn contains(&self, place: usize) -> bool {
+        self.0.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+    }
+
+    fn insert(&mut self, place: usize) {
+        if self.0.len() <= place / 64 {
+            self.0.resize(place / 64 + 1, 0);
+        }
+        self.0[place / 64] |= 1 << (place % 64);
+    }
+
+    fn extend(&mut self, other: &Self) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine |= theirs);
+    }
+}
+
+/// A use of a session that some member showed.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// When.
+    pub at: Moment,
+    /// By which life.
+    pub life: MemberId,
+    /// What the member showed then.
+    pub shown: BTreeSet<Serial>,
+}
+
+/// All that was tried and done with one session.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// The commits that were tried.
+    pub attempts: Vec<Serial>,
+    /// The uses.
+    pub uses: Vec<Use>,
+    /// Per life, what it had seen and done.
+    seen: BTreeMap<MemberId, Past>,
+}
+
+/// What clients did and were told.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    attempts: BTreeMap<Serial, Attempt>,
+    stories: BTreeMap<SessionKey, Story>,
+    pending: BTreeMap<(MemberId, CommitId), Serial>,
+    last: u64,
+}
+
+impl History {
+    /// The number of the next commit that is tried.
+    pub const fn next_serial(&self) -> Serial {
+        Serial(self.last + 1)
+    }
+
+    /// A member took a commit; `shown` is what it showed of the session just before.
+    pub fn handle_commit(&mut self, at: Moment, (host, life): (HostId, MemberId), ask: Ask, id: CommitId, shown: &Shown) {
+        self.last += 1;
+        let serial = Serial(self.last);
+        let story = self.stories.entry(ask.key).or_default();
+        let mut past = story.seen.remove(&life).unwrap_or_default();
+        for before in shown.values().filter_map(|serial| self.attempts.get(serial)) {
+            past.insert(before.place);
+            past.extend(&before.past);
+        }
+        let place = story.attempts.len();
+        let mut seen = past.clone();
+        seen.insert(place);
+        story.seen.insert(life, seen);
+        story.attempts.push(serial);
+        let shown = shown.values().copied().chain([serial]).collect();
+        story.uses.push(Use { at, life, shown });
+        self.pending.insert((life, id), serial);
+        let told = Told::Pending;
+        self.attempts.insert(serial, Attempt { serial, ask, host, life, at, told, place, past });
+    }
+
+    /// A client used a session that its member showed.
+    pub fn handle_use(&mut self, at: Moment, life: MemberId, key: SessionKey, shown: &Shown) {
+        let shown = shown.values().copied().collect();
+        self.stories.entry(key).or_default().uses.push(Use { at, life, shown });
+    }
+
+    /// A commit has ended; `None` when no such commit is in flight.
+    pub fn handle_outcome(&mut self, now: Moment, life: MemberId, id: CommitId, outcome: &Outcome) -> Option<Serial> {
+        let serial = self.pending.remove(&(life, id))?;
+        let attempt = self.attempts.get_mut(&serial)?;
+        attempt.told = match outcome {
+            Outcome::Durable(receipt) => Told::Durable(now, receipt.members.clone()),
+            Outcome::NotDurable { .. } => Told::NotDurable,
+        };
+        Some(serial)
+    }
+
+    /// A process is no more: what it had in flight is unknown.
+    pub fn handle_death(&mut self, life: MemberId) {
+        let lost: Vec<_> = self.pending.keys().copied().filter(|(of, _)| *of == life).collect();
+        for key in lost {
+            if let Some(attempt) = self.pending.remove(&key).and_then(|serial| self.attempts.get_mut(&serial)) {
+                attempt.told = Told::Unknown;
+            }
+        }
+    }
+
+    /// Every commit that was tried.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.values()
+    }
+
+    /// One of them.
+    pub fn attempt(&self, serial: Serial) -> Option<&Attempt> {
+        self.attempts.get(&serial)
+    }
+
+    /// The sessions that clients know.
+    pub fn stories(&self) -> impl Iterator<Item = (&SessionKey, &Story)> {
+        self.stories.iter()
+    }
+
+    /// What was done with one of them.
+    pub fn story(&self, key: &SessionKey) -> Option<&Story> {
+        self.stories.get(key)
+    }
+
+    /// The commits in flight.
+    pub fn pending(&self) -> impl Iterator<Item = &Attempt> {
+        self.pending.values().filter_map(|serial| self.attempts.get(serial))
+    }
+
+    /// Whether the writer of `later` had seen `earlier`: then no copy may prefer `earlier`.
+    pub fn is_before(&self, earlier: Serial, later: &Attempt) -> bool {
+        let earlier = self.attempts.get(&earlier).filter(|earlier| earlier.ask.key == later.ask.key);
+        earlier.is_some_and(|earlier| later.past.contains(earlier.place))
+    }
+
+    /// What a node lacks of a commit: `None` when it holds it, or something that may have come after it.
+    pub fn lack(&self, cluster: &Cluster, node: &Node, attempt: &Attempt, counted: Counted) -> Option<String> {
+        let shown = shown(node, &attempt.ask.key);
+        if attempt.ask.start != Start::There
+            && let Some(old) = shown.values().find(|old| self.is_before(**old, attempt))
+        {
+            return Some(format!("still shows #{}, which it ended", old.0));
+        }
+        let changes = attempt.ask.sets.iter().map(|set| (set, true));
+        let changes = changes.chain(attempt.ask.removes.iter().map(|removed| (removed, false)));
+        for (attribute, is_set) in changes {
+            match shown.get(attribute) {
+                Some(found) if *found == attempt.serial || !self.is_before(*found, attempt) => {}
+                Some(found) => return Some(format!("a{} shows the older #{}", attribute.0, found.0)),
+                None if !is_set || self.may_be_gone(cluster, attempt, *attribute, counted) => {}
+                None => return Some(format!("a{} is not there", attribute.0)),
+            }
+        }
+        None
+    }
+
+    /// Whether a session may have expired since a commit, if no use was made than those that count.
+    pub fn may_have_expired(&self, cluster: &Cluster, attempt: &Attempt, counted: Counted) -> bool {
+        let Some(story) = self.stories.get(&attempt.ask.key) else { return true };
+        let now = cluster.now();
+        let asked = story.attempts.iter().filter_map(|serial| self.attempts.get(serial));
+        if asked.clone().any(|other| match other.ask.lifetime {
+            Some(Lifetime::Fixed(ttl)) => shortened(ttl) <= now.since(other.at),
+            Some(Lifetime::Idle(_) | Lifetime::Never) | None => false,
+        }) {
+            return true;
+        }
+        let Some(idle) = self.shortest_idle(cluster, &attempt.ask.key) else { return false };
+        let mut last = attempt.at;
+        for usage in story.uses.iter().filter(|usage| attempt.at <= usage.at) {
+            let concerns = usage.shown.iter().any(|serial| {
+                let shown = self.attempts.get(serial);
+                *serial == attempt.serial || shown.is_some_and(|shown| self.is_before(attempt.serial, shown))
+            });
+            if counted == Counted::OfLiving && concerns && cluster.living(usage.life).is_some() {
+                if shortened(idle) <= usage.at.since(last) {
+                    return true;
+                }
+                last = usage.at;
+            }
+        }
+        shortened(idle) <= now.since(last)
+    }
+
+    /// The shortest idle time that a session may have; `None` when it can not expire for idleness.
+    pub fn shortest_idle(&self, cluster: &Cluster, key: &SessionKey) -> Option<Duration> {
+        self.idles(cluster, key).min()
+    }
+
+    /// The longest time that a session may live without a use; `None` when it may live for ever.
+    pub fn longest_life(&self, cluster: &Cluster, key: &SessionKey) -> Option<Duration> {
+        let story = self.stories.get(key)?;
+        let asked = story.attempts.iter().filter_map(|serial| self.attempts.get(serial));
+        let mut longest = Some(cluster.config().idle).filter(|idle| !idle.is_zero())?;
+        for lifetime in asked.filter_map(|attempt| attempt.ask.lifetime) {
+            match lifetime {
+                Lifetime::Never => return None,
+                Lifetime::Idle(ttl) | Lifetime::Fixed(ttl) => longest = longest.max(ttl),
+            }
+        }
+        Some(longest)
+    }
+
+    fn idles(&self, cluster: &Cluster, key: &SessionKey) -> impl Iterator<Item = Duration> {
+        let idle = Some(cluster.config().idle).filter(|idle| !idle.is_zero());
+        let story = self.stories.get(key);
+        let asked = story.into_iter().flat_map(|story| &story.attempts).filter_map(|serial| self.attempts.get(serial));
+        asked.filter_map(move |attempt| match attempt.ask.lifetime {
+            Some(Lifetime::Idle(ttl)) => Some(ttl),
+            Some(Lifetime::Never | Lifetime::Fixed(_)) => None,
+            None => idle,
+        })
+    }
+
+    /// Whether something else than a loss explains that a value is not there.
+    fn may_be_gone(&self, cluster: &Cluster, attempt: &Attempt, attribute: Attribute, counted: Counted) -> bool {
+        let Some(story) = self.stories.get(&attempt.ask.key) else { return false };
+        let mut others = story.attempts.iter().filter_map(|serial| self.attempts.get(serial));
+        others.any(|other| {
+            let takes_away = other.ask.start != Start::There || other.ask.removes.contains(&attribute);
+            other.serial != attempt.serial && takes_away && !self.is_before(other.serial, attempt)
+        }) || self.may_have_expired(cluster, attempt, counted)
+    }
+}
+
+/// Which uses keep a session alive for an oracle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// None but the commit itself.
+    None,
+    /// Those of processes that still run: nobody else has to know of a use.
+    OfLiving,
+}
+
+/// What a node shows of a session: which commit wrote each attribute.
+pub type Shown = BTreeMap<Attribute, Serial>;
+
+/// What a node shows of a session.
+pub fn shown(node: &Node, key: &SessionKey) -> Shown {
+    let attributes = node.session(key).into_iter().flat_map(|session| session.attributes());
+    let known = attributes.filter_map(|(name, value)| {
+        let serial = value.get(..8)?.try_into().ok()?;
+        Some((Attribute::named(name)?, Serial(u64::from_le_bytes(serial))))
+    });
+    known.collect()
+}
+
+/// A length as the fastest clocks may measure it.
+pub fn shortened(length: Duration) -> Duration {
+    length - length / 400
+}
+
+/// A length as the slowest clocks may measure it.
+pub fn lengthened(length: Duration) -> Duration {
+    length + length / 400
+}
