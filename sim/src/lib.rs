@@ -1,8 +1,49 @@
-//! x
+//! A deterministic simulator of heirloom clusters: many nodes in virtual time, seeded faults, clients, and oracles that
+//! judge what the nodes do by the promises of the design.
+//!
+//! A seed makes a [`Plan`]: settings, a network, faults and clients, as a plain list of actions. [`run()`] lets it happen:
+//! traffic under faults, then calm, in which everything must become equal, then a fresh write on every member, then
+//! idleness, until nothing is left. The same plan gives the same run, byte for byte.
+//!
+//! ```
+//! use heirloom_sim::{Plan, run};
+//! let report = run(&Plan::draw(1)).expect("every promise is kept");
+//! println!("{} events in {:?}", report.events, report.simulated);
+//! ```
+//!
+//! [`Scenario`] is for scripts: a named failover, step by step, with the same oracles watching.
+
+#![forbid(unsafe_code)]
+
 mod chance;
+pub mod clients;
 mod clock;
+mod cluster;
 mod datagrams;
+mod history;
+mod host;
+mod ledger;
 mod net;
-mod streams; mod ledger; mod history; pub use ledger::*; pub use history::*; mod host; mod violation; mod cluster;
-pub use cluster::*; pub use host::*; pub use violation::*;
-pub use chance::*; pub use clock::*; pub use net::*; pub use streams::*;
+mod oracles;
+mod plan;
+mod run;
+mod scenario;
+mod sim;
+mod streams;
+mod turn;
+mod violation;
+
+pub use chance::{Chance, Draws, Purpose};
+pub use clock::{Clock, Moment, RATE_ERROR_MAX};
+pub use cluster::{Cluster, Counts, Discovery, Fact, What};
+pub use history::{Ask, Attempt, Attribute, Counted, History, Serial, Shown, Start, Story, Told, Use, shown};
+pub use host::{Host, Process};
+pub use ledger::{Ledger, Scope, Trouble};
+pub use net::{Arrival, HostId, LastBytes, Net, Paths, Presence, Weather};
+pub use oracles::{Oracles, View};
+pub use plan::Plan;
+pub use run::{Report, replay, run, run_twice, wait_until_quiet};
+pub use scenario::Scenario;
+pub use sim::{Action, Setup, Sim};
+pub use streams::{Connection, Taken};
+pub use violation::{Promise, Violation};

@@ -1,0 +1,89 @@
+//! `heirloom-sim`: runs seeds and tells which of them break a promise.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Instant,
+};
+
+use heirloom_sim::{Plan, replay, run, run_twice};
+
+const USAGE: &str = "\
+usage: heirloom-sim run   --seeds FIRST..END   run these seeds
+       heirloom-sim twice --seeds FIRST..END   run each of them twice: the same must be sent
+       heirloom-sim plan  --seed SEED          show what a seed does
+exit: 0 every promise is kept, 1 one is broken, 2 this text";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["run", "--seeds", seeds] => range(seeds).map(|seeds| batch(seeds, |seed| run(&Plan::draw(seed)))),
+        ["twice", "--seeds", seeds] => range(seeds).map(|seeds| batch(seeds, run_twice)),
+        ["plan", "--seed", seed] => seed.parse().ok().map(show),
+        _ => None,
+    };
+    match result {
+        Some(Ok(0)) => ExitCode::SUCCESS,
+        Some(Ok(_)) => ExitCode::from(1),
+        Some(Err(_)) | None => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn range(text: &str) -> Option<core::ops::Range<u64>> {
+    let (first, end) = text.split_once("..")?;
+    Some(first.parse().ok()?..end.parse().ok()?)
+}
+
+/// Runs seeds; tells how many of them broke a promise.
+fn batch(
+    seeds: core::ops::Range<u64>,
+    run: impl Fn(u64) -> Result<heirloom_sim::Report, heirloom_sim::Violation>,
+) -> io::Result<u64> {
+    std::panic::set_hook(Box::new(|_| ()));
+    let started = Instant::now();
+    let mut out = io::stdout().lock();
+    let (mut failures, mut events, mut commits, mut simulated, mut slowest) = (0, 0, 0, 0.0, (0.0, 0));
+    let count = seeds.end.saturating_sub(seeds.start);
+    for seed in seeds {
+        match run(seed) {
+            Ok(report) => {
+                events += report.events;
+                commits += report.commits;
+                simulated += report.simulated.as_secs_f64();
+                let quiet_after = report.quiet_after.as_secs_f64();
+                if slowest.0 < quiet_after {
+                    slowest = (quiet_after, seed);
+                }
+            }
+            Err(violation) => {
+                failures += 1;
+                writeln!(out, "seed {seed}: {violation}\n  replay: {}", replay(seed))?;
+            }
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    writeln!(
+        out,
+        "{count} seeds, {failures} failed, {events} events, {commits} commits; {simulated:.0} s simulated in {seconds:.1} s: \
+         {:.0} times as fast; slowest to be quiet: seed {} with {:.1} s",
+        simulated / seconds,
+        slowest.1,
+        slowest.0
+    )?;
+    Ok(failures)
+}
+
+fn show(seed: u64) -> io::Result<u64> {
+    let plan = Plan::draw(seed);
+    let mut out = io::stdout().lock();
+    writeln!(out, "{:#?}", plan.setup)?;
+    for (at, action) in &plan.actions {
+        writeln!(out, "{at:>12}  {action:?}")?;
+    }
+    writeln!(out, "{:>12}  healed", plan.healed_at)?;
+    Ok(0)
+}

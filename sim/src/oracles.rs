@@ -1,0 +1,148 @@
+//! The judges of a run, one file for each promise.
+//!
+//! An oracle knows what clients were told (`History`) and what the world did (`Ledger`). It looks at nodes to judge them,
+//! and never takes one node's word against another's. Unknown is not failed, and absent is not lost: an oracle that can
+//! not tell says nothing.
+
+use core::time::Duration;
+
+use crate::{
+    clock::Moment,
+    cluster::{Cluster, Fact},
+    history::{Attempt, History, lengthened},
+    ledger::Ledger,
+    violation::Violation,
+};
+
+mod agreement;
+mod converge;
+mod durable;
+mod ended;
+mod expiry;
+mod join;
+
+use agreement::Agreement;
+use durable::Durable;
+use ended::Ended;
+use expiry::Expiry;
+use join::Join;
+
+/// What an oracle sees.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The hosts and their nodes.
+    pub cluster: &'a Cluster,
+    /// What clients did and were told.
+    pub history: &'a History,
+    /// What the world did.
+    pub ledger: &'a Ledger,
+}
+
+impl View<'_> {
+    /// True time.
+    pub const fn now(&self) -> Moment {
+        self.cluster.now()
+    }
+
+    /// How long a member needs to see that another is gone, or there again, at most.
+    pub fn stable_after(&self) -> Duration {
+        let config = self.cluster.config();
+        let weather = self.cluster.net().weather();
+        let ways = (weather.delay_tail.max(weather.delay_max) + weather.quantum) * 8;
+        lengthened(config.drop_time + config.probe_time + config.frequency * 3) + ways + SLACK
+    }
+
+    /// How long changes need to reach all members in calm, at most.
+    pub fn spread_after(&self) -> Duration {
+        let weather = self.cluster.net().weather();
+        (weather.delay_tail.max(weather.delay_max) + weather.quantum) * 20 + SLACK
+    }
+}
+
+/// What a bound has beside its derivation: timers meet on their quantum, turns take their time.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// All oracles of a run.
+#[derive(Clone, Default)]
+pub struct Oracles {
+    agreement: Agreement,
+    durable: Durable,
+    ended: Ended,
+    expiry: Expiry,
+    join: Join,
+}
+
+impl Oracles {
+    /// Judges something that a process has just told.
+    ///
+    /// # Errors
+    ///
+    /// The promise that it breaks.
+    pub fn handle_fact(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        self.agreement.handle_fact(view, fact)?;
+        self.durable.handle_fact(view, fact)?;
+        self.ended.handle_fact(view, fact)?;
+        self.expiry.handle_fact(view, fact)?;
+        self.join.handle_fact(view, fact)
+    }
+
+    /// Judges a commit that a member has just taken.
+    ///
+    /// # Errors
+    ///
+    /// The promise that it breaks.
+    pub fn handle_commit(&mut self, view: View<'_>, attempt: &Attempt) -> Result<(), Violation> {
+        self.ended.handle_commit(view, attempt)
+    }
+
+    /// Judges what a client has just been told.
+    ///
+    /// # Errors
+    ///
+    /// The promise that it breaks.
+    pub fn handle_outcome(&mut self, view: View<'_>, attempt: &Attempt) -> Result<(), Violation> {
+        self.durable.handle_outcome(view, attempt)?;
+        self.ended.handle_outcome(view, attempt)
+    }
+
+    /// Judges the state of the cluster; asked now and then.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken.
+    pub fn check(&mut self, view: View<'_>) -> Result<(), Violation> {
+        self.agreement.check(view)?;
+        self.join.check(view)
+    }
+
+    /// What has still to happen before the cluster is quiet: the first thing that is missing.
+    pub fn unrest(&self, view: View<'_>) -> Option<Violation> {
+        converge::unrest(view).or_else(|| self.agreement.unrest(view))
+    }
+
+    /// Judges a quiet cluster.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken.
+    pub fn check_quiet(&self, view: View<'_>) -> Result<(), Violation> {
+        self.durable.check_quiet(view)?;
+        self.ended.check_quiet(view)?;
+        converge::check_published(view)
+    }
+
+    /// When the last session is gone if nothing is used any more, and when the last end is forgotten.
+    pub fn empty_at(&self, view: View<'_>) -> (Moment, Moment) {
+        expiry::empty_at(view)
+    }
+
+    /// Lets members be away for longer than ends are remembered: what the others do not know may then be dead.
+    pub fn allow_forgetting(&mut self) {
+        self.durable.forgets = true;
+    }
+
+    /// What has still to happen before an unused cluster is empty: the first thing that is left.
+    pub fn remains(&self, view: View<'_>) -> Option<Violation> {
+        self.expiry.remains(view)
+    }
+}

@@ -1,0 +1,106 @@
+//! P9: members that reach each other list each other, nobody lists the dead for long, and nobody alive is evicted for
+//! lost messages. Every removal must be justified by something that the world really did.
+
+use heirloom_core::{Event, MemberId, RemovalCause};
+
+use crate::{
+    cluster::{Fact, What},
+    history::lengthened,
+    ledger::Trouble,
+    net::HostId,
+    oracles::{SLACK, View},
+    violation::{Promise, Violation},
+};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agreement;
+
+impl Agreement {
+    pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        let What::Event(Event::MemberRemoved(id, cause)) = &fact.what else { return Ok(()) };
+        let Some(removed) = view.cluster.host_of(*id) else { return Ok(()) };
+        let justified = match cause {
+            RemovalCause::Left => view.ledger.was_asked_to_leave(*id),
+            RemovalCause::Superseded => view.cluster.host(removed).lives.last() != Some(id),
+            RemovalCause::Silent | RemovalCause::Broken | RemovalCause::Refused => {
+                view.cluster.living(*id).is_none() || has_excuse(view, fact.host, removed)
+            }
+        };
+        let story = || format!("{} removes {removed} ({id}) as {cause:?}, and nothing justifies it", fact.host);
+        Violation::unless(justified, Promise::Agreement, view.now(), story)
+    }
+
+    pub(crate) fn check(&self, view: View<'_>) -> Result<(), Violation> {
+        if let Some((by, host, id)) = listed_dead(view) {
+            let story = format!("{by} lists {host} ({id}), which is dead for longer than that takes to see");
+            return Err(Violation { promise: Promise::Agreement, at: view.now(), story });
+        }
+        let is_due = view.ledger.calm_everywhere(&Trouble::ALL).is_some_and(|since| {
+            let rounds = if is_lossy(view) { 3 } else { 1 };
+            since + view.stable_after() * rounds <= view.now()
+        });
+        match self.unrest(view).filter(|_| is_due) {
+            Some(violation) => Err(violation),
+            None => Ok(()),
+        }
+    }
+
+    /// Who does not list whom, or lists whom it should not.
+    pub(crate) fn unrest(&self, view: View<'_>) -> Option<Violation> {
+        let wrong = |story| Some(Violation { promise: Promise::Agreement, at: view.now(), story });
+        for (host, process) in view.cluster.running() {
+            let listed: Vec<MemberId> = process.node.members().map(|member| member.id).collect();
+            if !process.has_lagged && !process.listed.iter().eq(sorted(&listed).iter()) {
+                return wrong(format!("{host} lists {listed:?}, its events say {:?}", process.listed));
+            }
+            let others = view.cluster.running().filter(|(other, _)| *other != host);
+            for (other, life) in others.map(|(other, process)| (other, process.life)) {
+                if !listed.contains(&life) {
+                    return wrong(format!("{host} does not list {other} ({life})"));
+                }
+            }
+            if let Some(id) = listed.iter().find(|id| view.cluster.living(**id).is_none()) {
+                return wrong(format!("{host} lists {id}, which is dead"));
+            }
+        }
+        None
+    }
+}
+
+/// Whether something happened between the two that may look like a death.
+fn has_excuse(view: View<'_>, by: HostId, removed: HostId) -> bool {
+    let config = view.cluster.config();
+    let patience = lengthened(config.drop_time + config.probe_time) + config.frequency * 2 + SLACK;
+    let lossless = view.ledger.calm_everywhere(&[Trouble::Loss]).is_some_and(|since| since + patience <= view.now());
+    // Without a loss the datagrams of a probe pass, whatever becomes of the streams.
+    let troubles: &[Trouble] = if lossless && !is_lossy(view) {
+        &[Trouble::Reach, Trouble::Slow]
+    } else {
+        &[Trouble::Reach, Trouble::Slow, Trouble::Streams]
+    };
+    view.ledger.calm_between(troubles, by, removed).is_none_or(|since| view.now() < since + patience)
+}
+
+fn is_lossy(view: View<'_>) -> bool {
+    let weather = view.cluster.net().weather();
+    0 < weather.loss + weather.multicast_loss
+}
+
+/// Somebody who lists a member that has been dead for longer than that takes to see.
+fn listed_dead(view: View<'_>) -> Option<(HostId, HostId, MemberId)> {
+    let old = view.ledger.deaths().iter().filter(|(at, _)| *at + view.stable_after() <= view.now());
+    let dead: Vec<MemberId> = old.map(|(_, life)| *life).collect();
+    view.cluster.running().find_map(|(host, process)| {
+        let asleep = &[Trouble::Reach, Trouble::Slow];
+        let awake_since = view.ledger.calm_between(asleep, host, host)?;
+        let awake = awake_since + view.stable_after() <= view.now();
+        let member = process.node.members().find(|member| awake && dead.contains(&member.id))?;
+        Some((host, view.cluster.host_of(member.id)?, member.id))
+    })
+}
+
+fn sorted(ids: &[MemberId]) -> Vec<MemberId> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids
+}

@@ -1,0 +1,80 @@
+//! P3: ended stays ended. What a member had seen of a session when it ended it, or started it anew, is never shown again
+//! by a member that has applied the end, nor by anybody at the end.
+
+use std::collections::BTreeMap;
+
+use heirloom_core::{MemberId, Node, SessionKey};
+
+use crate::{
+    cluster::{Fact, What},
+    history::{Attempt, Serial, Start, Told, shown},
+    oracles::{View, durable::tale},
+    violation::{Promise, Violation},
+};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ended {
+    /// By member, the ends that it has applied.
+    applied: BTreeMap<(MemberId, SessionKey), Vec<Serial>>,
+}
+
+impl Ended {
+    pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        match &fact.what {
+            What::Changed(key) => self.check_member(view, fact.life, key),
+            What::Outcome(..) | What::Event(_) => Ok(()),
+        }
+    }
+
+    /// A member took a commit.
+    pub(crate) fn handle_commit(&mut self, view: View<'_>, attempt: &Attempt) -> Result<(), Violation> {
+        self.note(view, attempt, attempt.life)
+    }
+
+    /// A client was told who has its commit.
+    pub(crate) fn handle_outcome(&mut self, view: View<'_>, attempt: &Attempt) -> Result<(), Violation> {
+        match &attempt.told {
+            Told::Durable(_, members) => members.iter().try_for_each(|member| self.note(view, attempt, *member)),
+            Told::Pending | Told::NotDurable | Told::Unknown => Ok(()),
+        }
+    }
+
+    /// At the end: an end that was applied by a member which ran through holds everywhere.
+    pub(crate) fn check_quiet(&self, view: View<'_>) -> Result<(), Violation> {
+        for ((life, key), ends) in &self.applied {
+            if view.cluster.living(*life).is_none() {
+                continue;
+            }
+            for (host, process) in view.cluster.running() {
+                check(view, &process.node, key, ends, &host.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, view: View<'_>, attempt: &Attempt, life: MemberId) -> Result<(), Violation> {
+        if attempt.ask.start == Start::There {
+            return Ok(());
+        }
+        self.applied.entry((life, attempt.ask.key)).or_default().push(attempt.serial);
+        self.check_member(view, life, &attempt.ask.key)
+    }
+
+    fn check_member(&self, view: View<'_>, life: MemberId, key: &SessionKey) -> Result<(), Violation> {
+        let (Some((host, process)), Some(ends)) = (view.cluster.living(life), self.applied.get(&(life, *key))) else {
+            return Ok(());
+        };
+        check(view, &process.node, key, ends, &host.to_string())
+    }
+}
+
+fn check(view: View<'_>, node: &Node, key: &SessionKey, ends: &[Serial], who: &str) -> Result<(), Violation> {
+    let shown = shown(node, key);
+    for end in ends.iter().filter_map(|serial| view.history.attempt(*serial)) {
+        if let Some(risen) = shown.values().find(|serial| view.history.is_before(**serial, end)) {
+            let story = format!("{who} shows #{} again after {}", risen.0, tale(end));
+            return Err(Violation { promise: Promise::Ended, at: view.now(), story });
+        }
+    }
+    Ok(())
+}

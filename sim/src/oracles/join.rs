@@ -1,0 +1,114 @@
+//! P5: a joiner that says it is ready holds what it must hold; and a member starts alone only where no ready one was to be
+//! found.
+
+use core::time::Duration;
+
+use heirloom_core::{Event, MemberId, MemberState, ReadyCause};
+
+use crate::{
+    clock::Moment,
+    cluster::{Fact, What},
+    history::{Attempt, Counted, Serial, Told},
+    host::Process,
+    ledger::Trouble,
+    net::HostId,
+    oracles::{View, durable::tale},
+    violation::{Promise, Violation},
+};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Join {
+    /// What a joiner need not hold yet when it becomes ready, but soon after.
+    owed: Vec<Debt>,
+}
+
+#[derive(Clone, Debug)]
+struct Debt {
+    due: Moment,
+    since: Moment,
+    joiner: MemberId,
+    serial: Serial,
+}
+
+impl Join {
+    pub(crate) fn handle_fact(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        match &fact.what {
+            What::Event(Event::Ready(ReadyCause::Joined)) => self.handle_joined(view, fact),
+            What::Event(Event::Ready(ReadyCause::FirstMember)) => check_first(view, fact),
+            What::Event(_) | What::Outcome(..) | What::Changed(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn check(&mut self, view: View<'_>) -> Result<(), Violation> {
+        let now = view.now();
+        let (due, owed) = core::mem::take(&mut self.owed).into_iter().partition(|debt| debt.due <= now);
+        self.owed = owed;
+        due.iter().try_for_each(|debt: &Debt| {
+            let (Some((host, process)), Some(attempt)) =
+                (view.cluster.living(debt.joiner), view.history.attempt(debt.serial))
+            else {
+                return Ok(());
+            };
+            let calm = view.ledger.calm_everywhere(&Trouble::ALL).is_some_and(|calm| calm < debt.since);
+            if calm { check_held(view, host, process, attempt, "soon after it became ready") } else { Ok(()) }
+        })
+    }
+
+    fn handle_joined(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        let Some((host, process)) = view.cluster.living(fact.life) else { return Ok(()) };
+        let now = view.now();
+        for attempt in view.history.attempts() {
+            let Told::Durable(told, _) = attempt.told else { continue };
+            if told < process.started && has_keeper(view, attempt, host, process.started) {
+                check_held(view, host, process, attempt, "when it became ready")?;
+            } else if view.cluster.living(attempt.life).is_some() {
+                let due = now + view.spread_after() * 2;
+                self.owed.push(Debt { due, since: now, joiner: fact.life, serial: attempt.serial });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_held(view: View<'_>, host: HostId, process: &Process, attempt: &Attempt, when: &str) -> Result<(), Violation> {
+    let lack = view.history.lack(view.cluster, &process.node, attempt, Counted::None);
+    match lack {
+        Some(lack) => {
+            let story = format!("{host} joined and lacks {} {when}: {lack}", tale(attempt));
+            Err(Violation { promise: Promise::Join, at: view.now(), story })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether somebody holds the commit who was ready, and never out of reach of the joiner, since that moment.
+fn has_keeper(view: View<'_>, attempt: &Attempt, joiner: HostId, since: Moment) -> bool {
+    let Told::Durable(_, members) = &attempt.told else { return false };
+    let mut holders = [attempt.life].into_iter().chain(members.iter().copied());
+    holders.any(|life| {
+        view.cluster.living(life).is_some_and(|(host, process)| {
+            let calm = view.ledger.calm_between(&[Trouble::Reach], joiner, host);
+            process.node.state() == MemberState::Ready && calm.is_some_and(|calm| calm <= since)
+        })
+    })
+}
+
+/// A member starts alone only when for all of its patience no ready member could be heard and asked.
+fn check_first(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+    let config = view.cluster.config();
+    let weather = view.cluster.net().weather();
+    let patience = config.join_for.min(config.frequency * 4).max(Duration::from_millis(1));
+    if 200 < weather.loss.max(weather.multicast_loss) {
+        return Ok(());
+    }
+    let troubles = &[Trouble::Reach, Trouble::Slow, Trouble::Streams, Trouble::Loss];
+    let found = view.cluster.running().find(|(host, process)| {
+        let calm = view.ledger.calm_between(troubles, fact.host, *host);
+        let reached = calm.is_some_and(|calm| calm + patience + view.spread_after() <= view.now());
+        let settled = process.started + view.stable_after() <= view.now();
+        *host != fact.host && process.node.state() == MemberState::Ready && reached && settled && process.left.is_none()
+    });
+    let Some((host, _)) = found else { return Ok(()) };
+    let story = format!("{} starts alone, though {host} is ready and in reach", fact.host);
+    Err(Violation { promise: Promise::Join, at: view.now(), story })
+}

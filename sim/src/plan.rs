@@ -1,0 +1,239 @@
+//! What a seed makes of a run: settings, weather, faults and clients, as a plain list of actions.
+//!
+//! Each seed draws which kinds of fault there are at all: a fault that is always there hides what others do.
+
+use core::time::Duration;
+
+use heirloom_core::Config;
+
+use crate::{
+    chance::{Chance, Draws, Purpose},
+    clients,
+    clock::{Moment, signed},
+    cluster::Discovery,
+    net::{HostId, LastBytes, Weather},
+    sim::{Action, Setup},
+};
+
+/// A run that is yet to be made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it starts from.
+    pub setup: Setup,
+    /// What happens when.
+    pub actions: Vec<(Moment, Action)>,
+    /// When faults and clients end.
+    pub healed_at: Moment,
+    /// A member may be away for longer than ends are remembered.
+    pub forgets: bool,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn draw(seed: u64) -> Self {
+        let chance = Chance::new(seed);
+        let mut draws = chance.draws(Purpose::Plan, 0, 0, 0);
+        let hosts = draws.pick(&[1, 2, 2, 3, 3, 3, 4, 5]);
+        let is_large = draws.per_mille(200);
+        let setup = Setup {
+            seed,
+            hosts,
+            config: config(&mut draws, is_large),
+            weather: weather(&mut draws, is_large),
+            discovery: draws.pick(&[Discovery::Group, Discovery::Peers, Discovery::Both, Discovery::Both]),
+            is_plain: false,
+        };
+        let mut actions = starts(&mut draws, hosts);
+        let clients_from = Moment::ZERO + setup.config.join_for + SECOND;
+        let healed_at = clients_from + draws.duration(SECOND * 8, SECOND * 30);
+        let faults = if draws.per_mille(200) { 0 } else { draws.between(1, 12) };
+        let world = Faults { setup: &setup, from: clients_from, until: healed_at };
+        actions.extend(world.draw(&mut chance.draws(Purpose::Faults, 0, 0, 0), faults));
+        let clients = chance.draws(Purpose::Clients, 0, 0, 0);
+        actions.extend(clients::actions(clients, hosts, clients_from, healed_at, is_large));
+        actions.sort_by_key(|(at, _)| *at);
+        let forgets = setup.config.ended_for < healed_at.since(Moment::ZERO) * 2;
+        Self { setup, actions, healed_at, forgets }
+    }
+}
+
+fn config(draws: &mut Draws, is_large: bool) -> Config {
+    let standard = Config::default();
+    let attribute_bytes_max = if is_large { 16 << 10 } else { standard.attribute_bytes_max };
+    Config {
+        drop_time: draws.pick(&[SECOND, SECOND * 3, SECOND * 3]),
+        probe_time: draws.pick(&[Duration::from_millis(300), SECOND]),
+        join_for: draws.pick(&[SECOND, SECOND * 3]),
+        idle: draws.pick(&[SECOND * 3, SECOND * 8, SECOND * 20, SECOND * 60, SECOND * 60]),
+        ended_for: draws.pick(&[SECOND * 2, SECOND * 90, SECOND * 90, SECOND * 90]),
+        leave_for: SECOND * 3,
+        frame_max: if is_large { 48 << 10 } else { standard.frame_max },
+        attribute_bytes_max,
+        ..standard
+    }
+}
+
+fn weather(draws: &mut Draws, is_large: bool) -> Weather {
+    let millis = Duration::from_millis;
+    let (delay_max, delay_tail) = match draws.below(3) {
+        1 if !is_large => (millis(20), millis(60)),
+        2 if !is_large => (millis(100), millis(300)),
+        _ => (Duration::from_micros(300), millis(2)),
+    };
+    Weather {
+        delay_max,
+        delay_tail,
+        quantum: draws.pick(&[Duration::ZERO, Duration::ZERO, millis(1), millis(50)]),
+        loss: draws.pick(&[0, 0, 50, 200]),
+        multicast_loss: draws.pick(&[0, 0, 50, 200]),
+        repeat: draws.pick(&[0, 100]),
+        reorder: draws.per_mille(500),
+        loopback: draws.per_mille(700),
+        unreachable: draws.per_mille(500),
+        stream_room: if is_large { 8 << 10 } else { draws.pick(&[4 << 10, 64 << 10, 1 << 20]) },
+        piece_max: draws.pick(&[0, 0, 50, 1400]),
+        stall_max: draws.duration(SECOND, SECOND * 20),
+        ..Weather::calm()
+    }
+}
+
+/// The weather of a healed network: nothing is lost, and what belongs to the place stays.
+pub(crate) fn healed(weather: &Weather) -> Weather {
+    Weather { loss: 0, multicast_loss: 0, repeat: 0, ..weather.clone() }
+}
+
+fn starts(draws: &mut Draws, hosts: u16) -> Vec<(Moment, Action)> {
+    let together = draws.per_mille(400);
+    let late = |draws: &mut Draws| if together { Duration::ZERO } else { draws.duration(Duration::ZERO, SECOND * 12) };
+    (0..hosts).map(|host| (Moment::ZERO + late(draws), Action::Start(HostId(host)))).collect()
+}
+
+/// Draws faults that leave at least one process running at every moment.
+struct Faults<'a> {
+    setup: &'a Setup,
+    from: Moment,
+    until: Moment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Kill,
+    PowerOff,
+    Pause,
+    Cut,
+    OneWay,
+    Break,
+    Hold,
+    Mute,
+    Leave,
+    StepWall,
+    Loss,
+    Slow,
+}
+
+const KINDS: [Kind; 12] = [
+    Kind::Kill,
+    Kind::PowerOff,
+    Kind::Pause,
+    Kind::Cut,
+    Kind::OneWay,
+    Kind::Break,
+    Kind::Hold,
+    Kind::Mute,
+    Kind::Leave,
+    Kind::StepWall,
+    Kind::Loss,
+    Kind::Slow,
+];
+
+impl Faults<'_> {
+    fn draw(&self, draws: &mut Draws, count: u64) -> Vec<(Moment, Action)> {
+        let kinds: Vec<Kind> = KINDS.into_iter().filter(|_| draws.per_mille(400)).collect();
+        let mut actions = Vec::new();
+        if kinds.is_empty() {
+            return actions;
+        }
+        let span = self.until.since(self.from);
+        // When each host is without a process.
+        let mut down: Vec<(HostId, Moment, Moment)> = Vec::new();
+        for _ in 0..count {
+            let at = self.from + draws.duration(Duration::ZERO, span);
+            let until = (at + draws.duration(Duration::from_millis(1), SECOND * 9)).rounded_up(Duration::from_millis(1));
+            let (one, other) = self.two_hosts(draws);
+            match draws.pick(&kinds) {
+                kind @ (Kind::Kill | Kind::PowerOff | Kind::Leave) => {
+                    let back_at = if draws.per_mille(700) { until + self.setup.config.leave_for } else { Moment::NEVER };
+                    if self.may_end(&down, one, at, back_at) {
+                        down.push((one, at, back_at));
+                        actions.push((at, end(draws, kind, one)));
+                        if back_at < self.until {
+                            actions.push((back_at, Action::Start(one)));
+                        }
+                    }
+                }
+                Kind::Pause => actions.extend([(at, Action::Pause(one)), (until, Action::Resume(one))]),
+                Kind::Cut => actions.extend(self.partition(draws, at, until)),
+                Kind::OneWay => actions.extend([(at, Action::Cut(one, other)), (until, Action::Mend(one, other))]),
+                Kind::Break => actions.push((at, Action::Break(one, other))),
+                Kind::Hold => actions.extend([(at, Action::Hold(one, other)), (until, Action::Release(one, other))]),
+                Kind::Mute => actions.extend([(at, Action::Mute(one, other)), (until, Action::Unmute(one, other))]),
+                Kind::StepWall => actions.push((at, Action::StepWall(one, signed(draws, 600_000)))),
+                kind @ (Kind::Loss | Kind::Slow) => {
+                    let worse = self.worse(kind);
+                    let usual = self.setup.weather.clone();
+                    actions.extend([(at, Action::Weather(worse)), (until, Action::Weather(usual))]);
+                }
+            }
+        }
+        actions.retain(|(at, _)| *at < self.until);
+        actions
+    }
+
+    /// Whether another process runs all the time in which this one does not.
+    fn may_end(&self, down: &[(HostId, Moment, Moment)], host: HostId, at: Moment, back_at: Moment) -> bool {
+        let overlaps = |(_, from, to): &&(HostId, Moment, Moment)| at <= *to && *from <= back_at;
+        let others = down.iter().filter(overlaps).map(|(other, ..)| *other).filter(|other| *other != host);
+        let others: std::collections::BTreeSet<HostId> = others.collect();
+        let again = down.iter().filter(overlaps).any(|(other, ..)| *other == host);
+        !again && others.len() + 1 < usize::from(self.setup.hosts)
+    }
+
+    fn partition(&self, draws: &mut Draws, at: Moment, until: Moment) -> Vec<(Moment, Action)> {
+        let side: Vec<bool> = (0..self.setup.hosts).map(|_| draws.per_mille(500)).collect();
+        let mut actions = Vec::new();
+        for from in (0..self.setup.hosts).map(HostId) {
+            for to in (0..self.setup.hosts).map(HostId).filter(|to| side[to.index()] != side[from.index()]) {
+                actions.extend([(at, Action::Cut(from, to)), (until, Action::Mend(from, to))]);
+            }
+        }
+        actions
+    }
+
+    fn worse(&self, kind: Kind) -> Weather {
+        let usual = self.setup.weather.clone();
+        match kind {
+            Kind::Slow => {
+                let delay_max = (usual.delay_max * 20).min(SECOND);
+                Weather { delay_max, delay_tail: delay_max * 2, ..usual }
+            }
+            _ => Weather { loss: 500, multicast_loss: 500, ..usual },
+        }
+    }
+
+    fn two_hosts(&self, draws: &mut Draws) -> (HostId, HostId) {
+        let hosts = self.setup.hosts;
+        let number = |number: u64| HostId(u16::try_from(number).unwrap_or(0) % hosts);
+        let one = draws.below(u64::from(hosts));
+        (number(one), number(one + draws.between(1, u64::from(hosts).max(2) - 1)))
+    }
+}
+
+fn end(draws: &mut Draws, kind: Kind, host: HostId) -> Action {
+    match kind {
+        Kind::PowerOff => Action::PowerOff(host),
+        Kind::Leave => Action::Leave(host),
+        _ => Action::Kill(host, draws.pick(&[LastBytes::Delivered, LastBytes::Lost])),
+    }
+}

@@ -1,0 +1,151 @@
+//! A whole run of a plan: traffic under faults; calm, in which everything must become equal; a fresh write on every
+//! member; and idleness, until nothing is left.
+
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use heirloom_core::{Durability, Lifetime};
+
+use crate::{
+    clients,
+    clock::Moment,
+    history::{Ask, Serial, Told, lengthened},
+    net::HostId,
+    oracles::View,
+    plan::{Plan, healed},
+    sim::{Action, Sim},
+    violation::{Promise, Violation},
+};
+
+/// The sessions that test writes go to: no client knows them.
+const FRESH: u64 = 1 << 32;
+
+/// What a run that kept all promises has to tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// A hash of everything that was sent.
+    pub digest: u64,
+    /// The inputs of all nodes.
+    pub events: u64,
+    /// How much virtual time has passed.
+    pub simulated: Duration,
+    /// The commits that members took.
+    pub commits: u64,
+    /// How long after the last fault everything was equal.
+    pub quiet_after: Duration,
+}
+
+/// Runs a plan. A panic is a violation like others (P7).
+///
+/// # Errors
+///
+/// The first promise that was broken.
+pub fn run(plan: &Plan) -> Result<Report, Violation> {
+    let mut sim = Sim::new(plan.setup.clone());
+    let result = catch_unwind(AssertUnwindSafe(|| phases(&mut sim, plan)));
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let story = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
+        Err(Violation { promise: Promise::Calm, at: sim.now(), story: format!("panic: {story}") })
+    })
+}
+
+/// Runs the plan of a seed twice: the same must be sent (P8).
+///
+/// # Errors
+///
+/// The first promise that was broken.
+pub fn run_twice(seed: u64) -> Result<Report, Violation> {
+    let plan = Plan::draw(seed);
+    let (first, second) = (run(&plan)?, run(&plan)?);
+    let story = || format!("two runs of a seed differ: {first:?} and {second:?}");
+    Violation::unless(first == second, Promise::Determinism, Moment::ZERO, story)?;
+    Ok(first)
+}
+
+/// The command that runs one seed again.
+pub fn replay(seed: u64) -> String {
+    format!("HEIRLOOM_SEED={seed} cargo test -p heirloom-sim --test seeds -- one_seed --nocapture")
+}
+
+fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
+    if plan.forgets {
+        sim.oracles_mut().allow_forgetting();
+    }
+    for (at, action) in &plan.actions {
+        sim.run_until(*at)?;
+        sim.act(action.clone())?;
+    }
+    sim.run_until(plan.healed_at)?;
+    sim.act(Action::Heal(healed(&plan.setup.weather)))?;
+    let healed_at = sim.now();
+    wait_until_quiet(sim)?;
+    let quiet_after = sim.now().since(healed_at);
+    write_everywhere(sim)?;
+    run_empty(sim)?;
+    let counts = sim.cluster().counts();
+    let commits = u64::try_from(sim.history().attempts().count()).unwrap_or(u64::MAX);
+    let (digest, simulated) = (sim.cluster().digest(), sim.now().since(Moment::ZERO));
+    Ok(Report { digest, events: counts.inputs, simulated, commits, quiet_after })
+}
+
+/// How long a healed cluster may take until all members are ready, listed and equal.
+pub(crate) fn quiet_bound(view: View<'_>) -> Duration {
+    let config = view.cluster.config();
+    // A member that was just asked to leave, one that just starts alone, one that then joins the others.
+    let phases = config.leave_for + config.join_for * 2 + view.stable_after() + view.cluster.net().weather().stall_max;
+    lengthened(phases) + view.spread_after() * 4
+}
+
+/// Waits until all members are equal, and judges them.
+///
+/// # Errors
+///
+/// What differs when the bound is over, or what was lost.
+pub fn wait_until_quiet(sim: &mut Sim) -> Result<(), Violation> {
+    let until = sim.now() + quiet_bound(sim.view());
+    sim.wait_for(until, |oracles, view| oracles.unrest(view))?;
+    sim.check_quiet()
+}
+
+/// Writes on every member; each write must be acknowledged by all and be seen by all.
+fn write_everywhere(sim: &mut Sim) -> Result<(), Violation> {
+    let hosts: Vec<HostId> = sim.cluster().running().map(|(host, _)| host).collect();
+    let mut written: Vec<Serial> = Vec::new();
+    for host in hosts {
+        let ask = Ask::set(clients::key(FRESH + u64::from(host.0)), 0, Durability::All);
+        match sim.commit(host, ask)? {
+            Some(serial) => written.push(serial),
+            None => {
+                let story = format!("{host} takes no commit in calm");
+                return Err(Violation { promise: Promise::Turn, at: sim.now(), story });
+            }
+        }
+    }
+    let until = sim.now() + sim.view().spread_after();
+    sim.wait_for(until, |_, view| written.iter().find_map(|serial| missing(view, *serial)))?;
+    wait_until_quiet(sim)
+}
+
+/// Why a write in calm is not yet what it should be.
+fn missing(view: View<'_>, serial: Serial) -> Option<Violation> {
+    let attempt = view.history.attempt(serial)?;
+    let others = view.cluster.running().count() - 1;
+    let story = match &attempt.told {
+        Told::Durable(_, members) if members.len() == others => return None,
+        told => format!("a write on {} in calm, for all {others} others: {told:?}", attempt.host),
+    };
+    Some(Violation { promise: Promise::Durable, at: view.now(), story })
+}
+
+/// Ends what never expires, and waits until every member has forgotten everything.
+fn run_empty(sim: &mut Sim) -> Result<(), Violation> {
+    let never: Vec<_> = sim.view().history.attempts().filter(|attempt| attempt.ask.lifetime == Some(Lifetime::Never)).collect();
+    let keys: std::collections::BTreeSet<_> = never.into_iter().map(|attempt| attempt.ask.key).collect();
+    for key in keys {
+        sim.act(Action::Commit(HostId(0), Ask::end(key, Durability::All)))?;
+    }
+    let (gone_at, empty_at) = sim.oracles_mut().clone().empty_at(sim.view());
+    sim.wait_for(gone_at, |oracles, view| oracles.remains(view).filter(|_| view.cluster.running().any(|(_, process)| 0 < process.node.sessions())))?;
+    sim.wait_for(empty_at, |oracles, view| oracles.remains(view))
+}

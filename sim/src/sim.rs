@@ -1,0 +1,453 @@
+//! One run: a cluster, its clients, what the world does to it, and the oracles that watch.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use heirloom_core::{CommitError, Config, Event, MemberId, MemberState, SessionKey};
+
+use crate::{
+    chance::{Chance, Purpose},
+    clock::{Clock, Moment},
+    cluster::{Cluster, Discovery, Fact, What},
+    history::{Ask, History, Serial, Told, shown},
+    ledger::{Ledger, Scope, Trouble},
+    net::{HostId, LastBytes, Presence, Weather},
+    oracles::{Oracles, View},
+    violation::{Promise, Violation},
+};
+
+/// How often the state of the cluster is judged.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// A run of more inputs than this does not end by itself.
+const INPUTS_MAX: u64 = 20_000_000;
+
+/// Something that the world or a client does. What can not be done at present is left out, so any part of a list of
+/// actions is a list of actions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A new life starts.
+    Start(HostId),
+    /// A process is killed.
+    Kill(HostId, LastBytes),
+    /// A host fails without a word.
+    PowerOff(HostId),
+    /// A process stops running for a while.
+    Pause(HostId),
+    /// It runs again.
+    Resume(HostId),
+    /// A member is asked to leave.
+    Leave(HostId),
+    /// One direction is cut.
+    Cut(HostId, HostId),
+    /// One direction is mended.
+    Mend(HostId, HostId),
+    /// The datagrams of one direction are lost.
+    Mute(HostId, HostId),
+    /// The datagrams of one direction pass again.
+    Unmute(HostId, HostId),
+    /// The streams of one direction stand still.
+    Hold(HostId, HostId),
+    /// The streams of one direction move again.
+    Release(HostId, HostId),
+    /// The streams between two hosts break.
+    Break(HostId, HostId),
+    /// A wall clock is set by so many milliseconds.
+    StepWall(HostId, i64),
+    /// The network changes.
+    Weather(Weather),
+    /// All faults end, and the network becomes like this.
+    Heal(Weather),
+    /// A client commits at the first ready member from this one on.
+    Commit(HostId, Ask),
+    /// A client uses a session at the first ready member from this one on.
+    Touch(HostId, SessionKey),
+}
+
+/// What a run starts from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// All chance.
+    pub seed: u64,
+    /// How many hosts.
+    pub hosts: u16,
+    /// The settings of every node.
+    pub config: Config,
+    /// The network.
+    pub weather: Weather,
+    /// How members find each other.
+    pub discovery: Discovery,
+    /// Lives are numbered in the order of hosts, and clocks are exact: for scripts.
+    pub is_plain: bool,
+}
+
+/// One run.
+#[derive(Clone)]
+pub struct Sim {
+    cluster: Cluster,
+    history: History,
+    ledger: Ledger,
+    oracles: Oracles,
+    chance: Chance,
+    is_plain: bool,
+    faults: BTreeSet<Fault>,
+    checked_at: Moment,
+    events: Vec<(Moment, HostId, Event)>,
+}
+
+/// A fault that lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    Cut(HostId, HostId),
+    Mute(HostId, HostId),
+    Hold(HostId, HostId),
+    Pause(HostId),
+    Lossy,
+    Slow,
+}
+
+impl Fault {
+    fn trouble(self) -> (Trouble, Scope) {
+        match self {
+            Self::Cut(from, to) => (Trouble::Reach, Scope::pair(from, to)),
+            Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
+            Self::Mute(from, to) => (Trouble::Loss, Scope::pair(from, to)),
+            Self::Hold(from, to) => (Trouble::Streams, Scope::pair(from, to)),
+            Self::Lossy => (Trouble::Loss, Scope::Everywhere),
+            Self::Slow => (Trouble::Slow, Scope::Everywhere),
+        }
+    }
+}
+
+impl Sim {
+    /// Hosts that nothing runs on yet.
+    pub fn new(setup: Setup) -> Self {
+        let chance = Chance::new(setup.seed);
+        let clock = |host| match setup.is_plain {
+            true => Clock::exact(),
+            false => Clock::draw(&mut chance.draws(Purpose::Clock, u64::from(host), 0, 0)),
+        };
+        let clocks = (0..setup.hosts).map(clock).collect();
+        Self {
+            cluster: Cluster::new(chance, setup.config, setup.weather, setup.discovery, clocks),
+            history: History::default(),
+            ledger: Ledger::default(),
+            oracles: Oracles::default(),
+            chance,
+            is_plain: setup.is_plain,
+            faults: BTreeSet::new(),
+            checked_at: Moment::ZERO,
+            events: Vec::new(),
+        }
+    }
+
+    /// Does something now.
+    ///
+    /// # Errors
+    ///
+    /// The promise that was broken.
+    pub fn act(&mut self, action: Action) -> Result<(), Violation> {
+        match action {
+            Action::Start(host) => self.start(host)?,
+            Action::Kill(host, last) => self.end(host, Presence::Down, last),
+            Action::PowerOff(host) => self.end(host, Presence::Off, LastBytes::Lost),
+            Action::Pause(host) => self.pause(host),
+            Action::Resume(host) => self.lift(Fault::Pause(host))?,
+            Action::Leave(host) => self.leave(host)?,
+            Action::Cut(from, to) => self.impose(Fault::Cut(from, to)),
+            Action::Mend(from, to) => self.lift(Fault::Cut(from, to))?,
+            Action::Mute(from, to) => self.impose(Fault::Mute(from, to)),
+            Action::Unmute(from, to) => self.lift(Fault::Mute(from, to))?,
+            Action::Hold(from, to) => self.impose(Fault::Hold(from, to)),
+            Action::Release(from, to) => self.lift(Fault::Hold(from, to))?,
+            Action::Break(one, other) => {
+                self.ledger.strike(self.now(), Trouble::Streams, Scope::pair(one, other));
+                let now = self.now();
+                self.cluster.net_mut().break_streams(now, one, other);
+            }
+            Action::StepWall(host, millis) => self.cluster.step_wall(host, millis)?,
+            Action::Weather(weather) => self.set_weather(weather)?,
+            Action::Heal(weather) => {
+                for fault in core::mem::take(&mut self.faults) {
+                    self.faults.insert(fault);
+                    self.lift(fault)?;
+                }
+                self.set_weather(weather)?;
+            }
+            Action::Commit(prefer, ask) => {
+                if let Some(host) = self.serving(prefer) {
+                    self.commit(host, ask)?;
+                }
+            }
+            Action::Touch(prefer, key) => {
+                if let Some(host) = self.serving(prefer) {
+                    self.touch(host, key)?;
+                }
+            }
+        }
+        self.attend()
+    }
+
+    /// Commits on a ready host; `None` when the node refuses for a reason that a client may give it.
+    ///
+    /// # Errors
+    ///
+    /// The promise that was broken.
+    pub fn commit(&mut self, host: HostId, ask: Ask) -> Result<Option<Serial>, Violation> {
+        let Some(process) = self.cluster.process(host) else { return Ok(None) };
+        let (life, state, seen) = (process.life, process.node.state(), shown(&process.node, &ask.key));
+        let serial = self.history.next_serial();
+        let result = self.cluster.commit(host, ask.key, ask.delta(serial), ask.durability);
+        let wrong = |promise, story| Err(Violation { promise, at: self.now(), story });
+        let taken = match result {
+            Some(Ok(_)) if state != MemberState::Ready => {
+                return wrong(Promise::Join, format!("{host} takes a commit though it is {state:?}"));
+            }
+            Some(Ok(id)) => {
+                self.history.handle_commit(self.cluster.now(), (host, life), ask, id, &seen);
+                if let Some(attempt) = self.history.attempt(serial) {
+                    let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+                    self.oracles.handle_commit(view, attempt)?;
+                }
+                Some(serial)
+            }
+            Some(Err(CommitError::NotReady)) if state == MemberState::Ready => {
+                return wrong(Promise::Turn, format!("{host} is ready and says that it is not"));
+            }
+            Some(Err(_)) | None => None,
+        };
+        self.cluster.settle(host)?;
+        self.attend()?;
+        Ok(taken)
+    }
+
+    /// Uses a session, where it is shown.
+    ///
+    /// # Errors
+    ///
+    /// The promise that was broken.
+    pub fn touch(&mut self, host: HostId, key: SessionKey) -> Result<(), Violation> {
+        let Some(process) = self.cluster.process(host) else { return Ok(()) };
+        if process.node.session(&key).is_some() {
+            let seen = shown(&process.node, &key);
+            self.history.handle_use(self.cluster.now(), process.life, key, &seen);
+        }
+        self.cluster.touch(host, &key);
+        self.cluster.settle(host)?;
+        self.attend()
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    ///
+    /// The promise that was broken.
+    pub fn run_until(&mut self, until: Moment) -> Result<(), Violation> {
+        while self.now() < until {
+            let target = until.min(self.checked_at + CHECK_EVERY);
+            while self.cluster.step(target)? {
+                self.attend()?;
+            }
+            if self.checked_at + CHECK_EVERY <= self.now() {
+                self.checked_at = self.now();
+                let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+                self.oracles.check(view)?;
+                let inputs = self.cluster.counts().inputs;
+                let story = || format!("{inputs} inputs, and no end of it");
+                Violation::unless(inputs < INPUTS_MAX, Promise::Calm, self.now(), story)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is missing any more; the first thing that is missing is the violation.
+    ///
+    /// # Errors
+    ///
+    /// What is missing when the time is over, or a promise that was broken on the way.
+    pub fn wait_for(
+        &mut self,
+        until: Moment,
+        missing: impl Fn(&Oracles, View<'_>) -> Option<Violation>,
+    ) -> Result<(), Violation> {
+        loop {
+            match missing(&self.oracles, self.view()) {
+                None => return Ok(()),
+                Some(violation) if until <= self.now() => return Err(violation),
+                Some(_) => self.run_until(until.min(self.now() + Duration::from_millis(100)))?,
+            }
+        }
+    }
+
+    /// Judges a quiet cluster.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken.
+    pub fn check_quiet(&self) -> Result<(), Violation> {
+        self.oracles.check_quiet(self.view())
+    }
+
+    /// The oracles.
+    pub const fn oracles_mut(&mut self) -> &mut Oracles {
+        &mut self.oracles
+    }
+
+    /// What an oracle sees.
+    pub const fn view(&self) -> View<'_> {
+        View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger }
+    }
+
+    /// The hosts.
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// What clients did and were told.
+    pub const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What all members told since the beginning.
+    pub fn events(&self) -> &[(Moment, HostId, Event)] {
+        &self.events
+    }
+
+    /// True time.
+    pub const fn now(&self) -> Moment {
+        self.cluster.now()
+    }
+
+    /// What the client of a commit was told.
+    pub fn told(&self, serial: Serial) -> Option<&Told> {
+        self.history.attempt(serial).map(|attempt| &attempt.told)
+    }
+
+    /// The first ready host from `prefer` on.
+    pub fn serving(&self, prefer: HostId) -> Option<HostId> {
+        let (later, earlier): (Vec<_>, Vec<_>) = self.cluster.all().partition(|host| prefer <= *host);
+        let awake = |host: &HostId| self.cluster.process(*host).is_some_and(|process| !process.is_asleep);
+        later.into_iter().chain(earlier).find(|host| self.cluster.is_ready(*host) && awake(host))
+    }
+
+    /// Hears what processes told: first the history, then the oracles.
+    fn attend(&mut self) -> Result<(), Violation> {
+        while let Some(fact) = self.cluster.poll_fact() {
+            self.hear(&fact)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, fact: &Fact) -> Result<(), Violation> {
+        let now = self.cluster.now();
+        if let What::Outcome(id, outcome) = &fact.what {
+            let Some(serial) = self.history.handle_outcome(now, fact.life, *id, outcome) else {
+                let story = format!("{} tells the end of {id:?}, which is not in flight", fact.host);
+                return Err(Violation { promise: Promise::Turn, at: now, story });
+            };
+            if let Some(attempt) = self.history.attempt(serial) {
+                let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+                self.oracles.handle_outcome(view, attempt)?;
+            }
+        }
+        let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+        self.oracles.handle_fact(view, fact)?;
+        if let What::Event(event) = &fact.what {
+            self.events.push((now, fact.host, event.clone()));
+        }
+        if matches!(&fact.what, What::Event(Event::Left)) {
+            self.history.handle_death(fact.life);
+            self.note_death(fact.host, fact.life);
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, host: HostId) -> Result<(), Violation> {
+        if self.cluster.process(host).is_some() {
+            return Ok(());
+        }
+        let number = u64::try_from(self.cluster.host(host).lives.len()).expect("a run is short");
+        let mut draws = self.chance.draws(Purpose::Life, host.word(), number, 0);
+        let life = match self.is_plain {
+            true => MemberId((host.word() + 1) << 32 | number),
+            false => MemberId(draws.bits()),
+        };
+        self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
+        self.cluster.start(host, life, draws.bits())
+    }
+
+    fn end(&mut self, host: HostId, presence: Presence, last: LastBytes) {
+        let Some(life) = self.cluster.process(host).map(|process| process.life) else { return };
+        self.cluster.stop(host, presence, last);
+        self.history.handle_death(life);
+        self.note_death(host, life);
+    }
+
+    fn note_death(&mut self, host: HostId, life: MemberId) {
+        if self.faults.remove(&Fault::Pause(host)) {
+            self.ledger.end(self.cluster.now(), Trouble::Reach, Scope::Host(host));
+        }
+        self.ledger.handle_death(self.cluster.now(), life);
+        self.ledger.strike(self.cluster.now(), Trouble::Reach, Scope::Host(host));
+    }
+
+    fn leave(&mut self, host: HostId) -> Result<(), Violation> {
+        let Some(process) = self.cluster.process(host).filter(|process| !process.is_asleep) else { return Ok(()) };
+        self.ledger.handle_leave(process.life);
+        self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
+        self.cluster.leave(host)
+    }
+
+    fn pause(&mut self, host: HostId) {
+        if self.cluster.process(host).is_some() {
+            self.impose(Fault::Pause(host));
+        }
+    }
+
+    fn set_weather(&mut self, weather: Weather) -> Result<(), Violation> {
+        let usual = self.cluster.net().weather().clone();
+        let is_slower = usual.delay_max < weather.delay_max;
+        self.lift(Fault::Lossy)?;
+        self.lift(Fault::Slow)?;
+        if 0 < weather.loss + weather.multicast_loss {
+            self.impose(Fault::Lossy);
+        }
+        if is_slower {
+            self.impose(Fault::Slow);
+        }
+        self.cluster.net_mut().set_weather(weather);
+        Ok(())
+    }
+
+    fn impose(&mut self, fault: Fault) {
+        if !self.faults.insert(fault) {
+            return;
+        }
+        let now = self.now();
+        let (trouble, scope) = fault.trouble();
+        self.ledger.begin(trouble, scope);
+        match fault {
+            Fault::Cut(from, to) => self.cluster.net_mut().cut(now, from, to),
+            Fault::Mute(from, to) => self.cluster.net_mut().mute(from, to),
+            Fault::Hold(from, to) => self.cluster.net_mut().hold(now, from, to),
+            Fault::Pause(host) => self.cluster.pause(host),
+            Fault::Lossy | Fault::Slow => {}
+        }
+    }
+
+    fn lift(&mut self, fault: Fault) -> Result<(), Violation> {
+        if !self.faults.remove(&fault) {
+            return Ok(());
+        }
+        let now = self.now();
+        let (trouble, scope) = fault.trouble();
+        self.ledger.end(now, trouble, scope);
+        match fault {
+            Fault::Cut(from, to) => self.cluster.net_mut().mend(now, from, to),
+            Fault::Mute(from, to) => self.cluster.net_mut().unmute(from, to),
+            Fault::Hold(from, to) => self.cluster.net_mut().release(now, from, to),
+            Fault::Pause(host) => return self.cluster.resume(host),
+            Fault::Lossy | Fault::Slow => {}
+        }
+        Ok(())
+    }
+}
