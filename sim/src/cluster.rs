@@ -108,6 +108,7 @@ impl Cluster {
     pub fn start(&mut self, host: HostId, life: MemberId, seed: u64) -> Result<(), Violation> {
         let time = self.hosts[host.index()].clock.time(self.now);
         let mut node = Node::new(life, host.address(), self.config.clone(), seed, time).expect("the settings are checked");
+        node.set_group(self.discovery != Discovery::Peers);
         if self.discovery != Discovery::Group {
             let others = self.all().filter(|other| *other != host).map(HostId::address).collect();
             node.set_peers(time, others);
@@ -134,6 +135,9 @@ impl Cluster {
     pub fn pause(&mut self, host: HostId) {
         if let Some(process) = &mut self.hosts[host.index()].process {
             process.is_asleep = true;
+            if let Some(wake) = process.wake.take() {
+                self.wakes.remove(&(wake, host));
+            }
             self.net.handle_presence(self.now, host, Presence::Asleep);
         }
     }

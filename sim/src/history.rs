@@ -384,11 +384,11 @@ pub fn shown(node: &Node, key: &SessionKey) -> Shown {
 }
 
 /// A length as the fastest clocks may measure it.
-pub fn shortened(length: Duration) -> Duration {
+pub(crate) fn shortened(length: Duration) -> Duration {
     length - length / 400
 }
 
 /// A length as the slowest clocks may measure it.
-pub fn lengthened(length: Duration) -> Duration {
+pub(crate) fn lengthened(length: Duration) -> Duration {
     length + length / 400
 }

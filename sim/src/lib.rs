@@ -42,7 +42,7 @@ pub use ledger::{Ledger, Scope, Trouble};
 pub use net::{Arrival, HostId, LastBytes, Net, Paths, Presence, Weather};
 pub use oracles::{Oracles, View};
 pub use plan::Plan;
-pub use run::{Report, replay, run, run_twice, wait_until_quiet};
+pub use run::{Report, replay, run, run_twice, trace, wait_until_quiet};
 pub use scenario::Scenario;
 pub use sim::{Action, Setup, Sim};
 pub use streams::{Connection, Taken};

@@ -6,11 +6,12 @@ use std::{
     time::Instant,
 };
 
-use heirloom_sim::{Plan, replay, run, run_twice};
+use heirloom_sim::{Plan, replay, run, run_twice, trace};
 
 const USAGE: &str = "\
 usage: heirloom-sim run   --seeds FIRST..END   run these seeds
        heirloom-sim twice --seeds FIRST..END   run each of them twice: the same must be sent
+       heirloom-sim trace --seed SEED          tell what happens in a run
        heirloom-sim plan  --seed SEED          show what a seed does
 exit: 0 every promise is kept, 1 one is broken, 2 this text";
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["run", "--seeds", seeds] => range(seeds).map(|seeds| batch(seeds, |seed| run(&Plan::draw(seed)))),
         ["twice", "--seeds", seeds] => range(seeds).map(|seeds| batch(seeds, run_twice)),
+        ["trace", "--seed", seed] => seed.parse().ok().map(tell),
         ["plan", "--seed", seed] => seed.parse().ok().map(show),
         _ => None,
     };
@@ -75,6 +77,18 @@ fn batch(
         slowest.0
     )?;
     Ok(failures)
+}
+
+fn tell(seed: u64) -> io::Result<u64> {
+    let (result, trail) = trace(&Plan::draw(seed));
+    let mut out = io::stdout().lock();
+    for line in trail {
+        writeln!(out, "{line}")?;
+    }
+    match result {
+        Ok(report) => writeln!(out, "{report:?}").map(|()| 0),
+        Err(violation) => writeln!(out, "{violation}").map(|()| 1),
+    }
 }
 
 fn show(seed: u64) -> io::Result<u64> {

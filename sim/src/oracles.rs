@@ -22,6 +22,7 @@ mod expiry;
 mod join;
 
 use agreement::Agreement;
+pub(crate) use converge::tell;
 use durable::Durable;
 use ended::Ended;
 use expiry::Expiry;

@@ -41,8 +41,19 @@ pub struct Report {
 ///
 /// The first promise that was broken.
 pub fn run(plan: &Plan) -> Result<Report, Violation> {
+    run_on(&mut Sim::new(plan.setup.clone()), plan)
+}
+
+/// Runs a plan and writes down what happened, line by line.
+pub fn trace(plan: &Plan) -> (Result<Report, Violation>, Vec<String>) {
     let mut sim = Sim::new(plan.setup.clone());
-    let result = catch_unwind(AssertUnwindSafe(|| phases(&mut sim, plan)));
+    sim.write_down();
+    let result = run_on(&mut sim, plan);
+    (result, sim.trail().to_vec())
+}
+
+fn run_on(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
+    let result = catch_unwind(AssertUnwindSafe(|| phases(sim, plan)));
     result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let story = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
@@ -133,6 +144,8 @@ fn missing(view: View<'_>, serial: Serial) -> Option<Violation> {
     let others = view.cluster.running().count() - 1;
     let story = match &attempt.told {
         Told::Durable(_, members) if members.len() == others => return None,
+        // Nothing is durable because nobody is left to ask.
+        Told::NotDurable if others == 0 => return None,
         told => format!("a write on {} in calm, for all {others} others: {told:?}", attempt.host),
     };
     Some(Violation { promise: Promise::Durable, at: view.now(), story })

@@ -1,7 +1,7 @@
 //! One run: a cluster, its clients, what the world does to it, and the oracles that watch.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use heirloom_core::{CommitError, Config, Event, MemberId, MemberState, SessionKey};
 
@@ -12,7 +12,7 @@ use crate::{
     history::{Ask, History, Serial, Told, shown},
     ledger::{Ledger, Scope, Trouble},
     net::{HostId, LastBytes, Presence, Weather},
-    oracles::{Oracles, View},
+    oracles::{Oracles, View, tell},
     violation::{Promise, Violation},
 };
 
@@ -92,6 +92,8 @@ pub struct Sim {
     faults: BTreeSet<Fault>,
     checked_at: Moment,
     events: Vec<(Moment, HostId, Event)>,
+    /// What happened, in words, if somebody wants to read it.
+    trail: Option<Vec<String>>,
 }
 
 /// A fault that lasts.
@@ -137,7 +139,18 @@ impl Sim {
             faults: BTreeSet::new(),
             checked_at: Moment::ZERO,
             events: Vec::new(),
+            trail: None,
         }
+    }
+
+    /// Writes down from now on what happens.
+    pub fn write_down(&mut self) {
+        self.trail = Some(Vec::new());
+    }
+
+    /// What was written down.
+    pub fn trail(&self) -> &[String] {
+        self.trail.as_deref().unwrap_or_default()
     }
 
     /// Does something now.
@@ -146,6 +159,7 @@ impl Sim {
     ///
     /// The promise that was broken.
     pub fn act(&mut self, action: Action) -> Result<(), Violation> {
+        self.note(|_| format!("{action:?}"));
         match action {
             Action::Start(host) => self.start(host)?,
             Action::Kill(host, last) => self.end(host, Presence::Down, last),
@@ -197,6 +211,7 @@ impl Sim {
         let (life, state, seen) = (process.life, process.node.state(), shown(&process.node, &ask.key));
         let serial = self.history.next_serial();
         let result = self.cluster.commit(host, ask.key, ask.delta(serial), ask.durability);
+        self.note(|_| format!("{host} #{} {result:?}", serial.0));
         let wrong = |promise, story| Err(Violation { promise, at: self.now(), story });
         let taken = match result {
             Some(Ok(_)) if state != MemberState::Ready => {
@@ -339,6 +354,7 @@ impl Sim {
 
     fn hear(&mut self, fact: &Fact) -> Result<(), Violation> {
         let now = self.cluster.now();
+        self.note(|sim| sim.tell(fact));
         if let What::Outcome(id, outcome) = &fact.what {
             let Some(serial) = self.history.handle_outcome(now, fact.life, *id, outcome) else {
                 let story = format!("{} tells the end of {id:?}, which is not in flight", fact.host);
@@ -359,6 +375,27 @@ impl Sim {
             self.note_death(fact.host, fact.life);
         }
         Ok(())
+    }
+
+    fn note(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.trail.is_some() {
+            let line = format!("{:>13} {}", self.now().to_string(), line(self));
+            self.trail.iter_mut().for_each(|trail| trail.push(line.clone()));
+        }
+    }
+
+    fn tell(&self, fact: &Fact) -> String {
+        let host = fact.host;
+        match &fact.what {
+            What::Event(event) => format!("{host} {event:?}"),
+            What::Outcome(id, outcome) => format!("{host} {id:?} {outcome:?}"),
+            What::Changed(key) => {
+                let record = self.cluster.process(host).and_then(|process| {
+                    process.node.records().find(|(found, _)| *found == key).map(|(_, session)| tell(session))
+                });
+                format!("{host} {key} {}", record.unwrap_or_default())
+            }
+        }
     }
 
     fn start(&mut self, host: HostId) -> Result<(), Violation> {

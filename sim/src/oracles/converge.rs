@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use heirloom_core::{MemberState, Session, SessionKey};
 
 use crate::{
@@ -41,10 +42,12 @@ pub(crate) fn check_published(view: View<'_>) -> Result<(), Violation> {
         let shown = live(process.node.records());
         let published: BTreeMap<_, _> = process.published.iter().map(|(key, session)| (*key, session)).collect();
         let keys: BTreeSet<_> = shown.keys().chain(published.keys()).copied().collect();
-        let different = keys.into_iter().find(|key| shown.get(key) != published.get(key));
+        // Who owns it and what is hidden is nothing to a reader.
+        let read = |session: &Arc<Session>| (session.lifetime(), values(session));
+        let different = keys.into_iter().find(|key| shown.get(key).map(|one| read(one)) != published.get(key).map(|one| read(one)));
         if let Some(key) = different {
             let (one, other) = (story(shown.get(&key)), story(published.get(&key)));
-            let story = format!("{host} holds {one} of {key} and never said that it is not {other}");
+            let story = format!("{host} shows {one} for {key}, and never said that it is not {other} any more");
             return Err(Violation { promise: Promise::Turn, at: view.now(), story });
         }
     }
@@ -55,6 +58,21 @@ fn live<'a>(records: impl Iterator<Item = (&'a SessionKey, &'a Arc<Session>)>) -
     records.filter(|(_, session)| session.is_live()).map(|(key, session)| (*key, session)).collect()
 }
 
+fn values(session: &Session) -> BTreeMap<Bytes, Bytes> {
+    session.attributes().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 fn story(session: Option<&&Arc<Session>>) -> String {
-    session.map_or_else(|| "nothing".into(), |session| format!("{session:?}"))
+    session.map_or_else(|| "nothing".into(), |session| tell(session))
+}
+
+/// A record in a few words.
+pub(crate) fn tell(session: &Session) -> String {
+    let values = session.attributes().map(|(name, value)| {
+        let serial = value.get(..8).and_then(|serial| serial.try_into().ok()).map_or(0, u64::from_le_bytes);
+        format!("{}=#{serial}", name.escape_ascii())
+    });
+    let values: Vec<_> = values.collect();
+    let (owner, digest, ended) = (session.owner(), session.digest(), session.ended());
+    format!("[{} {:?} ended {ended:?} owner {owner:?} digest {digest:016x}]", values.join(" "), session.lifetime())
 }

@@ -11,7 +11,7 @@ use crate::{
     cluster::{Fact, What},
     history::{Serial, lengthened, shortened},
     ledger::Trouble,
-    oracles::{SLACK, View},
+    oracles::{SLACK, View, converge::tell},
     violation::{Promise, Violation},
 };
 
@@ -50,7 +50,7 @@ impl Expiry {
         view.cluster.running().find_map(|(host, process)| {
             let (key, session) = process.node.records().next()?;
             let what = if session.is_live() { "live" } else { "remembered as ended" };
-            let story = format!("{key} is still {what} on {host}: {session:?}");
+            let story = format!("{key} is still {what} on {host}: {}", tell(session));
             Some(Violation { promise: Promise::Expiry, at: view.now(), story })
         })
     }
