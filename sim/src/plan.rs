@@ -67,7 +67,7 @@ fn config(draws: &mut Draws, is_large: bool) -> Config {
         probe_time: draws.pick(&[Duration::from_millis(300), SECOND]),
         join_for: draws.pick(&[SECOND, SECOND * 3]),
         idle: draws.pick(&[SECOND * 3, SECOND * 8, SECOND * 20, SECOND * 60, SECOND * 60]),
-        ended_for: draws.pick(&[SECOND * 2, SECOND * 90, SECOND * 90, SECOND * 90]),
+        ended_for: draws.pick(&[SECOND * 30, SECOND * 90, SECOND * 90, SECOND * 90]),
         leave_for: SECOND * 3,
         frame_max: if is_large { 48 << 10 } else { standard.frame_max },
         attribute_bytes_max,
