@@ -209,7 +209,7 @@ impl Cluster {
             self.deliver(host, arrival);
             self.turn(host)?;
         } else if let Some(&(_, host)) = self.wakes.first().filter(|(at, _)| *at <= self.now) {
-            self.turn(host)?;
+            self.wake(host)?;
         }
         Ok(true)
     }

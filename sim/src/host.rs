@@ -46,7 +46,7 @@ pub struct Process {
     pub(crate) streams: BTreeMap<StreamId, Connection>,
     pub(crate) wake: Option<Moment>,
     pub(crate) wall_at: Moment,
-    turns: (Moment, u32),
+    wakes: (Moment, u32),
 }
 
 impl Process {
@@ -64,17 +64,17 @@ impl Process {
             streams: BTreeMap::new(),
             wake: None,
             wall_at: now,
-            turns: (now, 0),
+            wakes: (now, 0),
         }
     }
 
-    /// Counts a turn; tells how many there were at this moment.
-    pub(crate) fn count_turn(&mut self, now: Moment) -> u32 {
-        if self.turns.0 != now {
-            self.turns = (now, 0);
+    /// Counts a turn that nothing came to; tells how many there were at this moment.
+    pub(crate) fn count_wake(&mut self, now: Moment) -> u32 {
+        if self.wakes.0 != now {
+            self.wakes = (now, 0);
         }
-        self.turns.1 += 1;
-        self.turns.1
+        self.wakes.1 += 1;
+        self.wakes.1
     }
 
     /// Follows the view by its events alone; tells what does not fit.

@@ -18,8 +18,8 @@ use crate::{
 
 /// How much a node may send in one turn.
 const TURN_MAX: u32 = 256;
-/// More turns of one node at one moment mean that it spins.
-const TURNS_AT_ONCE_MAX: u32 = 1000;
+/// More turns of one node at one moment, to which nothing came, mean that it spins.
+const WAKES_AT_ONCE_MAX: u32 = 1000;
 /// How often a driver reads the wall clock.
 const WALL_EVERY: Duration = Duration::from_secs(5);
 
@@ -83,14 +83,20 @@ impl Cluster {
         Some(output)
     }
 
+    /// The turn of a process that nothing came to but its own deadline.
+    pub(crate) fn wake(&mut self, host: HostId) -> Result<(), Violation> {
+        let now = self.now;
+        let turns = self.hosts[host.index()].process.as_mut().map_or(0, |process| process.count_wake(now));
+        Violation::unless(turns <= WAKES_AT_ONCE_MAX, Promise::Calm, now, || format!("{host} spins: {turns} turns"))?;
+        self.turn(host)
+    }
+
     /// The turn of a driver.
     pub(crate) fn turn(&mut self, host: HostId) -> Result<(), Violation> {
         let now = self.now;
         let place = &mut self.hosts[host.index()];
         let (time, wall) = (place.clock.time(now), place.clock.wall(now));
         let Some(process) = place.process.as_mut().filter(|process| !process.is_asleep) else { return Ok(()) };
-        let turns = process.count_turn(now);
-        Violation::unless(turns <= TURNS_AT_ONCE_MAX, Promise::Calm, now, || format!("{host} spins: {turns} turns"))?;
         if process.wall_at <= now {
             process.wall_at = now + WALL_EVERY;
             self.input(host, |node, time| node.handle_wall(time, wall));

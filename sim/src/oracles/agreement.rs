@@ -1,7 +1,7 @@
 //! P9: members that reach each other list each other, nobody lists the dead for long, and nobody alive is evicted for
 //! lost messages. Every removal must be justified by something that the world really did.
 
-use heirloom_core::{Event, MemberId, RemovalCause};
+use heirloom_core::{Event, MemberId, MemberState, RemovalCause};
 
 use crate::{
     cluster::{Fact, What},
@@ -39,14 +39,24 @@ impl Agreement {
             let rounds = if is_lossy(view) { 3 } else { 1 };
             since + view.stable_after() * rounds <= view.now()
         });
-        match self.unrest(view).filter(|_| is_due) {
+        match self.dissent(view).filter(|_| is_due) {
             Some(violation) => Err(violation),
             None => Ok(()),
         }
     }
 
-    /// Who does not list whom, or lists whom it should not.
+    /// Who does not list whom as ready, or lists whom it should not.
     pub(crate) fn unrest(&self, view: View<'_>) -> Option<Violation> {
+        self.dissent(view).or_else(|| {
+            view.cluster.running().find_map(|(host, process)| {
+                let other = process.node.members().find(|other| other.suspect || other.state != MemberState::Ready)?;
+                let story = format!("{host} lists {} as {:?}, suspect: {}", other.id, other.state, other.suspect);
+                Some(Violation { promise: Promise::Agreement, at: view.now(), story })
+            })
+        })
+    }
+
+    fn dissent(&self, view: View<'_>) -> Option<Violation> {
         let wrong = |story| Some(Violation { promise: Promise::Agreement, at: view.now(), story });
         for (host, process) in view.cluster.running() {
             let listed: Vec<MemberId> = process.node.members().map(|member| member.id).collect();
