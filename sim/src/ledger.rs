@@ -13,8 +13,10 @@ use crate::{clock::Moment, net::HostId};
 pub enum Trouble {
     /// A cut, a sleep, a start or an end of a process: who can hear whom.
     Reach,
-    /// A stream that broke or is held, while datagrams pass.
-    Streams,
+    /// A stream that broke, while datagrams and new streams pass.
+    Break,
+    /// Streams that stand still, while datagrams pass.
+    Hold,
     /// Datagrams are lost.
     Loss,
     /// The network is much slower than it should be.
@@ -23,7 +25,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Reach, Self::Streams, Self::Loss, Self::Slow];
+    pub const ALL: [Self; 5] = [Self::Reach, Self::Break, Self::Hold, Self::Loss, Self::Slow];
 }
 
 /// Whom a trouble concerns.

@@ -113,7 +113,7 @@ impl Fault {
             Self::Cut(from, to) => (Trouble::Reach, Scope::pair(from, to)),
             Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
             Self::Mute(from, to) => (Trouble::Loss, Scope::pair(from, to)),
-            Self::Hold(from, to) => (Trouble::Streams, Scope::pair(from, to)),
+            Self::Hold(from, to) => (Trouble::Hold, Scope::pair(from, to)),
             Self::Lossy => (Trouble::Loss, Scope::Everywhere),
             Self::Slow => (Trouble::Slow, Scope::Everywhere),
         }
@@ -174,7 +174,7 @@ impl Sim {
             Action::Hold(from, to) => self.impose(Fault::Hold(from, to)),
             Action::Release(from, to) => self.lift(Fault::Hold(from, to))?,
             Action::Break(one, other) => {
-                self.ledger.strike(self.now(), Trouble::Streams, Scope::pair(one, other));
+                self.ledger.strike(self.now(), Trouble::Break, Scope::pair(one, other));
                 let now = self.now();
                 self.cluster.net_mut().break_streams(now, one, other);
             }

@@ -23,7 +23,7 @@ impl Agreement {
             RemovalCause::Left => view.ledger.was_asked_to_leave(*id),
             RemovalCause::Superseded => view.cluster.host(removed).lives.last() != Some(id),
             RemovalCause::Silent | RemovalCause::Broken | RemovalCause::Refused => {
-                view.cluster.living(*id).is_none() || has_excuse(view, fact.host, removed)
+                view.cluster.living(*id).is_none() || has_excuse(view, fact.host, removed, *cause)
             }
         };
         let story = || format!("{} removes {removed} ({id}) as {cause:?}, and nothing justifies it", fact.host);
@@ -78,17 +78,20 @@ impl Agreement {
 }
 
 /// Whether something happened between the two that may look like a death.
-fn has_excuse(view: View<'_>, by: HostId, removed: HostId) -> bool {
+fn has_excuse(view: View<'_>, by: HostId, removed: HostId, cause: RemovalCause) -> bool {
     let config = view.cluster.config();
     let patience = lengthened(config.drop_time + config.probe_time) + config.frequency * 2 + SLACK;
     let lossless = view.ledger.calm_everywhere(&[Trouble::Loss]).is_some_and(|since| since + patience <= view.now());
-    // Without a loss the datagrams of a probe pass, whatever becomes of the streams.
-    let troubles: &[Trouble] = if lossless && !is_lossy(view) {
-        &[Trouble::Reach, Trouble::Slow]
-    } else {
-        &[Trouble::Reach, Trouble::Slow, Trouble::Streams]
-    };
-    view.ledger.calm_between(troubles, by, removed).is_none_or(|since| view.now() < since + patience)
+    let mut troubles = vec![Trouble::Reach, Trouble::Slow];
+    if cause == RemovalCause::Broken {
+        // Who gives signs of life but can be brought nothing is no member for long.
+        troubles.push(Trouble::Hold);
+    }
+    if !lossless || is_lossy(view) {
+        // Without a loss the datagrams of a probe pass, whatever becomes of the streams.
+        troubles.extend([Trouble::Break, Trouble::Hold]);
+    }
+    view.ledger.calm_between(&troubles, by, removed).is_none_or(|since| view.now() < since + patience)
 }
 
 fn is_lossy(view: View<'_>) -> bool {

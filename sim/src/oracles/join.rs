@@ -101,7 +101,7 @@ fn check_first(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
     if 200 < weather.loss.max(weather.multicast_loss) {
         return Ok(());
     }
-    let troubles = &[Trouble::Reach, Trouble::Slow, Trouble::Streams, Trouble::Loss];
+    let troubles = &Trouble::ALL;
     let found = view.cluster.running().find(|(host, process)| {
         let calm = view.ledger.calm_between(troubles, fact.host, *host);
         let reached = calm.is_some_and(|calm| calm + patience + view.spread_after() <= view.now());
