@@ -66,6 +66,11 @@ impl Scenario {
         self.quiet();
     }
 
+    /// Lets members be away for longer than ends are remembered: what the others do not know may then be dead.
+    pub fn allow_forgetting(&mut self) {
+        self.sim.oracles_mut().allow_forgetting();
+    }
+
     /// The host with this number.
     pub const fn host(number: u16) -> HostId {
         HostId(number)
