@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use heirloom_core::{Durability, Lifetime, SessionKey};
 
 use crate::{
+    action::Action,
+    ask::{Ask, Attribute, Start},
     chance::Draws,
     clock::Moment,
-    history::{Ask, Attribute, Start},
     net::HostId,
-    sim::Action,
 };
 
 /// How many attributes a session may have.

@@ -13,8 +13,9 @@ use crate::{
     chance::Chance,
     clock::{Clock, Moment},
     host::{Host, Process},
-    net::{HostId, LastBytes, Net, Presence, Weather},
+    net::{HostId, LastBytes, Net, Presence},
     violation::Violation,
+    weather::Weather,
 };
 
 /// Something that a process told its application.
@@ -107,7 +108,8 @@ impl Cluster {
     /// When something runs there, or the settings are wrong.
     pub fn start(&mut self, host: HostId, life: MemberId, seed: u64) -> Result<(), Violation> {
         let time = self.hosts[host.index()].clock.time(self.now);
-        let mut node = Node::new(life, host.address(), self.config.clone(), seed, time).expect("the settings are checked");
+        let mut node =
+            Node::new(life, host.address(), self.config.clone(), seed, time).expect("the settings are checked");
         node.set_group(self.discovery != Discovery::Peers);
         if self.discovery != Discovery::Group {
             let others = self.all().filter(|other| *other != host).map(HostId::address).collect();

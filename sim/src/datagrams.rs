@@ -114,10 +114,7 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
-    use crate::{
-        chance::Chance,
-        net::{Net, Weather},
-    };
+    use crate::{chance::Chance, net::Net, weather::Weather};
 
     const A: HostId = HostId(0);
     const B: HostId = HostId(1);

@@ -15,6 +15,8 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
+mod ask;
 mod chance;
 pub mod clients;
 mod clock;
@@ -25,6 +27,7 @@ mod host;
 mod ledger;
 mod net;
 mod oracles;
+mod pipe;
 mod plan;
 mod run;
 mod scenario;
@@ -32,18 +35,22 @@ mod sim;
 mod streams;
 mod turn;
 mod violation;
+mod weather;
 
+pub use action::{Action, Setup};
+pub use ask::{Ask, Attribute, Serial, Start};
 pub use chance::{Chance, Draws, Purpose};
 pub use clock::{Clock, Moment, RATE_ERROR_MAX};
 pub use cluster::{Cluster, Counts, Discovery, Fact, What};
-pub use history::{Ask, Attempt, Attribute, Counted, History, Serial, Shown, Start, Story, Told, Use, shown};
+pub use history::{Attempt, Counted, History, Shown, Story, Told, Use, shown};
 pub use host::{Host, Process};
 pub use ledger::{Ledger, Scope, Trouble};
-pub use net::{Arrival, HostId, LastBytes, Net, Paths, Presence, Weather};
+pub use net::{Arrival, HostId, LastBytes, Net, Paths, Presence};
 pub use oracles::{Oracles, View};
 pub use plan::Plan;
 pub use run::{Report, replay, run, run_twice, trace, wait_until_quiet};
 pub use scenario::Scenario;
-pub use sim::{Action, Setup, Sim};
+pub use sim::Sim;
 pub use streams::{Connection, Taken};
 pub use violation::{Promise, Violation};
+pub use weather::Weather;

@@ -7,7 +7,6 @@
 use core::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +14,11 @@ use bytes::Bytes;
 use heirloom_core::CloseCause;
 
 use crate::{
-    chance::{Chance, Draws},
+    chance::Chance,
     clock::Moment,
     datagrams::Datagrams,
     streams::{Connection, Streams, Taken},
+    weather::Weather,
 };
 
 /// A host: a place where one process at a time may run.
@@ -66,65 +66,6 @@ impl fmt::Debug for HostId {
 }
 
 const PORT: u16 = 4000;
-
-/// What the network does to what it carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Weather {
-    /// The shortest way from host to host.
-    pub delay_min: Duration,
-    /// The longest usual way.
-    pub delay_max: Duration,
-    /// The longest way of one packet in fifty.
-    pub delay_tail: Duration,
-    /// Every arrival is put off to a multiple of this: zero for none. It makes events meet deadlines.
-    pub quantum: Duration,
-    /// How many of a thousand unicast datagrams are lost.
-    pub loss: u64,
-    /// How many of a thousand multicast datagrams are lost, apart for each receiver.
-    pub multicast_loss: u64,
-    /// How many of a thousand datagrams arrive twice.
-    pub repeat: u64,
-    /// Whether datagrams overtake each other.
-    pub reorder: bool,
-    /// Whether the sender of a multicast datagram hears it too.
-    pub loopback: bool,
-    /// Whether a sender is told that nothing takes its datagrams.
-    pub unreachable: bool,
-    /// How many bytes a stream takes before it is full.
-    pub stream_room: usize,
-    /// The longest piece in which bytes of a stream travel: zero for whole writes.
-    pub piece_max: usize,
-    /// How long a stream waits behind a cut before it breaks.
-    pub stall_max: Duration,
-}
-
-impl Weather {
-    /// A network without a fault.
-    pub const fn calm() -> Self {
-        Self {
-            delay_min: Duration::from_micros(100),
-            delay_max: Duration::from_micros(300),
-            delay_tail: Duration::from_micros(500),
-            quantum: Duration::ZERO,
-            loss: 0,
-            multicast_loss: 0,
-            repeat: 0,
-            reorder: false,
-            loopback: true,
-            unreachable: false,
-            stream_room: 1 << 20,
-            piece_max: 0,
-            stall_max: Duration::from_secs(10),
-        }
-    }
-
-    pub(crate) fn delay(&self, draws: &mut Draws) -> Duration {
-        if draws.per_mille(20) {
-            return draws.duration(self.delay_min, self.delay_tail.max(self.delay_min));
-        }
-        draws.duration(self.delay_min, self.delay_max.max(self.delay_min))
-    }
-}
 
 /// What a host is for the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -401,13 +342,5 @@ mod tests {
     fn an_address_names_its_host() {
         assert_eq!(HostId::at(HostId(300).address()), Some(HostId(300)));
         assert_eq!(HostId::at(([10, 0, 0, 1], 9).into()), None);
-    }
-
-    #[test]
-    fn calm_delays_stay_within_the_bounds() {
-        let weather = Weather::calm();
-        let mut draws = Chance::new(3).draws(crate::chance::Purpose::Plan, 0, 0, 0);
-        let delays: Vec<_> = (0..1000).map(|_| weather.delay(&mut draws)).collect();
-        assert!(delays.iter().all(|delay| weather.delay_min <= *delay && *delay <= weather.delay_tail));
     }
 }

@@ -7,12 +7,13 @@ use core::time::Duration;
 use heirloom_core::Config;
 
 use crate::{
+    action::{Action, Setup},
     chance::{Chance, Draws, Purpose},
     clients,
     clock::{Moment, signed},
     cluster::Discovery,
-    net::{HostId, LastBytes, Weather},
-    sim::{Action, Setup},
+    net::{HostId, LastBytes},
+    weather::Weather,
 };
 
 /// A run that is yet to be made.
@@ -119,33 +120,45 @@ struct Faults<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Kill,
-    PowerOff,
+    End(Ending),
     Pause,
     Cut,
     OneWay,
     Break,
     Hold,
     Mute,
-    Leave,
     StepWall,
+    Storm(Storm),
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Kill,
+    PowerOff,
+    Leave,
+}
+
+/// How the network gets worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Storm {
     Loss,
     Slow,
 }
 
 const KINDS: [Kind; 12] = [
-    Kind::Kill,
-    Kind::PowerOff,
+    Kind::End(Ending::Kill),
+    Kind::End(Ending::PowerOff),
     Kind::Pause,
     Kind::Cut,
     Kind::OneWay,
     Kind::Break,
     Kind::Hold,
     Kind::Mute,
-    Kind::Leave,
+    Kind::End(Ending::Leave),
     Kind::StepWall,
-    Kind::Loss,
-    Kind::Slow,
+    Kind::Storm(Storm::Loss),
+    Kind::Storm(Storm::Slow),
 ];
 
 impl Faults<'_> {
@@ -160,14 +173,16 @@ impl Faults<'_> {
         let mut down: Vec<(HostId, Moment, Moment)> = Vec::new();
         for _ in 0..count {
             let at = self.from + draws.duration(Duration::ZERO, span);
-            let until = (at + draws.duration(Duration::from_millis(1), SECOND * 9)).rounded_up(Duration::from_millis(1));
+            let until =
+                (at + draws.duration(Duration::from_millis(1), SECOND * 9)).rounded_up(Duration::from_millis(1));
             let (one, other) = self.two_hosts(draws);
             match draws.pick(&kinds) {
-                kind @ (Kind::Kill | Kind::PowerOff | Kind::Leave) => {
-                    let back_at = if draws.per_mille(700) { until + self.setup.config.leave_for } else { Moment::NEVER };
+                Kind::End(ending) => {
+                    let back_at =
+                        if draws.per_mille(700) { until + self.setup.config.leave_for } else { Moment::NEVER };
                     if self.may_end(&down, one, at, back_at) {
                         down.push((one, at, back_at));
-                        actions.push((at, end(draws, kind, one)));
+                        actions.push((at, end(draws, ending, one)));
                         if back_at < self.until {
                             actions.push((back_at, Action::Start(one)));
                         }
@@ -180,8 +195,8 @@ impl Faults<'_> {
                 Kind::Hold => actions.extend([(at, Action::Hold(one, other)), (until, Action::Release(one, other))]),
                 Kind::Mute => actions.extend([(at, Action::Mute(one, other)), (until, Action::Unmute(one, other))]),
                 Kind::StepWall => actions.push((at, Action::StepWall(one, signed(draws, 600_000)))),
-                kind @ (Kind::Loss | Kind::Slow) => {
-                    let worse = self.worse(kind);
+                Kind::Storm(storm) => {
+                    let worse = self.worse(storm);
                     let usual = self.setup.weather.clone();
                     actions.extend([(at, Action::Weather(worse)), (until, Action::Weather(usual))]);
                 }
@@ -211,14 +226,14 @@ impl Faults<'_> {
         actions
     }
 
-    fn worse(&self, kind: Kind) -> Weather {
+    fn worse(&self, storm: Storm) -> Weather {
         let usual = self.setup.weather.clone();
-        match kind {
-            Kind::Slow => {
+        match storm {
+            Storm::Slow => {
                 let delay_max = (usual.delay_max * 20).min(SECOND);
                 Weather { delay_max, delay_tail: delay_max * 2, ..usual }
             }
-            _ => Weather { loss: 500, multicast_loss: 500, ..usual },
+            Storm::Loss => Weather { loss: 500, multicast_loss: 500, ..usual },
         }
     }
 
@@ -230,10 +245,10 @@ impl Faults<'_> {
     }
 }
 
-fn end(draws: &mut Draws, kind: Kind, host: HostId) -> Action {
-    match kind {
-        Kind::PowerOff => Action::PowerOff(host),
-        Kind::Leave => Action::Leave(host),
-        _ => Action::Kill(host, draws.pick(&[LastBytes::Delivered, LastBytes::Lost])),
+fn end(draws: &mut Draws, ending: Ending, host: HostId) -> Action {
+    match ending {
+        Ending::PowerOff => Action::PowerOff(host),
+        Ending::Leave => Action::Leave(host),
+        Ending::Kill => Action::Kill(host, draws.pick(&[LastBytes::Delivered, LastBytes::Lost])),
     }
 }

@@ -7,13 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use heirloom_core::{Durability, Lifetime};
 
 use crate::{
+    action::Action,
+    ask::{Ask, Serial},
     clients,
     clock::Moment,
-    history::{Ask, Serial, Told, lengthened},
+    history::{Told, lengthened},
     net::HostId,
     oracles::View,
     plan::{Plan, healed},
-    sim::{Action, Sim},
+    sim::Sim,
     violation::{Promise, Violation},
 };
 
@@ -146,19 +148,24 @@ fn missing(view: View<'_>, serial: Serial) -> Option<Violation> {
         Told::Durable(_, members) if members.len() == others => return None,
         // Nothing is durable because nobody is left to ask.
         Told::NotDurable if others == 0 => return None,
-        told => format!("a write on {} in calm, for all {others} others: {told:?}", attempt.host),
+        told @ (Told::Pending | Told::Durable(..) | Told::NotDurable | Told::Unknown) => {
+            format!("a write on {} in calm, for all {others} others: {told:?}", attempt.host)
+        }
     };
     Some(Violation { promise: Promise::Durable, at: view.now(), story })
 }
 
 /// Ends what never expires, and waits until every member has forgotten everything.
 fn run_empty(sim: &mut Sim) -> Result<(), Violation> {
-    let never: Vec<_> = sim.view().history.attempts().filter(|attempt| attempt.ask.lifetime == Some(Lifetime::Never)).collect();
+    let never: Vec<_> =
+        sim.view().history.attempts().filter(|attempt| attempt.ask.lifetime == Some(Lifetime::Never)).collect();
     let keys: std::collections::BTreeSet<_> = never.into_iter().map(|attempt| attempt.ask.key).collect();
     for key in keys {
         sim.act(Action::Commit(HostId(0), Ask::end(key, Durability::All)))?;
     }
     let (gone_at, empty_at) = sim.oracles_mut().clone().empty_at(sim.view());
-    sim.wait_for(gone_at, |oracles, view| oracles.remains(view).filter(|_| view.cluster.running().any(|(_, process)| 0 < process.node.sessions())))?;
+    sim.wait_for(gone_at, |oracles, view| {
+        oracles.remains(view).filter(|_| view.cluster.running().any(|(_, process)| 0 < process.node.sessions()))
+    })?;
     sim.wait_for(empty_at, |oracles, view| oracles.remains(view))
 }

@@ -7,13 +7,16 @@ use std::collections::BTreeSet;
 use heirloom_core::{Config, Event, SessionKey};
 
 use crate::{
+    action::{Action, Setup},
+    ask::{Ask, Serial},
     clock::Moment,
     cluster::Discovery,
-    history::{Ask, Serial, Told, shown},
-    net::{HostId, Weather},
+    history::{Told, shown},
+    net::HostId,
     run::wait_until_quiet,
-    sim::{Action, Setup, Sim},
+    sim::Sim,
     violation::Violation,
+    weather::Weather,
 };
 
 /// A script under way.

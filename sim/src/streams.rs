@@ -14,6 +14,7 @@ use crate::{
     chance::{Draws, Purpose},
     clock::Moment,
     net::{Arrival, HostId, LastBytes, Presence, Scene},
+    pipe::Pipe,
 };
 
 /// How long a host tries to open a stream when nothing answers.
@@ -62,7 +63,10 @@ pub(crate) struct Streams {
 #[derive(Clone, Copy, Debug)]
 enum Due {
     /// The request reaches the other host.
-    Connect { link: u64, since: Moment },
+    Connect {
+        link: u64,
+        since: Moment,
+    },
     Accepted(Connection),
     Opened(Connection),
     /// The pipe that this end writes to may have something for its reader.
@@ -70,7 +74,10 @@ enum Due {
     Writable(Connection),
     Closed(Connection, CloseCause),
     /// The link may have stood still for too long.
-    Stalled { link: u64, since: Moment },
+    Stalled {
+        link: u64,
+        since: Moment,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -88,18 +95,6 @@ struct End {
     /// The process at this end knows the stream.
     is_known: bool,
     pipe: Pipe,
-}
-
-/// What one end has written and the other has not read.
-#[derive(Clone, Debug, Default)]
-struct Pipe {
-    pieces: VecDeque<(Moment, Bytes)>,
-    bytes: usize,
-    rest: Option<Bytes>,
-    last_at: Moment,
-    count: u64,
-    waits: bool,
-    ending: Option<CloseCause>,
 }
 
 impl Streams {
@@ -331,22 +326,7 @@ impl Streams {
     fn pour(&mut self, scene: &Scene<'_>, writer: Connection) {
         let Some(link) = self.links.get_mut(&writer.link) else { return };
         let mut draws = link.draws(scene, writer.end);
-        let pipe = &mut link.ends[writer.end].pipe;
-        let Some(mut rest) = pipe.rest.take() else { return };
-        let mut moments = Vec::new();
-        while !rest.is_empty() && pipe.bytes < scene.weather.stream_room {
-            let longest = match scene.weather.piece_max {
-                0 => rest.len(),
-                most => 1 + draws.index(most),
-            };
-            let piece = rest.split_to(longest.min(rest.len()).min(scene.weather.stream_room - pipe.bytes));
-            let at = pipe.next_at(scene, &mut draws);
-            pipe.bytes += piece.len();
-            pipe.pieces.push_back((at, piece));
-            moments.push(at);
-        }
-        pipe.rest = Some(rest).filter(|rest| !rest.is_empty());
-        moments.dedup();
+        let moments = link.ends[writer.end].pipe.pour(scene, &mut draws);
         moments.into_iter().for_each(|at| self.push(at, Due::Pipe(writer)));
     }
 
@@ -396,45 +376,10 @@ impl Link {
     }
 }
 
-impl Pipe {
-    fn next_at(&mut self, scene: &Scene<'_>, draws: &mut Draws) -> Moment {
-        self.count += 1;
-        let at = (scene.now + scene.weather.delay(draws)).rounded_up(scene.weather.quantum);
-        self.last_at = self.last_at.max(at);
-        self.last_at
-    }
-
-    /// Ends after what is in it.
-    fn end(&mut self, scene: &Scene<'_>, draws: &mut Draws, cause: CloseCause) -> Moment {
-        self.ending = self.ending.or(Some(cause));
-        self.next_at(scene, draws)
-    }
-
-    /// Takes what has arrived: one piece, or all of them as one.
-    fn take(&mut self, now: Moment, is_joined: bool) -> Option<Bytes> {
-        let mut taken: Vec<Bytes> = Vec::new();
-        while self.pieces.front().is_some_and(|(at, _)| *at <= now) && (is_joined || taken.is_empty()) {
-            taken.extend(self.pieces.pop_front().map(|(_, piece)| piece));
-        }
-        let bytes = if taken.len() < 2 { taken.pop()? } else { taken.concat().into() };
-        self.bytes -= bytes.len();
-        Some(bytes)
-    }
-
-    fn clear(&mut self) {
-        self.pieces.clear();
-        self.bytes = 0;
-        self.rest = None;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        chance::Chance,
-        net::{Net, Weather},
-    };
+    use crate::{chance::Chance, net::Net, weather::Weather};
 
     const A: HostId = HostId(0);
     const B: HostId = HostId(1);

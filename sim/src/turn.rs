@@ -104,7 +104,9 @@ impl Cluster {
         if self.deadline(host).is_some_and(|at| at <= time) {
             self.input(host, |node, time| node.handle_timeout(time));
             let kept = self.deadline(host).is_none_or(|at| time < at);
-            Violation::unless(kept, Promise::Turn, now, || format!("{host} has a deadline in the past after its timeout"))?;
+            Violation::unless(kept, Promise::Turn, now, || {
+                format!("{host} has a deadline in the past after its timeout")
+            })?;
         }
         let mut is_drained = false;
         for _ in 0..TURN_MAX {
@@ -146,7 +148,9 @@ impl Cluster {
         while let Some(event) = process.node.poll_event() {
             has_left |= event == Event::Left;
             let wrong = process.follow(&event);
-            Violation::unless(wrong.is_none(), Promise::Agreement, now, || format!("{host}: {}", wrong.unwrap_or_default()))?;
+            Violation::unless(wrong.is_none(), Promise::Agreement, now, || {
+                format!("{host}: {}", wrong.unwrap_or_default())
+            })?;
             tell(What::Event(event));
         }
         Ok(has_left)
@@ -169,7 +173,8 @@ impl Cluster {
         let now = self.now;
         self.counts.transmits += 1;
         self.note(host, &transmit);
-        let demand = |holds: bool, story: String| Violation::unless(holds, Promise::Turn, now, || format!("{host} {story}"));
+        let demand =
+            |holds: bool, story: String| Violation::unless(holds, Promise::Turn, now, || format!("{host} {story}"));
         match transmit {
             Transmit::Datagram { to, bytes } => {
                 demand(bytes.len() < DATAGRAM_END, format!("sends a datagram of {} bytes", bytes.len()))?;

@@ -16,7 +16,9 @@ use crate::{
 /// The first difference between members, or the first commit that is not yet decided.
 pub(crate) fn unrest(view: View<'_>) -> Option<Violation> {
     let wrong = |story| Some(Violation { promise: Promise::Converge, at: view.now(), story });
-    if let Some((host, process)) = view.cluster.running().find(|(_, process)| process.node.state() != MemberState::Ready) {
+    if let Some((host, process)) =
+        view.cluster.running().find(|(_, process)| process.node.state() != MemberState::Ready)
+    {
         return wrong(format!("{host} is {:?}, not ready", process.node.state()));
     }
     if let Some(attempt) = view.history.pending().next() {
@@ -44,7 +46,8 @@ pub(crate) fn check_published(view: View<'_>) -> Result<(), Violation> {
         let keys: BTreeSet<_> = shown.keys().chain(published.keys()).copied().collect();
         // Who owns it and what is hidden is nothing to a reader.
         let read = |session: &Arc<Session>| (session.lifetime(), values(session));
-        let different = keys.into_iter().find(|key| shown.get(key).map(|one| read(one)) != published.get(key).map(|one| read(one)));
+        let different =
+            keys.into_iter().find(|key| shown.get(key).map(|one| read(one)) != published.get(key).map(|one| read(one)));
         if let Some(key) = different {
             let (one, other) = (story(shown.get(&key)), story(published.get(&key)));
             let story = format!("{host} shows {one} for {key}, and never said that it is not {other} any more");
@@ -54,7 +57,9 @@ pub(crate) fn check_published(view: View<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-fn live<'a>(records: impl Iterator<Item = (&'a SessionKey, &'a Arc<Session>)>) -> BTreeMap<SessionKey, &'a Arc<Session>> {
+fn live<'a>(
+    records: impl Iterator<Item = (&'a SessionKey, &'a Arc<Session>)>,
+) -> BTreeMap<SessionKey, &'a Arc<Session>> {
     records.filter(|(_, session)| session.is_live()).map(|(key, session)| (*key, session)).collect()
 }
 

@@ -29,7 +29,10 @@ impl Durable {
         let Told::Durable(_, members) = &attempt.told else { return Ok(()) };
         let wrong = |story| Err(Violation { promise: Promise::Durable, at: view.now(), story });
         if attempt.ask.durability == Durability::One && members.is_empty() {
-            return wrong(format!("{} told #{} that one other member has it, and names none", attempt.host, attempt.serial.0));
+            return wrong(format!(
+                "{} told #{} that one other member has it, and names none",
+                attempt.host, attempt.serial.0
+            ));
         }
         for member in members {
             let Some((host, process)) = view.cluster.living(*member).filter(|(host, _)| *host != attempt.host) else {

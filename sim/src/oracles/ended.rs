@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use heirloom_core::{MemberId, Node, SessionKey};
 
 use crate::{
+    ask::{Serial, Start},
     cluster::{Fact, What},
-    history::{Attempt, Serial, Start, Told, shown},
+    history::{Attempt, Told, shown},
     oracles::{View, durable::tale},
     violation::{Promise, Violation},
 };

@@ -7,9 +7,10 @@ use core::time::Duration;
 use heirloom_core::{EndCause, Event, Lifetime, SessionKey};
 
 use crate::{
+    ask::Serial,
     clock::Moment,
     cluster::{Fact, What},
-    history::{Serial, lengthened, shortened},
+    history::{lengthened, shortened},
     ledger::Trouble,
     oracles::{SLACK, View, converge::tell},
     violation::{Promise, Violation},

@@ -6,9 +6,10 @@ use core::time::Duration;
 use heirloom_core::{Event, MemberId, MemberState, ReadyCause};
 
 use crate::{
+    ask::Serial,
     clock::Moment,
     cluster::{Fact, What},
-    history::{Attempt, Counted, Serial, Told},
+    history::{Attempt, Counted, Told},
     host::Process,
     ledger::Trouble,
     net::HostId,

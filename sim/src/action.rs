@@ -1,0 +1,94 @@
+//! What happens in a run, as plain data: what it starts from, and what the world and the clients do.
+
+use heirloom_core::{Config, SessionKey};
+
+use crate::{
+    ask::Ask,
+    cluster::Discovery,
+    ledger::{Scope, Trouble},
+    net::{HostId, LastBytes},
+    weather::Weather,
+};
+
+/// Something that the world or a client does. What can not be done at present is left out, so any part of a list of
+/// actions is a list of actions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A new life starts.
+    Start(HostId),
+    /// A process is killed.
+    Kill(HostId, LastBytes),
+    /// A host fails without a word.
+    PowerOff(HostId),
+    /// A process stops running for a while.
+    Pause(HostId),
+    /// It runs again.
+    Resume(HostId),
+    /// A member is asked to leave.
+    Leave(HostId),
+    /// One direction is cut.
+    Cut(HostId, HostId),
+    /// One direction is mended.
+    Mend(HostId, HostId),
+    /// The datagrams of one direction are lost.
+    Mute(HostId, HostId),
+    /// The datagrams of one direction pass again.
+    Unmute(HostId, HostId),
+    /// The streams of one direction stand still.
+    Hold(HostId, HostId),
+    /// The streams of one direction move again.
+    Release(HostId, HostId),
+    /// The streams between two hosts break.
+    Break(HostId, HostId),
+    /// A wall clock is set by so many milliseconds.
+    StepWall(HostId, i64),
+    /// The network changes.
+    Weather(Weather),
+    /// All faults end, and the network becomes like this.
+    Heal(Weather),
+    /// A client commits at the first ready member from this one on.
+    Commit(HostId, Ask),
+    /// A client uses a session at the first ready member from this one on.
+    Touch(HostId, SessionKey),
+}
+
+/// What a run starts from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// All chance.
+    pub seed: u64,
+    /// How many hosts.
+    pub hosts: u16,
+    /// The settings of every node.
+    pub config: Config,
+    /// The network.
+    pub weather: Weather,
+    /// How members find each other.
+    pub discovery: Discovery,
+    /// Lives are numbered in the order of hosts, and clocks are exact: for scripts.
+    pub is_plain: bool,
+}
+
+/// A fault that lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    Cut(HostId, HostId),
+    Mute(HostId, HostId),
+    Hold(HostId, HostId),
+    Pause(HostId),
+    Lossy,
+    Slow,
+}
+
+impl Fault {
+    pub(crate) fn trouble(self) -> (Trouble, Scope) {
+        match self {
+            Self::Cut(from, to) => (Trouble::Reach, Scope::pair(from, to)),
+            Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
+            Self::Mute(from, to) => (Trouble::Loss, Scope::pair(from, to)),
+            Self::Hold(from, to) => (Trouble::Hold, Scope::pair(from, to)),
+            Self::Lossy => (Trouble::Loss, Scope::Everywhere),
+            Self::Slow => (Trouble::Slow, Scope::Everywhere),
+        }
+    }
+}
