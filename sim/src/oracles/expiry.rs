@@ -72,5 +72,8 @@ pub(crate) fn empty_at(view: View<'_>) -> (Moment, Moment) {
     });
     let bound: Duration = view.stable_after() + view.spread_after() + SLACK;
     let gone = gone.max().unwrap_or_default().max(view.now()) + bound;
-    (gone, gone + lengthened(view.cluster.config().ended_for) + bound)
+    // An expiry is not final as long as a member that vanished may come back.
+    let remembered = lengthened(view.cluster.config().ended_for) + bound;
+    let vanished = view.ledger.calm_everywhere(&Trouble::ALL).unwrap_or(view.now());
+    (gone, gone.max(vanished + remembered) + remembered)
 }
