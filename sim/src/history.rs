@@ -197,7 +197,7 @@ impl History {
     }
 
     /// What a node lacks of a commit: `None` when it holds it, or something that may have come after it.
-    pub fn lack(&self, cluster: &Cluster, node: &Node, attempt: &Attempt, counted: Counted) -> Option<String> {
+    pub fn lack(&self, cluster: &Cluster, node: &Node, attempt: &Attempt) -> Option<String> {
         let shown = shown(node, &attempt.ask.key);
         if attempt.ask.start != Start::There
             && let Some(old) = shown.values().find(|old| self.is_before(**old, attempt))
@@ -210,15 +210,16 @@ impl History {
             match shown.get(attribute) {
                 Some(found) if *found == attempt.serial || !self.is_before(*found, attempt) => {}
                 Some(found) => return Some(format!("a{} shows the older #{}", attribute.0, found.0)),
-                None if !is_set || self.may_be_gone(cluster, attempt, *attribute, counted) => {}
+                None if !is_set || self.may_be_gone(cluster, attempt, *attribute) => {}
                 None => return Some(format!("a{} is not there", attribute.0)),
             }
         }
         None
     }
 
-    /// Whether a session may have expired since a commit, if no use was made than those that count.
-    pub fn may_have_expired(&self, cluster: &Cluster, attempt: &Attempt, counted: Counted) -> bool {
+    /// Whether a session may have expired since a commit. Only uses of processes that still run keep it alive: nobody else
+    /// has to know of a use.
+    pub fn may_have_expired(&self, cluster: &Cluster, attempt: &Attempt) -> bool {
         let Some(story) = self.stories.get(&attempt.ask.key) else { return true };
         let now = cluster.now();
         let asked = story.attempts.iter().filter_map(|serial| self.attempts.get(serial));
@@ -228,21 +229,22 @@ impl History {
         }) {
             return true;
         }
-        let Some(idle) = self.shortest_idle(cluster, &attempt.ask.key) else { return false };
-        let mut last = attempt.at;
-        for usage in story.uses.iter().filter(|usage| attempt.at <= usage.at) {
-            let concerns = usage.shown.iter().any(|serial| {
+        let Some(idle) = self.shortest_idle(cluster, &attempt.ask.key).map(shortened) else { return false };
+        let counts = |usage: &&Use| cluster.living(usage.life).is_some();
+        let earlier = |usage: &&Use| usage.shown.iter().any(|serial| self.is_before(*serial, attempt));
+        let before = story.uses.iter().filter(|usage| usage.at < attempt.at).filter(earlier).filter(counts);
+        // A late write on a session that was idle for its time dies with it.
+        let was_idle = before.map(|usage| usage.at).max().is_some_and(|last| idle <= attempt.at.since(last));
+        let concerns = |usage: &&Use| {
+            usage.shown.iter().any(|serial| {
                 let shown = self.attempts.get(serial);
                 *serial == attempt.serial || shown.is_some_and(|shown| self.is_before(attempt.serial, shown))
-            });
-            if counted == Counted::OfLiving && concerns && cluster.living(usage.life).is_some() {
-                if shortened(idle) <= usage.at.since(last) {
-                    return true;
-                }
-                last = usage.at;
-            }
-        }
-        shortened(idle) <= now.since(last)
+            })
+        };
+        let later = story.uses.iter().filter(|usage| attempt.at <= usage.at).filter(concerns).filter(counts);
+        let mut moments: Vec<_> = [attempt.at].into_iter().chain(later.map(|usage| usage.at)).collect();
+        moments.push(now);
+        was_idle || moments.windows(2).any(|pair| idle <= pair[1].since(pair[0]))
     }
 
     /// The shortest idle time that a session may have; `None` when it can not expire for idleness.
@@ -276,23 +278,14 @@ impl History {
     }
 
     /// Whether something else than a loss explains that a value is not there.
-    fn may_be_gone(&self, cluster: &Cluster, attempt: &Attempt, attribute: Attribute, counted: Counted) -> bool {
+    fn may_be_gone(&self, cluster: &Cluster, attempt: &Attempt, attribute: Attribute) -> bool {
         let Some(story) = self.stories.get(&attempt.ask.key) else { return false };
         let mut others = story.attempts.iter().filter_map(|serial| self.attempts.get(serial));
         others.any(|other| {
             let takes_away = other.ask.start != Start::There || other.ask.removes.contains(&attribute);
             other.serial != attempt.serial && takes_away && !self.is_before(other.serial, attempt)
-        }) || self.may_have_expired(cluster, attempt, counted)
+        }) || self.may_have_expired(cluster, attempt)
     }
-}
-
-/// Which uses keep a session alive for an oracle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
-    /// None but the commit itself.
-    None,
-    /// Those of processes that still run: nobody else has to know of a use.
-    OfLiving,
 }
 
 /// What a node shows of a session: which commit wrote each attribute.

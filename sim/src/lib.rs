@@ -42,7 +42,7 @@ pub use ask::{Ask, Attribute, Serial, Start};
 pub use chance::{Chance, Draws, Purpose};
 pub use clock::{Clock, Moment, RATE_ERROR_MAX};
 pub use cluster::{Cluster, Counts, Discovery, Fact, What};
-pub use history::{Attempt, Counted, History, Shown, Story, Told, Use, shown};
+pub use history::{Attempt, History, Shown, Story, Told, Use, shown};
 pub use host::{Host, Process};
 pub use ledger::{Ledger, Scope, Trouble};
 pub use net::{Arrival, HostId, LastBytes, Net, Paths, Presence};

@@ -5,7 +5,7 @@ use heirloom_core::{Durability, SessionKey};
 
 use crate::{
     cluster::{Fact, What},
-    history::{Attempt, Counted, Told, shown},
+    history::{Attempt, Told, shown},
     oracles::View,
     violation::{Promise, Violation},
 };
@@ -41,7 +41,7 @@ impl Durable {
                 }
                 continue;
             };
-            let lack = view.history.lack(view.cluster, &process.node, attempt, Counted::None);
+            let lack = view.history.lack(view.cluster, &process.node, attempt);
             if let Some(lack) = lack {
                 return wrong(format!("{} told {} that {host} has it, but there {lack}", attempt.host, tale(attempt)));
             }
@@ -54,7 +54,7 @@ impl Durable {
         for attempt in view.history.attempts() {
             let Some(keeper) = keeper(view, attempt) else { continue };
             for (host, process) in view.cluster.running() {
-                let lack = view.history.lack(view.cluster, &process.node, attempt, Counted::OfLiving);
+                let lack = view.history.lack(view.cluster, &process.node, attempt);
                 let is_excused = self.forgets && process.node.session(&attempt.ask.key).is_none();
                 if let Some(lack) = lack.filter(|_| !is_excused) {
                     let (tale, at) = (tale(attempt), view.now());

@@ -9,7 +9,7 @@ use crate::{
     ask::Serial,
     clock::Moment,
     cluster::{Fact, What},
-    history::{Attempt, Counted, Told},
+    history::{Attempt, Told},
     host::Process,
     ledger::Trouble,
     net::HostId,
@@ -72,7 +72,7 @@ impl Join {
 }
 
 fn check_held(view: View<'_>, host: HostId, process: &Process, attempt: &Attempt, when: &str) -> Result<(), Violation> {
-    let lack = view.history.lack(view.cluster, &process.node, attempt, Counted::None);
+    let lack = view.history.lack(view.cluster, &process.node, attempt);
     match lack {
         Some(lack) => {
             let story = format!("{host} joined and lacks {} {when}: {lack}", tale(attempt));
