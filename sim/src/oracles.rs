@@ -142,7 +142,12 @@ impl Oracles {
         self.durable.forgets = true;
     }
 
-    /// What has still to happen before an unused cluster is empty: the first thing that is left.
+    /// The first session that still lives in a cluster that nobody uses.
+    pub fn still_live(&self, view: View<'_>) -> Option<Violation> {
+        self.expiry.still_live(view)
+    }
+
+    /// The first session that is still known in a cluster that nobody uses.
     pub fn remains(&self, view: View<'_>) -> Option<Violation> {
         self.expiry.remains(view)
     }

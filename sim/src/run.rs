@@ -13,7 +13,7 @@ use crate::{
     clock::Moment,
     history::{Told, lengthened},
     net::HostId,
-    oracles::View,
+    oracles::{Oracles, View},
     plan::{Plan, healed},
     sim::Sim,
     violation::{Promise, Violation},
@@ -117,7 +117,7 @@ pub(crate) fn quiet_bound(view: View<'_>) -> Duration {
 /// What differs when the bound is over, or what was lost.
 pub fn wait_until_quiet(sim: &mut Sim) -> Result<(), Violation> {
     let until = sim.now() + quiet_bound(sim.view());
-    sim.wait_for(until, |oracles, view| oracles.unrest(view))?;
+    sim.wait_for(until, Oracles::unrest)?;
     sim.check_quiet()
 }
 
@@ -164,8 +164,6 @@ fn run_empty(sim: &mut Sim) -> Result<(), Violation> {
         sim.act(Action::Commit(HostId(0), Ask::end(key, Durability::All)))?;
     }
     let (gone_at, empty_at) = sim.oracles_mut().clone().empty_at(sim.view());
-    sim.wait_for(gone_at, |oracles, view| {
-        oracles.remains(view).filter(|_| view.cluster.running().any(|(_, process)| 0 < process.node.sessions()))
-    })?;
-    sim.wait_for(empty_at, |oracles, view| oracles.remains(view))
+    sim.wait_for(gone_at, Oracles::still_live)?;
+    sim.wait_for(empty_at, Oracles::remains)
 }

@@ -90,6 +90,11 @@ fn has_excuse(view: View<'_>, by: HostId, removed: HostId, cause: RemovalCause) 
     if !lossless || is_lossy(view) {
         // Without a loss the datagrams of a probe pass, whatever becomes of the streams.
         troubles.extend([Trouble::Break, Trouble::Hold]);
+        let weather = view.cluster.net().weather();
+        if config.probe_time <= (weather.delay_max.max(weather.delay_tail) + weather.quantum) * 2 {
+            // An answer may take longer than a suspect has.
+            troubles.push(Trouble::Loss);
+        }
     }
     view.ledger.calm_between(&troubles, by, removed).is_none_or(|since| view.now() < since + patience)
 }

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use heirloom_core::{EndCause, Event, Lifetime, SessionKey};
+use heirloom_core::{EndCause, Event, Lifetime, Session, SessionKey};
 
 use crate::{
     ask::Serial,
@@ -46,15 +46,23 @@ impl Expiry {
         Violation::unless(early.is_none(), Promise::Expiry, view.now(), story)
     }
 
-    /// What is left of sessions that nobody uses any more; an error is due when something is left for too long.
-    pub(crate) fn remains(&self, view: View<'_>) -> Option<Violation> {
-        view.cluster.running().find_map(|(host, process)| {
-            let (key, session) = process.node.records().next()?;
-            let what = if session.is_live() { "live" } else { "remembered as ended" };
-            let story = format!("{key} is still {what} on {host}: {}", tell(session));
-            Some(Violation { promise: Promise::Expiry, at: view.now(), story })
-        })
+    /// A session that nobody uses any more, and that is still there.
+    pub(crate) fn still_live(&self, view: View<'_>) -> Option<Violation> {
+        left(view, "live", |session| session.is_live())
     }
+
+    /// A session that is there or remembered.
+    pub(crate) fn remains(&self, view: View<'_>) -> Option<Violation> {
+        left(view, "remembered", |_| true)
+    }
+}
+
+fn left(view: View<'_>, how: &str, is_left: impl Fn(&Session) -> bool) -> Option<Violation> {
+    view.cluster.running().find_map(|(host, process)| {
+        let (key, session) = process.node.records().find(|(_, session)| is_left(session))?;
+        let story = format!("{key} is still {how} on {host}: {}", tell(session));
+        Some(Violation { promise: Promise::Expiry, at: view.now(), story })
+    })
 }
 
 fn is_fixed(view: View<'_>, key: &SessionKey) -> bool {
