@@ -6,12 +6,13 @@ use std::{
     time::Instant,
 };
 
-use heirloom_sim::{Plan, replay, run, run_twice, trace};
+use heirloom_sim::{Plan, replay, run, run_twice, shrink, trace};
 
 const USAGE: &str = "\
 usage: heirloom-sim run   --seeds FIRST..END   run these seeds
        heirloom-sim twice --seeds FIRST..END   run each of them twice: the same must be sent
        heirloom-sim trace --seed SEED          tell what happens in a run
+       heirloom-sim shrink --seed SEED         make a failing run as short as possible, and tell it
        heirloom-sim plan  --seed SEED          show what a seed does
 exit: 0 every promise is kept, 1 one is broken, 2 this text";
 
@@ -21,8 +22,9 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["run", "--seeds", seeds] => range(seeds).map(|seeds| batch(seeds, |seed| run(&Plan::draw(seed)))),
         ["twice", "--seeds", seeds] => range(seeds).map(|seeds| batch(seeds, run_twice)),
-        ["trace", "--seed", seed] => seed.parse().ok().map(tell),
-        ["plan", "--seed", seed] => seed.parse().ok().map(show),
+        ["trace", "--seed", seed] => seed.parse().ok().map(|seed| tell(&Plan::draw(seed))),
+        ["shrink", "--seed", seed] => seed.parse().ok().map(short),
+        ["plan", "--seed", seed] => seed.parse().ok().map(|seed| show(&Plan::draw(seed))),
         _ => None,
     };
     match result {
@@ -79,8 +81,25 @@ fn batch(
     Ok(failures)
 }
 
-fn tell(seed: u64) -> io::Result<u64> {
-    let (result, trail) = trace(&Plan::draw(seed));
+/// The runs that making a plan shorter may take.
+const RUNS_MAX: u32 = 3000;
+
+fn short(seed: u64) -> io::Result<u64> {
+    std::panic::set_hook(Box::new(|_| ()));
+    match shrink(&Plan::draw(seed), RUNS_MAX) {
+        Some((plan, _)) => {
+            show(&plan)?;
+            tell(&plan)
+        }
+        None => {
+            println!("seed {seed} breaks no promise");
+            Ok(0)
+        }
+    }
+}
+
+fn tell(plan: &Plan) -> io::Result<u64> {
+    let (result, trail) = trace(plan);
     let mut out = io::stdout().lock();
     for line in trail {
         writeln!(out, "{line}")?;
@@ -91,8 +110,7 @@ fn tell(seed: u64) -> io::Result<u64> {
     }
 }
 
-fn show(seed: u64) -> io::Result<u64> {
-    let plan = Plan::draw(seed);
+fn show(plan: &Plan) -> io::Result<u64> {
     let mut out = io::stdout().lock();
     writeln!(out, "{:#?}", plan.setup)?;
     for (at, action) in &plan.actions {

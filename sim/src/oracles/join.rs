@@ -9,7 +9,7 @@ use crate::{
     ask::Serial,
     clock::Moment,
     cluster::{Fact, What},
-    history::{Attempt, Told},
+    history::{Attempt, Told, shortened},
     host::Process,
     ledger::Trouble,
     net::HostId,
@@ -73,7 +73,11 @@ impl Join {
 
 fn check_held(view: View<'_>, host: HostId, process: &Process, attempt: &Attempt, when: &str) -> Result<(), Violation> {
     let lack = view.history.lack(view.cluster, &process.node, attempt);
-    match lack {
+    // Where members were apart, one side may know of no use within the idle time. That is judged in the end.
+    let together = view.ledger.calm_everywhere(&Trouble::ALL).is_some_and(|calm| calm <= attempt.at);
+    let idle = view.history.shortest_idle(view.cluster, &attempt.ask.key).map(shortened);
+    let is_excused = !together && idle.is_some_and(|idle| idle <= view.now().since(attempt.at));
+    match lack.filter(|_| !is_excused) {
         Some(lack) => {
             let story = format!("{host} joined and lacks {} {when}: {lack}", tale(attempt));
             Err(Violation { promise: Promise::Join, at: view.now(), story })
@@ -88,7 +92,7 @@ fn has_keeper(view: View<'_>, attempt: &Attempt, joiner: HostId, since: Moment) 
     let mut holders = [attempt.life].into_iter().chain(members.iter().copied());
     holders.any(|life| {
         view.cluster.living(life).is_some_and(|(host, process)| {
-            let calm = view.ledger.calm_between(&[Trouble::Reach], joiner, host);
+            let calm = view.ledger.calm_between(&[Trouble::Reach, Trouble::Hold], joiner, host);
             process.node.state() == MemberState::Ready && calm.is_some_and(|calm| calm <= since)
         })
     })
