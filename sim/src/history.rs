@@ -44,6 +44,8 @@ pub struct Attempt {
     pub at: Moment,
     /// What its client knows.
     pub told: Told,
+    /// When the session that it changed was created, as far as its writer saw.
+    pub origin: Moment,
     /// Its place among the attempts of its session.
     place: usize,
     /// What its writer had seen of the session.
@@ -126,6 +128,8 @@ impl History {
             past.insert(before.place);
             past.extend(&before.past);
         }
+        let origins = shown.values().filter_map(|serial| self.attempts.get(serial)).map(|before| before.origin);
+        let origin = origins.min().filter(|_| ask.start == Start::There).unwrap_or(at);
         let place = story.attempts.len();
         let mut seen = past.clone();
         seen.insert(place);
@@ -135,7 +139,7 @@ impl History {
         story.uses.push(Use { at, life, shown });
         self.pending.insert((life, id), serial);
         let told = Told::Pending;
-        self.attempts.insert(serial, Attempt { serial, ask, host, life, at, told, place, past });
+        self.attempts.insert(serial, Attempt { serial, ask, host, life, at, told, origin, place, past });
     }
 
     /// A client used a session that its member showed.
@@ -230,21 +234,19 @@ impl History {
             return true;
         }
         let Some(idle) = self.shortest_idle(cluster, &attempt.ask.key).map(shortened) else { return false };
-        let counts = |usage: &&Use| cluster.living(usage.life).is_some();
-        let earlier = |usage: &&Use| usage.shown.iter().any(|serial| self.is_before(*serial, attempt));
-        let before = story.uses.iter().filter(|usage| usage.at < attempt.at).filter(earlier).filter(counts);
-        // A late write on a session that was idle for its time dies with it.
-        let was_idle = before.map(|usage| usage.at).max().is_some_and(|last| idle <= attempt.at.since(last));
+        // A late write on a session that was idle for its time dies with it, so what was before counts too.
         let concerns = |usage: &&Use| {
             usage.shown.iter().any(|serial| {
-                let shown = self.attempts.get(serial);
-                *serial == attempt.serial || shown.is_some_and(|shown| self.is_before(attempt.serial, shown))
+                let later = self.attempts.get(serial).is_some_and(|shown| self.is_before(attempt.serial, shown));
+                *serial == attempt.serial || later || self.is_before(*serial, attempt)
             })
         };
-        let later = story.uses.iter().filter(|usage| attempt.at <= usage.at).filter(concerns).filter(counts);
-        let mut moments: Vec<_> = [attempt.at].into_iter().chain(later.map(|usage| usage.at)).collect();
+        let uses = story.uses.iter().filter(|usage| attempt.origin <= usage.at).filter(concerns);
+        let counted = uses.filter(|usage| cluster.living(usage.life).is_some()).map(|usage| usage.at);
+        let mut moments: Vec<_> = [attempt.origin, attempt.at].into_iter().chain(counted).collect();
+        moments.sort_unstable();
         moments.push(now);
-        was_idle || moments.windows(2).any(|pair| idle <= pair[1].since(pair[0]))
+        moments.windows(2).any(|pair| idle <= pair[1].since(pair[0]))
     }
 
     /// The shortest idle time that a session may have; `None` when it can not expire for idleness.

@@ -86,14 +86,20 @@ fn check_held(view: View<'_>, host: HostId, process: &Process, attempt: &Attempt
     }
 }
 
-/// Whether somebody holds the commit who was ready, and never out of reach of the joiner, since that moment.
+/// Whether somebody holds the commit who was ready, and never out of reach of the joiner, since that moment, while all
+/// others had long found each other.
 fn has_keeper(view: View<'_>, attempt: &Attempt, joiner: HostId, since: Moment) -> bool {
     let Told::Durable(_, members) = &attempt.told else { return false };
+    let troubles = &[Trouble::Reach, Trouble::Hold, Trouble::Slow];
     let mut holders = [attempt.life].into_iter().chain(members.iter().copied());
     holders.any(|life| {
         view.cluster.living(life).is_some_and(|(host, process)| {
-            let calm = view.ledger.calm_between(&[Trouble::Reach, Trouble::Hold], joiner, host);
-            process.node.state() == MemberState::Ready && calm.is_some_and(|calm| calm <= since)
+            let reaches = |other: HostId, by: Moment| {
+                view.ledger.calm_between(troubles, host, other).is_some_and(|calm| calm <= by)
+            };
+            let mut others = view.cluster.running().map(|(other, _)| other).filter(|other| *other != joiner);
+            let found = others.all(|other| reaches(other, since - view.stable_after()));
+            process.node.state() == MemberState::Ready && reaches(joiner, since) && found
         })
     })
 }
