@@ -236,9 +236,10 @@ impl History {
         let Some(idle) = self.shortest_idle(cluster, &attempt.ask.key).map(shortened) else { return false };
         // A late write on a session that was idle for its time dies with it, so what was before counts too.
         let concerns = |usage: &&Use| {
-            usage.shown.iter().any(|serial| {
-                let later = self.attempts.get(serial).is_some_and(|shown| self.is_before(attempt.serial, shown));
-                *serial == attempt.serial || later || self.is_before(*serial, attempt)
+            let mut shown = usage.shown.iter().filter_map(|serial| self.attempts.get(serial));
+            shown.any(|shown| {
+                let is_of_same_birth = shown.origin == attempt.origin && self.is_before(shown.serial, attempt);
+                shown.serial == attempt.serial || self.is_before(attempt.serial, shown) || is_of_same_birth
             })
         };
         let uses = story.uses.iter().filter(|usage| attempt.origin <= usage.at).filter(concerns);
