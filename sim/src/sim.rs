@@ -32,6 +32,8 @@ pub struct Sim {
     ledger: Ledger,
     oracles: Oracles,
     chance: Chance,
+    /// The weather of the place.
+    usual: Weather,
     is_plain: bool,
     faults: BTreeSet<Fault>,
     checked_at: Moment,
@@ -48,6 +50,7 @@ impl Sim {
             true => Clock::exact(),
             false => Clock::draw(&mut chance.draws(Purpose::Clock, u64::from(host), 0, 0)),
         };
+        let usual = setup.weather.clone();
         let clocks = (0..setup.hosts).map(clock).collect();
         Self {
             cluster: Cluster::new(chance, setup.config, setup.weather, setup.discovery, clocks),
@@ -55,6 +58,7 @@ impl Sim {
             ledger: Ledger::default(),
             oracles: Oracles::default(),
             chance,
+            usual,
             is_plain: setup.is_plain,
             faults: BTreeSet::new(),
             checked_at: Moment::ZERO,
@@ -361,8 +365,7 @@ impl Sim {
     }
 
     fn set_weather(&mut self, weather: Weather) -> Result<(), Violation> {
-        let usual = self.cluster.net().weather().clone();
-        let is_slower = usual.delay_max < weather.delay_max;
+        let is_slower = self.usual.delay_max < weather.delay_max;
         self.lift(Fault::Lossy)?;
         self.lift(Fault::Slow)?;
         if 0 < weather.loss + weather.multicast_loss {
