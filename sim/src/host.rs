@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use heirloom_core::{Event, MemberId, Node, RemovalCause, Session, SessionKey, StreamId, Time};
+use heirloom_core::{Event, MemberId, Node, Session, SessionKey, StreamId, Time};
 
 use crate::{
     clock::{Clock, Moment},
@@ -81,7 +81,6 @@ impl Process {
     pub(crate) fn follow(&mut self, event: &Event) -> Option<String> {
         let fits = match event {
             Event::MemberAdded(id) => self.listed.insert(*id) && *id != self.life,
-            Event::MemberRemoved(id, RemovalCause::Superseded) => self.listed.remove(id),
             Event::MemberRemoved(id, _) => self.listed.remove(id),
             Event::Lagged => {
                 self.has_lagged = true;

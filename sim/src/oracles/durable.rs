@@ -34,15 +34,11 @@ impl Durable {
                 attempt.host, attempt.serial.0
             ));
         }
-        for member in members {
-            let Some((host, process)) = view.cluster.living(*member).filter(|(host, _)| *host != attempt.host) else {
-                if *member == attempt.life {
-                    return wrong(format!("{} names itself in the receipt of #{}", attempt.host, attempt.serial.0));
-                }
-                continue;
-            };
-            let lack = view.history.lack(view.cluster, &process.node, attempt);
-            if let Some(lack) = lack {
+        if members.contains(&attempt.life) {
+            return wrong(format!("{} names itself in the receipt of #{}", attempt.host, attempt.serial.0));
+        }
+        for (host, process) in members.iter().filter_map(|member| view.cluster.living(*member)) {
+            if let Some(lack) = view.history.lack(view.cluster, &process.node, attempt) {
                 return wrong(format!("{} told {} that {host} has it, but there {lack}", attempt.host, tale(attempt)));
             }
         }

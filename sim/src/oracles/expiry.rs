@@ -7,7 +7,6 @@ use core::time::Duration;
 use heirloom_core::{EndCause, Event, Lifetime, Session, SessionKey};
 
 use crate::{
-    ask::Serial,
     clock::Moment,
     cluster::{Fact, What},
     history::{lengthened, shortened},
@@ -66,8 +65,8 @@ fn left(view: View<'_>, how: &str, is_left: impl Fn(&Session) -> bool) -> Option
 }
 
 fn is_fixed(view: View<'_>, key: &SessionKey) -> bool {
-    let story = view.history.story(key).into_iter().flat_map(|story: &crate::history::Story| &story.attempts);
-    let mut asked = story.filter_map(|serial: &Serial| view.history.attempt(*serial)?.ask.lifetime);
+    let attempts = view.history.story(key).into_iter().flat_map(|story| &story.attempts);
+    let mut asked = attempts.filter_map(|serial| view.history.attempt(*serial)?.ask.lifetime);
     asked.any(|lifetime| matches!(lifetime, Lifetime::Fixed(_)))
 }
 
