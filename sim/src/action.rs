@@ -5,7 +5,6 @@ use heirloom_core::{Config, SessionKey};
 use crate::{
     ask::Ask,
     cluster::Discovery,
-    ledger::{Scope, Trouble},
     net::{HostId, LastBytes},
     weather::Weather,
 };
@@ -67,28 +66,4 @@ pub struct Setup {
     pub discovery: Discovery,
     /// Lives are numbered in the order of hosts, and clocks are exact: for scripts.
     pub is_plain: bool,
-}
-
-/// A fault that lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fault {
-    Cut(HostId, HostId),
-    Mute(HostId, HostId),
-    Hold(HostId, HostId),
-    Pause(HostId),
-    Lossy,
-    Slow,
-}
-
-impl Fault {
-    pub(crate) fn trouble(self) -> (Trouble, Scope) {
-        match self {
-            Self::Cut(from, to) => (Trouble::Reach, Scope::pair(from, to)),
-            Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
-            Self::Mute(from, to) => (Trouble::Loss, Scope::pair(from, to)),
-            Self::Hold(from, to) => (Trouble::Hold, Scope::pair(from, to)),
-            Self::Lossy => (Trouble::Loss, Scope::Everywhere),
-            Self::Slow => (Trouble::Slow, Scope::Everywhere),
-        }
-    }
 }

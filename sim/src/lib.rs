@@ -22,6 +22,7 @@ pub mod clients;
 mod clock;
 mod cluster;
 mod datagrams;
+mod faults;
 mod history;
 mod host;
 mod ledger;

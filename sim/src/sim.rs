@@ -3,14 +3,15 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use heirloom_core::{CommitError, Event, MemberId, MemberState, SessionKey};
+use heirloom_core::{CommitError, Event, MemberState, SessionKey};
 
 use crate::{
-    action::{Action, Fault, Setup},
+    action::{Action, Setup},
     ask::{Ask, Serial},
     chance::{Chance, Purpose},
     clock::{Clock, Moment},
     cluster::{Cluster, Fact, What},
+    faults::Fault,
     history::{History, Told, shown},
     ledger::{Ledger, Scope, Trouble},
     net::{HostId, LastBytes, Presence},
@@ -27,15 +28,15 @@ const INPUTS_MAX: u64 = 20_000_000;
 /// One run.
 #[derive(Clone)]
 pub struct Sim {
-    cluster: Cluster,
-    history: History,
-    ledger: Ledger,
+    pub(crate) cluster: Cluster,
+    pub(crate) history: History,
+    pub(crate) ledger: Ledger,
     oracles: Oracles,
-    chance: Chance,
+    pub(crate) chance: Chance,
     /// The weather of the place.
-    usual: Weather,
-    is_plain: bool,
-    faults: BTreeSet<Fault>,
+    pub(crate) usual: Weather,
+    pub(crate) is_plain: bool,
+    pub(crate) faults: BTreeSet<Fault>,
     checked_at: Moment,
     events: Vec<(Moment, HostId, Event)>,
     /// What happened, in words, if somebody wants to read it.
@@ -320,94 +321,5 @@ impl Sim {
                 format!("{host} {key} {}", record.unwrap_or_default())
             }
         }
-    }
-
-    fn start(&mut self, host: HostId) -> Result<(), Violation> {
-        if self.cluster.process(host).is_some() {
-            return Ok(());
-        }
-        let number = u64::try_from(self.cluster.host(host).lives.len()).expect("a run is short");
-        let mut draws = self.chance.draws(Purpose::Life, host.word(), number, 0);
-        let life = match self.is_plain {
-            true => MemberId((host.word() + 1) << 32 | number),
-            false => MemberId(draws.bits()),
-        };
-        self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
-        self.cluster.start(host, life, draws.bits())
-    }
-
-    fn end(&mut self, host: HostId, presence: Presence, last: LastBytes) {
-        let Some(life) = self.cluster.process(host).map(|process| process.life) else { return };
-        self.cluster.stop(host, presence, last);
-        self.history.handle_death(life);
-        self.note_death(host, life);
-    }
-
-    fn note_death(&mut self, host: HostId, life: MemberId) {
-        if self.faults.remove(&Fault::Pause(host)) {
-            self.ledger.end(self.cluster.now(), Trouble::Reach, Scope::Host(host));
-        }
-        self.ledger.handle_death(self.cluster.now(), life);
-        self.ledger.strike(self.cluster.now(), Trouble::Reach, Scope::Host(host));
-    }
-
-    fn leave(&mut self, host: HostId) -> Result<(), Violation> {
-        let Some(process) = self.cluster.process(host).filter(|process| !process.is_asleep) else { return Ok(()) };
-        self.ledger.handle_leave(process.life);
-        self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
-        self.cluster.leave(host)
-    }
-
-    fn pause(&mut self, host: HostId) {
-        if self.cluster.process(host).is_some() {
-            self.impose(Fault::Pause(host));
-        }
-    }
-
-    fn set_weather(&mut self, weather: Weather) -> Result<(), Violation> {
-        let is_slower = self.usual.delay_max < weather.delay_max;
-        self.lift(Fault::Lossy)?;
-        self.lift(Fault::Slow)?;
-        if 0 < weather.loss + weather.multicast_loss {
-            self.impose(Fault::Lossy);
-        }
-        if is_slower {
-            self.impose(Fault::Slow);
-        }
-        self.cluster.net_mut().set_weather(weather);
-        Ok(())
-    }
-
-    fn impose(&mut self, fault: Fault) {
-        if !self.faults.insert(fault) {
-            return;
-        }
-        let now = self.now();
-        let (trouble, scope) = fault.trouble();
-        self.ledger.begin(trouble, scope);
-        match fault {
-            Fault::Cut(from, to) => self.cluster.net_mut().cut(now, from, to),
-            Fault::Mute(from, to) => self.cluster.net_mut().mute(from, to),
-            Fault::Hold(from, to) => self.cluster.net_mut().hold(now, from, to),
-            Fault::Pause(host) => self.cluster.pause(host),
-            Fault::Lossy | Fault::Slow => {}
-        }
-    }
-
-    fn lift(&mut self, fault: Fault) -> Result<(), Violation> {
-        if !self.faults.remove(&fault) {
-            return Ok(());
-        }
-        let now = self.now();
-        let (trouble, scope) = fault.trouble();
-        self.ledger.end(now, trouble, scope);
-        match fault {
-            Fault::Cut(from, to) => self.cluster.net_mut().mend(now, from, to),
-            Fault::Mute(from, to) => self.cluster.net_mut().unmute(from, to),
-            Fault::Hold(from, to) => self.cluster.net_mut().release(now, from, to),
-            Fault::Pause(host) => return self.cluster.resume(host),
-            Fault::Lossy | Fault::Slow => {}
-        }
-        Ok(())
     }
 }

@@ -1,0 +1,127 @@
+//! What the world does to a run, with a note of it in the ledger.
+
+use heirloom_core::MemberId;
+
+use crate::{
+    chance::Purpose,
+    ledger::{Scope, Trouble},
+    net::{HostId, LastBytes, Presence},
+    sim::Sim,
+    violation::Violation,
+    weather::Weather,
+};
+
+/// A fault that lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    Cut(HostId, HostId),
+    Mute(HostId, HostId),
+    Hold(HostId, HostId),
+    Pause(HostId),
+    Lossy,
+    Slow,
+}
+
+impl Fault {
+    pub(crate) fn trouble(self) -> (Trouble, Scope) {
+        match self {
+            Self::Cut(from, to) => (Trouble::Reach, Scope::pair(from, to)),
+            Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
+            Self::Mute(from, to) => (Trouble::Loss, Scope::pair(from, to)),
+            Self::Hold(from, to) => (Trouble::Hold, Scope::pair(from, to)),
+            Self::Lossy => (Trouble::Loss, Scope::Everywhere),
+            Self::Slow => (Trouble::Slow, Scope::Everywhere),
+        }
+    }
+}
+
+impl Sim {
+    pub(crate) fn start(&mut self, host: HostId) -> Result<(), Violation> {
+        if self.cluster.process(host).is_some() {
+            return Ok(());
+        }
+        let number = u64::try_from(self.cluster.host(host).lives.len()).expect("a run is short");
+        let mut draws = self.chance.draws(Purpose::Life, host.word(), number, 0);
+        let life = match self.is_plain {
+            true => MemberId((host.word() + 1) << 32 | number),
+            false => MemberId(draws.bits()),
+        };
+        self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
+        self.cluster.start(host, life, draws.bits())
+    }
+
+    pub(crate) fn end(&mut self, host: HostId, presence: Presence, last: LastBytes) {
+        let Some(life) = self.cluster.process(host).map(|process| process.life) else { return };
+        self.cluster.stop(host, presence, last);
+        self.history.handle_death(life);
+        self.note_death(host, life);
+    }
+
+    pub(crate) fn note_death(&mut self, host: HostId, life: MemberId) {
+        if self.faults.remove(&Fault::Pause(host)) {
+            self.ledger.end(self.cluster.now(), Trouble::Reach, Scope::Host(host));
+        }
+        self.ledger.handle_death(self.cluster.now(), life);
+        self.ledger.strike(self.cluster.now(), Trouble::Reach, Scope::Host(host));
+    }
+
+    pub(crate) fn leave(&mut self, host: HostId) -> Result<(), Violation> {
+        let Some(process) = self.cluster.process(host).filter(|process| !process.is_asleep) else { return Ok(()) };
+        self.ledger.handle_leave(process.life);
+        self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
+        self.cluster.leave(host)
+    }
+
+    pub(crate) fn pause(&mut self, host: HostId) {
+        if self.cluster.process(host).is_some() {
+            self.impose(Fault::Pause(host));
+        }
+    }
+
+    pub(crate) fn set_weather(&mut self, weather: Weather) -> Result<(), Violation> {
+        let is_slower = self.usual.delay_max < weather.delay_max;
+        self.lift(Fault::Lossy)?;
+        self.lift(Fault::Slow)?;
+        if 0 < weather.loss + weather.multicast_loss {
+            self.impose(Fault::Lossy);
+        }
+        if is_slower {
+            self.impose(Fault::Slow);
+        }
+        self.cluster.net_mut().set_weather(weather);
+        Ok(())
+    }
+
+    pub(crate) fn impose(&mut self, fault: Fault) {
+        if !self.faults.insert(fault) {
+            return;
+        }
+        let now = self.now();
+        let (trouble, scope) = fault.trouble();
+        self.ledger.begin(trouble, scope);
+        match fault {
+            Fault::Cut(from, to) => self.cluster.net_mut().cut(now, from, to),
+            Fault::Mute(from, to) => self.cluster.net_mut().mute(from, to),
+            Fault::Hold(from, to) => self.cluster.net_mut().hold(now, from, to),
+            Fault::Pause(host) => self.cluster.pause(host),
+            Fault::Lossy | Fault::Slow => {}
+        }
+    }
+
+    pub(crate) fn lift(&mut self, fault: Fault) -> Result<(), Violation> {
+        if !self.faults.remove(&fault) {
+            return Ok(());
+        }
+        let now = self.now();
+        let (trouble, scope) = fault.trouble();
+        self.ledger.end(now, trouble, scope);
+        match fault {
+            Fault::Cut(from, to) => self.cluster.net_mut().mend(now, from, to),
+            Fault::Mute(from, to) => self.cluster.net_mut().unmute(from, to),
+            Fault::Hold(from, to) => self.cluster.net_mut().release(now, from, to),
+            Fault::Pause(host) => return self.cluster.resume(host),
+            Fault::Lossy | Fault::Slow => {}
+        }
+        Ok(())
+    }
+}
