@@ -36,12 +36,17 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let chance = Chance::new(seed);
         let mut draws = chance.draws(Purpose::Plan, 0, 0, 0);
-        let hosts = draws.pick(&[1, 2, 2, 3, 3, 3, 4, 5]);
+        let mut rare = chance.draws(Purpose::Plan, 0, 0, 1);
+        let hosts = draws.pick(&[1, 2, 2, 3, 3, 3, 4, 5]) + if rare.per_mille(100) { 3 } else { 0 };
         let is_large = draws.per_mille(200);
         let setup = Setup {
             seed,
             hosts,
-            config: config(&mut draws, is_large),
+            config: Config {
+                commits_max: rare.pick(&[1 << 16, 1 << 16, 1 << 16, 4]),
+                events_max: rare.pick(&[1 << 12, 1 << 12, 1 << 12, 8]),
+                ..config(&mut draws, is_large)
+            },
             weather: weather(&mut draws, is_large),
             discovery: draws.pick(&[Discovery::Group, Discovery::Peers, Discovery::Both, Discovery::Both]),
             is_plain: false,
@@ -55,7 +60,8 @@ impl Plan {
         let clients = chance.draws(Purpose::Clients, 0, 0, 0);
         actions.extend(clients::actions(clients, hosts, clients_from, healed_at, is_large));
         actions.sort_by_key(|(at, _)| *at);
-        let forgets = setup.config.ended_for < healed_at.since(Moment::ZERO) * 2;
+        let absence_max = healed_at.since(Moment::ZERO) + setup.config.drop_time + setup.config.probe_time;
+        let forgets = setup.config.ended_for < absence_max;
         Self { setup, actions, healed_at, forgets }
     }
 }

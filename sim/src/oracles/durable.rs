@@ -47,11 +47,12 @@ impl Durable {
 
     /// At the end: whatever was applied on a member that ran through must be everywhere, or be overtaken.
     pub(crate) fn check_quiet(&self, view: View<'_>) -> Result<(), Violation> {
+        let refused = view.cluster.running().any(|(_, process)| 0 < process.node.stats().sessions_refused);
         for attempt in view.history.attempts() {
             let Some(keeper) = keeper(view, attempt) else { continue };
             for (host, process) in view.cluster.running() {
                 let lack = view.history.lack(view.cluster, &process.node, attempt);
-                let is_excused = self.forgets && process.node.session(&attempt.ask.key).is_none();
+                let is_excused = self.forgets && refused && process.node.session(&attempt.ask.key).is_none();
                 if let Some(lack) = lack.filter(|_| !is_excused) {
                     let (tale, at) = (tale(attempt), view.now());
                     let story = format!("{host} lost {tale}, which {keeper} had all the time: {lack}");
