@@ -39,7 +39,7 @@ impl Plan {
         let mut rare = chance.draws(Purpose::Plan, 0, 0, 1);
         let hosts = draws.pick(&[1, 2, 2, 3, 3, 3, 4, 5]) + if rare.per_mille(100) { 3 } else { 0 };
         let is_large = draws.per_mille(200);
-        let setup = Setup {
+        let mut setup = Setup {
             seed,
             hosts,
             config: Config {
@@ -51,6 +51,8 @@ impl Plan {
             discovery: draws.pick(&[Discovery::Group, Discovery::Peers, Discovery::Both, Discovery::Both]),
             is_plain: false,
         };
+        // A stream must be able to open while a suspect is asked.
+        setup.config.probe_time = setup.config.probe_time.max((setup.weather.delay_tail * 3).min(SECOND));
         let mut actions = starts(&mut draws, hosts);
         let clients_from = Moment::ZERO + setup.config.join_for + SECOND;
         let healed_at = clients_from + draws.duration(SECOND * 8, SECOND * 30);
