@@ -69,8 +69,8 @@ impl fmt::Display for Moment {
 const MILLION: u64 = 1_000_000;
 /// How wrong the rate of a monotonic clock may be, in parts per million.
 pub const RATE_ERROR_MAX: u64 = 500;
-/// What a wall clock without an error shows at the beginning.
-const WALL_START: i64 = 1_700_000_000_000;
+/// What a wall clock without an error shows at the beginning, in microseconds.
+const WALL_START: i64 = 1_700_000_000_000_000;
 
 /// The monotonic clock and the wall clock of one host.
 #[derive(Clone, Debug)]
@@ -110,8 +110,8 @@ impl Clock {
 
     /// What the wall clock shows.
     pub fn wall(&self, at: Moment) -> Wall {
-        let passed = i64::try_from(at.0 / 1_000_000).unwrap_or(i64::MAX);
-        let shown = WALL_START.saturating_add(passed).saturating_add(self.wall_error);
+        let passed = i64::try_from(at.0 / 1000).unwrap_or(i64::MAX);
+        let shown = WALL_START.saturating_add(passed).saturating_add(self.wall_error.saturating_mul(1000));
         Wall(u64::try_from(shown).unwrap_or(0))
     }
 
@@ -148,7 +148,7 @@ mod tests {
         let mut clock = Clock::exact();
         let before = clock.time(Moment(5));
         clock.step_wall(-1_000);
-        assert_eq!(clock.wall(Moment(0)), Wall(1_699_999_999_000));
+        assert_eq!(clock.wall(Moment(0)), Wall(1_699_999_999_000_000));
         assert_eq!(clock.time(Moment(5)), before);
     }
 
