@@ -77,6 +77,8 @@ pub(crate) struct Feed {
     in_flight: VecDeque<(u64, Vec<Carried>)>,
     /// Of this stream.
     sent: u64,
+    /// The peer has heard that this is a feed from the beginning.
+    known: bool,
 }
 
 impl Feed {
@@ -132,6 +134,11 @@ impl Feed {
         self.sent = 0;
     }
 
+    /// The peer has heard the greeting that says that it is new here.
+    pub(crate) fn handle_known(&mut self) {
+        self.known = true;
+    }
+
     /// Everything up to this frame is applied: what it carried comes out one by one from `poll_acked`.
     pub(crate) fn handle_ack(&mut self, number: u64) -> Vec<Carried> {
         let mut acked = Vec::new();
@@ -146,6 +153,11 @@ impl Feed {
         let room = self.in_flight.len() < FLIGHT_MAX || self.parts.is_some();
         let work = !self.notes.is_empty() || !self.lacking.is_empty() || self.walk.is_some() || self.parts.is_some();
         room && work
+    }
+
+    /// Whether the peer must be told that it is new here.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.known
     }
 
     /// The number of the frame that is being built.

@@ -46,8 +46,6 @@ pub(crate) struct Link {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Owes {
     pub(crate) hello: bool,
-    /// With the hello: the peer was not in the view before.
-    pub(crate) fresh: bool,
     pub(crate) ack: bool,
     pub(crate) ping: Option<u64>,
     pub(crate) pong: Option<u64>,
@@ -91,20 +89,14 @@ impl Links {
     }
 
     /// A stream that was dialed is open: greet.
-    pub(crate) fn handle_opened(&mut self, stream: StreamId, fresh: bool) {
+    pub(crate) fn handle_opened(&mut self, stream: StreamId) {
         if let Some(link) = self.streams.get_mut(&stream) {
-            (link.owes.hello, link.owes.fresh) = (true, fresh);
+            link.owes.hello = true;
         }
     }
 
     /// The other side has greeted. `None` if that may not be: it has greeted before, or is not who was dialed.
-    pub(crate) fn handle_greeted(
-        &mut self,
-        now: Time,
-        stream: StreamId,
-        peer: MemberId,
-        fresh: bool,
-    ) -> Option<Greeted> {
+    pub(crate) fn handle_greeted(&mut self, now: Time, stream: StreamId, peer: MemberId) -> Option<Greeted> {
         let me = self.me;
         let greet_for = self.greet_for;
         let prefers = |link: &Link| link.dialed == (me < peer);
@@ -121,9 +113,7 @@ impl Links {
         let link = self.streams.get_mut(&stream)?;
         link.peer = Some(peer);
         link.phase = Phase::Up(now);
-        if !link.dialed {
-            (link.owes.hello, link.owes.fresh) = (true, fresh);
-        }
+        link.owes.hello |= !link.dialed;
         if young && !newer_wins {
             return Some(Greeted::Spare);
         }

@@ -167,9 +167,7 @@ impl Node {
     /// A stream that `Transmit::Open` asked for is open.
     pub fn handle_opened(&mut self, now: Time, stream: StreamId) {
         let now = self.moved_to(now);
-        let peer = self.links.get_mut(stream).and_then(|link| link.peer);
-        let fresh = peer.is_none_or(|peer| !self.feeds.contains_key(&peer));
-        self.links.handle_opened(stream, fresh);
+        self.links.handle_opened(stream);
         self.advance(now);
     }
 

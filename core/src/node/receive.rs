@@ -101,6 +101,10 @@ impl Node {
         }
         let peer = self.links.peer(stream).ok_or(FrameError::Unexpected)?;
         self.membership.handle_life(now, peer);
+        if let Some(feed) = self.feeds.get_mut(&peer) {
+            // Who sends anything else has heard the greeting.
+            feed.handle_known();
+        }
         match frame.kind {
             Kind::Feed => self.receive_feed(now, stream, peer, frame.body),
             Kind::Ack => {
@@ -137,7 +141,6 @@ impl Node {
         if expected.is_some_and(|expected| expected != hello.beat.from) || self.leaving == Leaving::Left {
             return Err(FrameError::Unexpected);
         }
-        let fresh = !self.feeds.contains_key(&hello.beat.from);
         if !self.membership.handle_hello(now, &hello.beat) {
             return Err(FrameError::Unexpected);
         }
@@ -153,7 +156,7 @@ impl Node {
         }
         // What follows the greeting in the same bytes must find the feed.
         self.handle_view_changes(now);
-        match self.links.handle_greeted(now, stream, hello.beat.from, fresh).ok_or(FrameError::Unexpected)? {
+        match self.links.handle_greeted(now, stream, hello.beat.from).ok_or(FrameError::Unexpected)? {
             Greeted::Current(Some(before)) => {
                 if let Some(feed) = self.feeds.get_mut(&hello.beat.from) {
                     feed.handle_broken();

@@ -49,6 +49,8 @@ impl Node {
     /// Everything that is to be said on a stream now, up to about one full frame.
     fn build(&mut self, now: Time, stream: StreamId) -> Vec<u8> {
         let up = self.links.peer(stream);
+        let known = self.links.get_mut(stream).and_then(|link| link.peer);
+        let fresh = known.and_then(|peer| self.feeds.get(&peer)).is_none_or(Feed::is_fresh);
         let current = self.links.is_current(stream);
         let Some(link) = self.links.get_mut(stream).filter(|link| !link.blocked) else { return Vec::new() };
         let mut writer = FrameWriter::new(self.cluster);
@@ -58,7 +60,7 @@ impl Node {
         if owes.hello {
             let word = Word { state: self.state, clock, name: &self.config.name };
             let beat = self.membership.beat(now, word, false);
-            writer.frame(Kind::Hello, &Hello { versions: (wire::VERSION, wire::VERSION), fresh: owes.fresh, beat });
+            writer.frame(Kind::Hello, &Hello { versions: (wire::VERSION, wire::VERSION), fresh, beat });
         }
         let Some(peer) = up else { return writer.into_bytes() };
         if let Some(nonce) = owes.ping {
