@@ -74,7 +74,7 @@ impl Ownership {
     ) {
         self.said.insert(from, dead.iter().copied().collect());
         for member in dead.iter().filter(|member| **member != me && !view.contains(member)) {
-            if !self.gone.contains_key(member) {
+            if !self.gone.contains_key(member) && self.gone.len() < GONE_MAX {
                 // Never seen here, but some of its sessions may have come.
                 self.bury(now, *member);
             }
@@ -170,6 +170,9 @@ impl Ownership {
         self.walk = Some(OfferWalk { cursor: None, next: now });
     }
 }
+
+/// Deaths that are learned of from others are kept up to this many.
+const GONE_MAX: usize = 4096;
 
 /// The member that must see to a session whose owner is gone: the highest by rendezvous hashing (Thaler and Ravishankar,
 /// 1998). It is the same on all members of equal views, and a death moves nothing but what the dead one had.

@@ -513,6 +513,8 @@ mod tests {
         }
     }
 
+    // The traces that broke simpler merge rules: what the simulator's plans are numbered 4a to 4c.
+
     #[test]
     fn a_register_of_a_later_birth_wins_over_a_later_stamp_of_an_ended_one() {
         let heard = [Heard::Attribute(0, 1, 3, true), Heard::Floor(1), Heard::Attribute(0, 2, 2, true)];

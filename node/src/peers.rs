@@ -15,7 +15,7 @@ use std::{
 };
 
 use heirloom_runtime::Poller;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// How long to wait before a host that was not found is looked up again.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -53,6 +53,7 @@ impl Peers {
 fn look_up(hosts: &[String], poller: &Poller, answers: &Sender<Vec<SocketAddr>>, wanted: &Receiver<()>) {
     let mut missing: Vec<&String> = hosts.iter().collect();
     let mut known: Vec<SocketAddr> = Vec::new();
+    let mut is_first = true;
     loop {
         let before = missing.len();
         missing.retain(|host| match host.to_socket_addrs() {
@@ -63,10 +64,15 @@ fn look_up(hosts: &[String], poller: &Poller, answers: &Sender<Vec<SocketAddr>>,
                 addresses.is_empty()
             }
             Err(error) => {
-                warn!(host, %error, "a peer is not found and will be looked up again");
+                if is_first {
+                    warn!(host, %error, "a peer is not found; it is looked up again until it is");
+                } else {
+                    debug!(host, %error, "a peer is still not found");
+                }
                 true
             }
         });
+        is_first = false;
         if missing.len() < before {
             if answers.send(known.clone()).is_err() {
                 return;

@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use heirloom_core::{Event, MemberState, ReadyCause};
+use heirloom_core::{Event, MemberId, MemberState, ReadyCause};
 use heirloom_runtime::{DRIVER_TOKENS, Interest, Left, NextEvent, Poller, Ready};
 use heirloom_std::Driver;
 use signal_hook::{
@@ -24,7 +24,7 @@ use signal_hook::{
     flag,
     low_level::pipe,
 };
-use tracing::info;
+use tracing::{debug, info, warn};
 
 use crate::{
     client::{Desk, Scratch},
@@ -205,7 +205,7 @@ impl Server {
 /// Tells people what has happened; whoever started the program waits for the line that it is ready.
 fn report(event: &Event, desk: &Desk<Local>) {
     let Event::Ready(cause) = event else {
-        info!(?event, "the cluster has changed");
+        log(event, &desk.store);
         return;
     };
     let cause = match cause {
@@ -218,6 +218,28 @@ fn report(event: &Event, desk: &Desk<Local>) {
     // Whoever started the program may have gone.
     let _unheard = writeln!(io::stdout(), "{line}");
     assert!(store.state() != MemberState::Joining, "a node that says it is ready serves");
+}
+
+/// Tells operators of the members, and who looks for faults of everything else.
+fn log(event: &Event, store: &Local) {
+    let member = |id: MemberId| match store.members().into_iter().find(|member| member.id == id) {
+        Some(member) => format!("{} {} ({id})", member.name, member.address),
+        None => id.to_string(),
+    };
+    match event {
+        Event::Ready(_) => {}
+        Event::MemberAdded(id) => info!(member = member(*id), "a member came into the view"),
+        Event::MemberReady(id) => info!(member = member(*id), "a member is ready"),
+        Event::MemberSuspect(id) => warn!(member = member(*id), "a member is silent or its stream broke: it is probed"),
+        Event::MemberCleared(id) => info!(member = member(*id), "a suspected member has answered"),
+        Event::MemberRemoved(id, cause) => warn!(member = %id, ?cause, "a member is no longer in the view"),
+        Event::Settled(id) => info!(member = %id, "the sessions of a removed member have owners and copies again"),
+        Event::SessionEnded(key, cause) => debug!(%key, ?cause, "a session ended"),
+        Event::ClockAhead(id, millis) => warn!(member = member(*id), millis, "the clock of a member is far ahead"),
+        Event::EndsForgotten => warn!("ended_max is reached: the oldest end was forgotten early"),
+        Event::Left => info!("this node has handed over and left"),
+        Event::Lagged => debug!("events were lost: look at everything again"),
+    }
 }
 
 /// The first signal asks the node to leave; a second one ends the program wherever it is.
