@@ -3,6 +3,8 @@
 mod adopt;
 mod advance;
 mod ends;
+#[cfg(test)]
+mod hostile;
 mod receive;
 mod send;
 mod verbs;
