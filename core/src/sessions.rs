@@ -147,43 +147,16 @@ impl Sessions {
         merge: impl FnOnce(&mut Session) -> bool,
     ) -> Effect {
         let entry = self.table.entry(key).or_default();
-        let session = &entry.session;
-        let (live, owner, ending) = (session.is_live(), session.owner(), session.lifetime.map(|mine| mine.stamp));
-        let (birth, until) = (session.head().map(|life| life.birth), entry.deadline);
+        let before = entry.before();
         let changed = merge(Arc::make_mut(&mut entry.session));
-        let session = &entry.session;
-        let brought = remaining.map(|remaining| now + remaining);
-        let same = |session: &Session| ending == session.lifetime.map(|mine| mine.stamp);
-        // Also of what has expired: if that was too early, its time goes on.
-        entry.deadline = match session.lifetime.map(|mine| mine.lifetime) {
-            // A use anywhere renews it, and a new idle time replaces the old one.
-            Some(Lifetime::Idle(_)) if same(session) => entry.deadline.max(brought),
-            Some(Lifetime::Idle(idle)) => brought.or(Some(now + idle)).max(entry.used.map(|used| used + idle)),
-            // A repeated word of the same end came later than the first, not the end itself.
-            Some(Lifetime::Fixed(_)) if same(session) && entry.deadline.is_some() => entry.deadline,
-            Some(Lifetime::Fixed(length)) => brought.or(Some(now + length)),
-            Some(Lifetime::Never) | None => None,
-        };
+        entry.deadline = entry.deadline_after(now, &before, remaining.map(|remaining| now + remaining));
         let effect = Effect {
             changed,
-            replaced: owner.filter(|owner| Some(*owner) != session.owner()),
-            ended: session.ended().filter(|_| live),
-            early: match session.head() {
-                // What was live here and is not any more, by the deadline that it had here.
-                head if live => birth.map(|birth| {
-                    (birth, entry.deadline.filter(|_| head.map(|life| life.birth) == Some(birth)).max(until))
-                }),
-                // What was hidden, and is used elsewhere all the same.
-                Some(head) if !session.is_live() => Some((head.birth, entry.deadline)),
-                Some(_) | None => None,
-            }
-            .filter(|(birth, deadline)| {
-                let over = |life: &Life| life.is_over() && session.is_above_floor(life.birth);
-                session.life(*birth).is_some_and(over) && is_early(now, session, *deadline)
-            })
-            .map(|(birth, _)| birth),
+            replaced: before.owner.filter(|owner| Some(*owner) != entry.session.owner()),
+            ended: entry.session.ended().filter(|_| before.live),
+            early: entry.expired_early(now, &before),
         };
-        self.note(key, live);
+        self.note(key, before.live);
         effect
     }
 
@@ -348,6 +321,64 @@ impl Sessions {
     pub(crate) fn check_table(&self) {
         let live = self.table.values().filter(|entry| entry.session.is_live()).count();
         assert!(live == self.live, "the count of the living is right");
+    }
+}
+
+/// What an entry was before something was merged into it.
+struct Before {
+    live: bool,
+    owner: Option<MemberId>,
+    birth: Option<Stamp>,
+    /// The stamp of its lifetime.
+    lifetime: Option<Stamp>,
+    deadline: Option<Time>,
+}
+
+impl Entry {
+    fn before(&self) -> Before {
+        let session = &self.session;
+        Before {
+            live: session.is_live(),
+            owner: session.owner(),
+            birth: session.head().map(|life| life.birth),
+            lifetime: session.lifetime.map(|register| register.stamp),
+            deadline: self.deadline,
+        }
+    }
+
+    /// When it ends now, also if it has expired: if that was too early, its time goes on. `brought` is when the other
+    /// side said that it ends.
+    fn deadline_after(&self, now: Time, before: &Before, brought: Option<Time>) -> Option<Time> {
+        let register = self.session.lifetime?;
+        let same = before.lifetime == Some(register.stamp);
+        match register.lifetime {
+            // A use anywhere renews it, and a new idle time replaces the old one.
+            Lifetime::Idle(_) if same => self.deadline.max(brought),
+            Lifetime::Idle(idle) => brought.or(Some(now + idle)).max(self.used.map(|used| used + idle)),
+            // A repeated word of the same end came later than the first, not the end itself.
+            Lifetime::Fixed(_) if same && self.deadline.is_some() => self.deadline,
+            Lifetime::Fixed(length) => brought.or(Some(now + length)),
+            Lifetime::Never => None,
+        }
+    }
+
+    /// The birth that has expired by what was merged although, by what is known here, its time is not over (P4).
+    fn expired_early(&self, now: Time, before: &Before) -> Option<Stamp> {
+        let head = self.session.head()?;
+        let (birth, deadline) = if before.live {
+            // What was there and is not any more, by the deadline that it had here.
+            let birth = before.birth?;
+            let told = self.deadline.filter(|_| head.birth == birth);
+            (birth, told.max(before.deadline))
+        } else if self.session.is_live() {
+            return None;
+        } else {
+            // What was hidden, and is used elsewhere all the same.
+            (head.birth, self.deadline)
+        };
+        let life = self.session.life(birth)?;
+        let expired = life.is_over() && self.session.is_above_floor(birth);
+        (expired && is_early(now, &self.session, deadline)).then_some(birth)
     }
 }
 
