@@ -163,7 +163,9 @@ impl Node {
     /// Another member has opened a stream to this one; the node gives it its name.
     pub fn handle_accepted(&mut self, now: Time, _from: SocketAddr) -> StreamId {
         let now = self.moved_to(now);
-        self.links.accept(now)
+        let stream = self.links.accept(now);
+        self.check_debug();
+        stream
     }
 
     /// A stream that `Transmit::Open` asked for is open.
@@ -201,6 +203,7 @@ impl Node {
         if let Some(link) = self.links.get_mut(stream) {
             link.blocked = true;
         }
+        self.check_debug();
     }
 
     /// The rest of the write is written.
@@ -208,6 +211,7 @@ impl Node {
         if let Some(link) = self.links.get_mut(stream) {
             link.blocked = false;
         }
+        self.check_debug();
     }
 
     /// A datagram could not be sent there.
@@ -221,6 +225,7 @@ impl Node {
     pub fn handle_wall(&mut self, now: Time, wall: Wall) {
         let now = self.moved_to(now);
         self.clock.handle_wall(now, wall);
+        self.check_debug();
     }
 
     /// The time that `poll_timeout` told has come.
@@ -394,4 +399,5 @@ impl Node {
 /// A timer may set another that is due at once, but not for ever.
 const TIMER_ROUNDS: usize = 64;
 
+/// The most sessions with which debug builds check after every input: the check walks the table.
 const CHECKED_MAX: usize = 256;

@@ -1,6 +1,6 @@
 //! P2 with real processes: no acknowledged write is lost while fewer members crash than it had copies.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test uses a part of it")] // The same file serves several tests.
 #[path = "support/process.rs"]
 mod process;
 

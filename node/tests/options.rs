@@ -1,6 +1,6 @@
 //! How the program is called, and what it says when it is called in a wrong way.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test uses a part of it")] // The same file serves several tests.
 #[path = "support/process.rs"]
 mod process;
 

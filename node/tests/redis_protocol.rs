@@ -1,6 +1,6 @@
 //! The commands over a socket, as real clients send them.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test uses a part of it")] // The same file serves several tests.
 #[path = "support/process.rs"]
 mod process;
 
