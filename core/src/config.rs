@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::placement::{Copies, Unit};
+
 /// The settings of a node. `Default` is Tomcat's wherever Tomcat has the setting.
 ///
 /// In a text file durations are written as `500ms`, `3s`, `30m` or `2h`.
@@ -29,6 +31,10 @@ pub struct Config {
     /// How long a starting member looks for a ready one before it may start alone.
     #[serde(with = "text")]
     pub join_for: Duration,
+    /// Which members hold a copy of a session. The same on all members.
+    pub copies: Copies,
+    /// What of a session travels when it has changed.
+    pub unit: Unit,
     /// The idle time of a session for which nothing else was asked; zero means that it never expires.
     #[serde(with = "text")]
     pub idle: Duration,
@@ -68,6 +74,8 @@ impl Default for Config {
             probe_time: Duration::from_secs(1),
             probe_attempts: 3,
             join_for: Duration::from_secs(3),
+            copies: Copies::default(),
+            unit: Unit::default(),
             idle: Duration::from_secs(30 * 60),
             ended_for: Duration::from_secs(30 * 60),
             leave_for: Duration::from_secs(10),
@@ -107,6 +115,9 @@ impl Config {
         }
         if 64 < self.name.len() {
             return refuse("name", "must have at most 64 bytes".into());
+        }
+        if !matches!(self.copies, Copies::Everywhere | Copies::Nowhere | Copies::Backups(1..=8)) {
+            return refuse("copies", "must be everywhere, nowhere or 1 to 8 backups".into());
         }
         let spans = [
             ("frequency", self.frequency, Duration::from_millis(1), Duration::from_secs(60)),

@@ -12,6 +12,7 @@ mod verbs;
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    vec::Vec,
 };
 use core::net::SocketAddr;
 
@@ -21,6 +22,7 @@ use crate::{
     delta::{CommitId, Outcome},
     expiry::{Expiry, Ledger},
     feed::Feed,
+    fetch::{FetchId, Fetched},
     io::{CloseCause, Event, FrameError, StreamId, Transmit},
     join::{Joiners, Rounds},
     key::SessionKey,
@@ -30,6 +32,7 @@ use crate::{
     member::{Member, MemberId, MemberState},
     membership::Membership,
     ownership::Ownership,
+    placement::Placement,
     rng::Rng,
     session::{Change, Session},
     sessions::Sessions,
@@ -65,6 +68,7 @@ pub struct Node {
     expiry: Expiry,
     ledger: Ledger,
     ownership: Ownership,
+    placement: Placement,
     rounds: Rounds,
     joiners: Joiners,
     commits: Commits,
@@ -128,6 +132,7 @@ impl Node {
             expiry: Expiry::default(),
             ledger: Ledger::default(),
             ownership: Ownership::default(),
+            placement: Placement::new(config.copies, Vec::new(), Vec::new()),
             rounds: Rounds::default(),
             joiners: Joiners::default(),
             commits: Commits::default(),
@@ -257,6 +262,11 @@ impl Node {
         self.commits.poll_outcome()
     }
 
+    /// The next answer to a [`fetch`](Self::fetch). None is dropped.
+    pub fn poll_fetched(&mut self) -> Option<(FetchId, Fetched)> {
+        None
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -301,6 +311,11 @@ impl Node {
     /// Whether the sessions of everybody who is gone have owners and copies again, as far as this node is concerned.
     pub fn is_settled(&self) -> bool {
         self.ownership.is_settled()
+    }
+
+    /// Who must hold a copy of a session in the view of this node, itself included; its owner holds one too.
+    pub fn holders(&self, key: &SessionKey) -> Vec<MemberId> {
+        self.placement.holders(key)
     }
 
     /// A session that lives.

@@ -11,7 +11,7 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{key::SessionKey, member::MemberId, rng::mix, session::Change, time::Time};
+use crate::{key::SessionKey, member::MemberId, session::Change, time::Time};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ownership {
@@ -174,17 +174,6 @@ impl Ownership {
 /// Deaths that are learned of from others are kept up to this many.
 const GONE_MAX: usize = 4096;
 
-/// The member that must see to a session whose owner is gone: the highest by rendezvous hashing (Thaler and Ravishankar,
-/// 1998). It is the same on all members of equal views, and a death moves nothing but what the dead one had.
-pub(crate) fn highest(key: &SessionKey, members: impl Iterator<Item = MemberId>) -> Option<MemberId> {
-    let [low, high] = [0, 8].map(|at| {
-        let mut half = [0; 8];
-        half.copy_from_slice(&key.0[at..at + 8]);
-        u64::from_le_bytes(half)
-    });
-    members.max_by_key(|member| (mix(mix(low ^ member.0) ^ high), *member))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,17 +181,6 @@ mod tests {
     const A: MemberId = MemberId(1);
     const B: MemberId = MemberId(2);
     const KEY: SessionKey = SessionKey([7; 16]);
-
-    #[test]
-    fn a_death_moves_only_what_the_dead_one_had() {
-        let all = [A, B, MemberId(3), MemberId(4)];
-        for n in 0..200 {
-            let key = SessionKey([n; 16]);
-            let before = highest(&key, all.into_iter()).expect("some member");
-            let after = highest(&key, all.into_iter().filter(|member| *member != A)).expect("some member");
-            assert!(before == A || before == after);
-        }
-    }
 
     #[test]
     fn a_death_is_taken_when_all_have_offered_and_every_pull_has_come() {

@@ -8,7 +8,6 @@ use crate::{
     io::Event,
     key::SessionKey,
     member::{MemberId, MemberState},
-    ownership::highest,
     time::Time,
     wire::Held,
 };
@@ -45,9 +44,7 @@ impl Node {
     pub(super) fn see_to(&mut self, now: Time, key: SessionKey) {
         let Some(session) = self.sessions.record(&key) else { return };
         let alive = session.owner().filter(|owner| *owner == self.id || self.others.all.contains(owner));
-        let ready = self.others.ready.iter().copied();
-        let me = (self.state == MemberState::Ready).then_some(self.id);
-        let Some(keeper) = alive.or_else(|| highest(&key, ready.chain(me))) else { return };
+        let Some(keeper) = alive.or_else(|| self.placement.highest(&key)) else { return };
         if let Some(feed) = self.feeds.get_mut(&keeper) {
             feed.note(Note::Offer(key));
         } else if keeper == self.id && alive.is_some() {

@@ -13,6 +13,7 @@ use crate::{
     links::Gone,
     member::{MemberId, MemberState, RemovalCause},
     membership::{Change as ViewChange, Duty},
+    placement::{Candidate, Placement},
     session::Change,
     time::Time,
     wire::{Declared, FrameWriter, Kind, Probe},
@@ -143,6 +144,21 @@ impl Node {
         let all = self.feeds.keys().copied().collect();
         let ready = self.feeds.keys().filter(|member| state(member) == Some(MemberState::Ready)).copied().collect();
         self.others = Others { all, ready };
+        self.place();
+    }
+
+    pub(super) fn place(&mut self) {
+        let mut ready = Vec::new();
+        let mut joining = Vec::new();
+        let others = self.membership.members().into_iter().map(|member| (member.id, member.state));
+        for (id, state) in others.filter(|(id, _)| self.feeds.contains_key(id)).chain([(self.id, self.state)]) {
+            match state {
+                MemberState::Ready => ready.push(Candidate { id }),
+                MemberState::Joining => joining.push(Candidate { id }),
+                MemberState::Leaving => {}
+            }
+        }
+        self.placement = Placement::new(self.config.copies, ready, joining);
     }
 
     fn handle_duty(&mut self, now: Time, duty: Duty) {
@@ -286,6 +302,7 @@ impl Node {
 
     fn become_ready(&mut self, now: Time, cause: ReadyCause) {
         self.state = MemberState::Ready;
+        self.place();
         self.raise(Event::Ready(cause));
         self.ownership.handle_ready(now);
         self.membership.beats().hasten(now);

@@ -7,6 +7,7 @@ use super::{Leaving, Node};
 use crate::{
     commits::Waiting,
     delta::{CommitError, CommitId, Delta, Durability},
+    fetch::{Fetch, Purpose},
     key::SessionKey,
     member::MemberState,
     session::{Change, Lifetime},
@@ -72,6 +73,22 @@ impl Node {
         Ok(CommitId(change.0))
     }
 
+    /// Makes sure that a session can be looked at or changed here, where not every member holds it. The answer is for
+    /// now: fetch again before each look or change. Who needs no answer, because the session is new or is created anew,
+    /// need not ask.
+    ///
+    /// # Errors
+    ///
+    /// The node does not serve.
+    pub fn fetch(&mut self, now: Time, _key: SessionKey, _purpose: Purpose) -> Result<Fetch, CommitError> {
+        let _now = self.moved_to(now);
+        match self.state {
+            MemberState::Joining => Err(CommitError::NotReady),
+            MemberState::Leaving => Err(CommitError::Leaving),
+            MemberState::Ready => Ok(Fetch::Here),
+        }
+    }
+
     /// A use that changes nothing: a session with an idle time lives on for that long.
     pub fn touch(&mut self, now: Time, key: &SessionKey) {
         let now = self.moved_to(now);
@@ -87,6 +104,7 @@ impl Node {
         let now = self.moved_to(now);
         if self.leaving == Leaving::No {
             self.state = MemberState::Leaving;
+            self.place();
             self.leaving = Leaving::Until(now + self.config.leave_for);
             self.membership.beats().hasten(now);
         }
