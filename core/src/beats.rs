@@ -4,6 +4,7 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use core::{net::SocketAddr, time::Duration};
 
 use crate::{
+    config::Config,
     member::{MemberId, MemberState},
     time::Time,
     wire::Beat,
@@ -30,7 +31,7 @@ pub(crate) struct Beats {
 pub(crate) struct Word<'a> {
     pub(crate) state: MemberState,
     pub(crate) clock: u64,
-    pub(crate) name: &'a str,
+    pub(crate) config: &'a Config,
 }
 
 impl Beats {
@@ -87,7 +88,10 @@ impl Beats {
             clock: word.clock,
             age_millis: u64::try_from(now.since(self.started).as_millis()).unwrap_or(u64::MAX),
             address: self.address,
-            name: word.name,
+            name: &word.config.name,
+            weight: word.config.weight,
+            host: &word.config.host,
+            zone: &word.config.zone,
             others,
             direct,
         }
@@ -108,4 +112,4 @@ impl Beats {
 }
 
 /// Addresses of others in one beat: they must fit a datagram.
-const OTHERS_MAX: usize = 24;
+pub(crate) const OTHERS_MAX: usize = 24;

@@ -17,6 +17,14 @@ pub struct Config {
     pub cluster_name: String,
     /// A name of this member for people.
     pub name: String,
+    /// How much this member holds of what is not held by all: one of twice the weight holds twice the copies. 1 to 1000.
+    pub weight: u16,
+    /// The machine that this member runs on, at most 64 bytes: copies of a session go to different ones as far as there
+    /// are any. Empty: not known, so no other member is on it.
+    pub host: String,
+    /// What fails as a whole and holds machines, say a rack or a data center, at most 64 bytes: copies of a session go to
+    /// different ones as far as there are any. Machines of two zones are two, whatever they are called. Empty: not known.
+    pub zone: String,
     /// How often a member sends a sign of life.
     #[serde(with = "text")]
     pub frequency: Duration,
@@ -69,6 +77,9 @@ impl Default for Config {
         Self {
             cluster_name: "heirloom".into(),
             name: String::new(),
+            weight: 100,
+            host: String::new(),
+            zone: String::new(),
             frequency: Duration::from_millis(500),
             drop_time: Duration::from_secs(3),
             probe_time: Duration::from_secs(1),
@@ -113,8 +124,10 @@ impl Config {
         if self.cluster_name.is_empty() || 255 < self.cluster_name.len() {
             return refuse("cluster_name", "must have 1 to 255 bytes".into());
         }
-        if 64 < self.name.len() {
-            return refuse("name", "must have at most 64 bytes".into());
+        for (setting, label) in [("name", &self.name), ("host", &self.host), ("zone", &self.zone)] {
+            if LABEL_MAX < label.len() {
+                return refuse(setting, format!("must have at most {LABEL_MAX} bytes"));
+            }
         }
         if !matches!(self.copies, Copies::Everywhere | Copies::Nowhere | Copies::Backups(1..=8)) {
             return refuse("copies", "must be everywhere, nowhere or 1 to 8 backups".into());
@@ -134,6 +147,7 @@ impl Config {
             }
         }
         let counts = [
+            ("weight", usize::from(self.weight), 1, usize::from(WEIGHT_MAX)),
             ("probe_attempts", self.probe_attempts as usize, 1, 100),
             ("ended_max", self.ended_max, 1, 1 << 28),
             ("sessions_max", self.sessions_max, 1, 1 << 28),
@@ -153,6 +167,12 @@ impl Config {
         Ok(())
     }
 }
+
+/// The longest name and label of a member, in bytes: a beat must fit a datagram.
+pub(crate) const LABEL_MAX: usize = 64;
+
+/// The greatest weight of a member.
+pub(crate) const WEIGHT_MAX: u16 = 1000;
 
 /// What a frame needs beside its largest attribute: the header and everything else of a delta.
 pub(crate) const FRAME_ROOM: usize = 32 << 10;

@@ -1,5 +1,6 @@
 //! What a member of the cluster is.
 
+use alloc::string::String;
 use core::{fmt, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,13 @@ pub struct Member {
     /// Which life.
     pub id: MemberId,
     /// A name for people; it decides nothing.
-    pub name: alloc::string::String,
+    pub name: String,
+    /// How much it holds of what is not held by all.
+    pub weight: u16,
+    /// The machine that it runs on; empty if that is not known.
+    pub host: String,
+    /// What fails together with its machine; empty if that is not known.
+    pub zone: String,
     /// Where it takes streams and datagrams.
     pub address: SocketAddr,
     /// How far it is, by its own word.

@@ -396,6 +396,9 @@ mod tests {
             age_millis: 0,
             address: address(from),
             name: "",
+            weight: 100,
+            host: "",
+            zone: "",
             others: Vec::new(),
             direct: false,
         }

@@ -54,6 +54,9 @@ impl Peer {
             member: Member {
                 id: beat.from,
                 name: String::new(),
+                weight: 1,
+                host: String::new(),
+                zone: String::new(),
                 address: beat.address,
                 state: MemberState::Joining,
                 suspect: false,
@@ -79,8 +82,16 @@ impl Peer {
         self.member.address = beat.address;
         self.member.uptime = Duration::from_millis(beat.age_millis);
         self.born = i128::from(now.as_nanos()) - i128::from(beat.age_millis) * 1_000_000;
-        if self.member.name != beat.name {
-            self.member.name = beat.name.into();
+        self.member.weight = beat.weight;
+        let texts = [
+            (&mut self.member.name, beat.name),
+            (&mut self.member.host, beat.host),
+            (&mut self.member.zone, beat.zone),
+        ];
+        for (held, told) in texts {
+            if held != told {
+                *held = told.into();
+            }
         }
     }
 

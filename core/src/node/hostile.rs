@@ -96,6 +96,10 @@ fn beat(state: MemberState, incarnation: u32, sequence: u64, clock: u64, age_mil
         age_millis,
         address: address(),
         name: "mad",
+        // At times none.
+        weight: u16::try_from(age_millis.wrapping_add(1) % 1500).expect("it is small"),
+        host: "mad",
+        zone: "mad",
         others,
         direct,
     }

@@ -30,6 +30,7 @@ impl Node {
         match kind {
             Kind::Beat => {
                 let beat: Beat<'_> = wire::read(body)?;
+                beat.check()?;
                 self.hear_clock(now, beat.from, beat.clock)?;
                 self.membership.handle_beat(now, &beat);
             }
@@ -136,6 +137,7 @@ impl Node {
         if hello.versions.1 < wire::VERSION || wire::VERSION < hello.versions.0 {
             return Err(FrameError::Version);
         }
+        hello.beat.check()?;
         self.hear_clock(now, hello.beat.from, hello.beat.clock)?;
         let expected = self.links.get_mut(stream).and_then(|link| link.peer);
         if expected.is_some_and(|expected| expected != hello.beat.from) || self.leaving == Leaving::Left {

@@ -25,7 +25,7 @@ const PART_TARGET: usize = 256 << 10;
 impl Node {
     /// The frame of a beat.
     pub(super) fn beat(&mut self, now: Time, direct: bool) -> Vec<u8> {
-        let word = Word { state: self.state, clock: self.clock.last(), name: &self.config.name };
+        let word = Word { state: self.state, clock: self.clock.last(), config: &self.config };
         let beat = self.membership.beat(now, word, direct);
         let bytes = FrameWriter::new(self.cluster).datagram(Kind::Beat, &beat);
         assert!(bytes.len() <= wire::DATAGRAM_MAX, "a beat fits a datagram");
@@ -58,7 +58,7 @@ impl Node {
         let applied = link.applied;
         let owes = core::mem::take(&mut link.owes);
         if owes.hello {
-            let word = Word { state: self.state, clock, name: &self.config.name };
+            let word = Word { state: self.state, clock, config: &self.config };
             let beat = self.membership.beat(now, word, false);
             writer.frame(Kind::Hello, &Hello { versions: (wire::VERSION, wire::VERSION), fresh, beat });
         }

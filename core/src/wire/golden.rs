@@ -34,6 +34,9 @@ fn beat() -> Beat<'static> {
         age_millis: 86_400_000,
         address,
         name: "a",
+        weight: 300,
+        host: "b",
+        zone: "c",
         others: ["192.0.2.2:4000", "[2001:db8::2]:4001"].map(|other| other.parse().expect("an address")).into(),
         direct: true,
     }

@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    config::{LABEL_MAX, WEIGHT_MAX},
     io::FrameError,
     member::{MemberId, MemberState},
 };
@@ -24,10 +25,24 @@ pub(crate) struct Beat<'a> {
     pub(crate) address: SocketAddr,
     #[serde(borrow)]
     pub(crate) name: &'a str,
+    /// How many copies it holds, measured by others.
+    pub(crate) weight: u16,
+    /// The machine that it runs on; empty if that is not known.
+    pub(crate) host: &'a str,
+    /// What fails together with its machine; empty if that is not known.
+    pub(crate) zone: &'a str,
     /// Some of the members that the sender sees, so that members which only know it find each other.
     pub(crate) others: Vec<SocketAddr>,
     /// It was sent to one address, and the sender wants beats at its own in return.
     pub(crate) direct: bool,
+}
+
+impl Beat<'_> {
+    /// Refuses a text that is too long, and a weight that is none.
+    pub(crate) fn check(&self) -> Result<(), FrameError> {
+        let short = [self.name, self.host, self.zone].iter().all(|text| text.len() <= LABEL_MAX);
+        if short && (1..=WEIGHT_MAX).contains(&self.weight) { Ok(()) } else { Err(FrameError::Body) }
+    }
 }
 
 /// Asks a suspect whether it lives.
@@ -101,4 +116,60 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, FrameErr
 /// Reads what a body starts with; the rest is what follows.
 pub(crate) fn read_head<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(T, &'a [u8]), FrameError> {
     postcard::take_from_bytes(body).map_err(|_| FrameError::Body)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{string::String, vec};
+    use core::net::Ipv6Addr;
+
+    use super::*;
+    use crate::{
+        beats::OTHERS_MAX,
+        wire::{ClusterTag, DATAGRAM_MAX, FrameWriter, Kind},
+    };
+
+    fn largest(label: &str) -> Beat<'_> {
+        let address = SocketAddr::from((Ipv6Addr::from([255; 16]), u16::MAX));
+        Beat {
+            from: MemberId(u64::MAX),
+            incarnation: u32::MAX,
+            sequence: u64::MAX,
+            state: MemberState::Leaving,
+            clock: u64::MAX,
+            age_millis: u64::MAX,
+            address,
+            name: label,
+            weight: WEIGHT_MAX,
+            host: label,
+            zone: label,
+            others: vec![address; OTHERS_MAX],
+            direct: true,
+        }
+    }
+
+    #[test]
+    fn the_largest_beat_fits_a_datagram() {
+        let label: String = ['x'; LABEL_MAX].iter().collect();
+        let beat = largest(&label);
+        assert_eq!(beat.check(), Ok(()));
+        let bytes = FrameWriter::new(ClusterTag::new("heirloom")).datagram(Kind::Beat, &beat);
+        assert!(bytes.len() <= DATAGRAM_MAX, "{} bytes", bytes.len());
+    }
+
+    /// P7: what a peer says is held to the limits of its own settings.
+    #[test]
+    fn a_beat_past_the_limits_is_refused() {
+        let label: String = ['x'; LABEL_MAX + 1].iter().collect();
+        let fits = largest("");
+        for wrong in [
+            Beat { weight: 0, ..fits.clone() },
+            Beat { weight: WEIGHT_MAX + 1, ..fits.clone() },
+            Beat { name: &label, ..fits.clone() },
+            Beat { host: &label, ..fits.clone() },
+            Beat { zone: &label, ..fits.clone() },
+        ] {
+            assert_eq!(wrong.check(), Err(FrameError::Body), "{wrong:?}");
+        }
+    }
 }
