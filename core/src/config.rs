@@ -5,11 +5,11 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::placement::{Copies, Unit};
+use crate::copies::{BACKUPS_MAX, COPIES, Copies, Unit};
 
 /// The settings of a node. `Default` is Tomcat's wherever Tomcat has the setting.
 ///
-/// In a text file durations are written as `500ms`, `3s`, `30m` or `2h`.
+/// In a text file durations are written as `500ms`, `3s`, `30m` or `2h`, and copies as `everywhere` or `backups:2`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -129,8 +129,8 @@ impl Config {
                 return refuse(setting, format!("must have at most {LABEL_MAX} bytes"));
             }
         }
-        if !matches!(self.copies, Copies::Everywhere | Copies::Nowhere | Copies::Backups(1..=8)) {
-            return refuse("copies", "must be everywhere, nowhere or 1 to 8 backups".into());
+        if !matches!(self.copies, Copies::Everywhere | Copies::Nowhere | Copies::Backups(1..=BACKUPS_MAX)) {
+            return refuse("copies", COPIES.into());
         }
         let spans = [
             ("frequency", self.frequency, Duration::from_millis(1), Duration::from_secs(60)),

@@ -57,6 +57,7 @@ pub mod config;
 
 mod beats;
 mod commits;
+mod copies;
 mod delta;
 mod expiry;
 mod feed;
@@ -82,6 +83,7 @@ mod time;
 mod wire;
 
 pub use config::{Config, ConfigError};
+pub use copies::{Copies, Unit};
 pub use delta::{CommitError, CommitId, Delta, Durability, Outcome, Receipt};
 pub use fetch::{Fetch, FetchId, Fetched, Purpose};
 pub use io::{CloseCause, Event, FrameError, ReadyCause, StreamId, Transmit};
@@ -89,7 +91,6 @@ pub use key::{KeyMaker, SessionKey};
 pub use life::EndCause;
 pub use member::{Member, MemberId, MemberState, RemovalCause};
 pub use node::Node;
-pub use placement::{Copies, Unit};
 pub use session::{Lifetime, Session};
 pub use stats::Stats;
 pub use time::{Time, Wall};

@@ -7,32 +7,7 @@
 
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{key::SessionKey, member::MemberId, rng::mix};
-
-/// Which members hold a copy of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Copies {
-    /// Every member (Tomcat's `DeltaManager`).
-    #[default]
-    Everywhere,
-    /// So many members, 1 to 8, besides the one that ranks highest; and the owner, if it is none of these (Tomcat's
-    /// `BackupManager` has one).
-    Backups(u8),
-    /// Only the member that serves it (Tomcat's `StandardManager`).
-    Nowhere,
-}
-
-/// What of a session travels when it has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Unit {
-    /// The attributes that have changed.
-    #[default]
-    Delta,
-    /// All attributes (Tomcat's `SimpleTcpReplicationManager`).
-    WholeSession,
-}
+use crate::{copies::Copies, key::SessionKey, member::MemberId, rng::mix};
 
 /// A member that may hold copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
