@@ -37,6 +37,17 @@ pub(crate) const BACKUPS_MAX: u8 = 8;
 pub(crate) const COPIES: &str = "must be everywhere, nowhere or backups:1 to backups:8";
 const UNITS: &str = "must be delta or whole-session";
 
+impl Copies {
+    /// How a greeting says it.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Nowhere => 0,
+            Self::Backups(backups) => backups,
+            Self::Everywhere => u8::MAX,
+        }
+    }
+}
+
 impl fmt::Display for Copies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -101,6 +112,8 @@ impl<'de> Deserialize<'de> for Unit {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use serde::de::{IntoDeserializer, value};
 
     use super::*;
@@ -133,6 +146,11 @@ mod tests {
         let error = "whole session".parse::<Unit>().expect_err("it has a space").to_string();
         assert_eq!(error, "unit: must be delta or whole-session");
         assert_eq!(read::<Unit>("whole session").expect_err("it has a space").to_string(), error);
+    }
+
+    #[test]
+    fn each_setting_has_a_code_of_its_own() {
+        assert_eq!(all().map(Copies::code).collect::<BTreeSet<_>>().len(), all().count());
     }
 
     fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, value::Error> {

@@ -86,6 +86,8 @@ pub enum Event {
     MemberCleared(MemberId),
     /// A member is no longer in the view.
     MemberRemoved(MemberId, RemovalCause),
+    /// A member at this address has another setting of `copies`: the two do not list each other. Raised once for each life.
+    Mismatched(MemberId, SocketAddr),
     /// The sessions of a removed member have owners and copies again, as far as this node is concerned.
     Settled(MemberId),
     /// A session ended.
@@ -127,6 +129,9 @@ pub enum FrameError {
     /// It may not come at this point of a stream.
     #[error("the message may not come here")]
     Unexpected,
+    /// Its sender has another setting of `copies`.
+    #[error("the other member places copies differently")]
+    Copies,
     /// There is no such stream.
     #[error("no such stream")]
     NoStream,

@@ -32,6 +32,8 @@ pub(crate) struct Membership {
     beats: Beats,
     peers: BTreeMap<MemberId, Peer>,
     removed: BTreeMap<MemberId, Removed>,
+    /// Lives that place copies differently.
+    mismatched: BTreeSet<MemberId>,
     changes: VecDeque<Change>,
     duties: VecDeque<Duty>,
 }
@@ -51,6 +53,8 @@ pub(crate) enum Change {
     Suspect(MemberId),
     Cleared(MemberId),
     Removed(MemberId, RemovalCause),
+    /// One that is not listed, because it places copies differently.
+    Mismatched(MemberId, SocketAddr),
 }
 
 /// Something to send.
@@ -78,6 +82,7 @@ impl Membership {
             beats: Beats::new(me, address, frequency, now),
             peers: BTreeMap::new(),
             removed: BTreeMap::new(),
+            mismatched: BTreeSet::new(),
             changes: VecDeque::new(),
             duties: VecDeque::new(),
         }
@@ -143,6 +148,16 @@ impl Membership {
         self.note_state(beat.from, state);
         self.handle_life(now, beat.from);
         true
+    }
+
+    /// A member has greeted that places copies differently: it is not listed. That is told once.
+    pub(crate) fn handle_mismatched(&mut self, beat: &Beat<'_>) {
+        if self.mismatched.insert(beat.from) {
+            self.changes.push_back(Change::Mismatched(beat.from, beat.address));
+        }
+        if REMEMBERED_MAX < self.mismatched.len() {
+            self.mismatched.pop_first();
+        }
     }
 
     /// The stream to a member is gone, or could not be opened.
@@ -355,7 +370,7 @@ impl Membership {
     fn remove(&mut self, member: MemberId, cause: RemovalCause) {
         let Some(peer) = self.peers.remove(&member) else { return };
         self.removed.insert(member, Removed { incarnation: peer.incarnation, cause });
-        if self.removed.len() > REMOVED_MAX {
+        if REMEMBERED_MAX < self.removed.len() {
             self.removed.pop_first();
         }
         if peer.listed {
@@ -364,8 +379,8 @@ impl Membership {
     }
 }
 
-/// How many removed lives are remembered.
-const REMOVED_MAX: usize = 4096;
+/// How many lives are remembered that were removed, or that place copies differently.
+const REMEMBERED_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -524,6 +539,20 @@ mod tests {
         assert!(membership.handle_hello(at(1), &life));
         let expected = Change::Removed(HIGHER, RemovalCause::Superseded);
         assert!(changes(&mut membership).contains(&expected));
+    }
+
+    #[test]
+    fn who_places_copies_differently_is_told_of_once_and_not_listed() {
+        let mut membership = membership();
+        membership.handle_beat(at(0), &beat(HIGHER, 0, 1));
+        membership.handle_mismatched(&beat(HIGHER, 0, 2));
+        membership.handle_mismatched(&beat(HIGHER, 0, 3));
+        assert_eq!(changes(&mut membership), [Change::Mismatched(HIGHER, address(HIGHER))]);
+        assert_eq!(membership.members(), Vec::<&Member>::new());
+        for id in 0..=REMEMBERED_MAX as u64 {
+            membership.handle_mismatched(&beat(MemberId(1000 + id), 0, 1));
+        }
+        assert_eq!(membership.mismatched.len(), REMEMBERED_MAX);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::{
 };
 
 use heirloom_core::{
-    CommitId, Config, Delta, Durability, Event, MemberId, MemberState, Node, Outcome, ReadyCause, SessionKey, StreamId,
-    Time, Transmit,
+    CommitId, Config, Copies, Delta, Durability, Event, FrameError, MemberId, MemberState, Node, Outcome, ReadyCause,
+    SessionKey, StreamId, Time, Transmit,
 };
 
 const KEY: SessionKey = SessionKey([7; 16]);
@@ -66,6 +66,31 @@ fn an_end_reaches_the_other_member_and_an_idle_session_expires_on_both() {
     assert_eq!(net.nodes.iter().map(|node| node.records().count()).sum::<usize>(), 0);
 }
 
+#[test]
+fn members_that_place_copies_differently_stay_apart_and_each_is_told_once() {
+    let mut net = Net::with([Copies::Everywhere, Copies::Backups(1)]);
+    net.start(0);
+    net.start(1);
+    net.run(Duration::from_secs(20));
+    for (n, other) in [(0, 1), (1, 0)] {
+        assert_eq!(net.nodes[n].state(), MemberState::Ready);
+        assert_eq!(net.nodes[n].members().count(), 0);
+        assert!(0 < net.nodes[n].stats().frames_refused);
+        let told = net.events(n).into_iter().filter(|event| matches!(event, Event::Mismatched(..)));
+        assert_eq!(told.collect::<Vec<_>>(), [Event::Mismatched(net.nodes[other].id(), address(other))]);
+    }
+}
+
+#[test]
+fn a_member_says_how_much_it_holds_and_where_it_runs() {
+    let mut net = Net::new(2);
+    net.start(0);
+    net.start(1);
+    net.run(Duration::from_secs(2));
+    let told: Vec<_> = net.nodes[0].members().map(|member| (member.weight, &*member.host, &*member.zone)).collect();
+    assert_eq!(told, [(200, "host 1", "zone 1")]);
+}
+
 struct Net {
     now: Time,
     nodes: Vec<Node>,
@@ -75,13 +100,20 @@ struct Net {
 }
 
 impl Net {
-    fn new(count: u16) -> Self {
-        let config = Config { idle: Duration::from_secs(10), ended_for: Duration::from_secs(60), ..Config::default() };
-        let nodes = (0..count).map(|n| {
-            let id = MemberId(u64::from(n) + 1);
-            Node::new(id, address(n.into()), config.clone(), n.into(), Time::ZERO).expect("the config is valid")
+    fn new(count: usize) -> Self {
+        Self::with(vec![Copies::Everywhere; count])
+    }
+
+    fn with(settings: impl IntoIterator<Item = Copies>) -> Self {
+        let nodes = settings.into_iter().zip(1_u16..).map(|(copies, n)| {
+            let (host, zone) = (format!("host {}", n - 1), format!("zone {}", n - 1));
+            let (idle, ended_for) = (Duration::from_secs(10), Duration::from_secs(60));
+            let config = Config { copies, weight: n * 100, host, zone, idle, ended_for, ..Config::default() };
+            let address = address(usize::from(n) - 1);
+            Node::new(MemberId(n.into()), address, config, n.into(), Time::ZERO).expect("the config is valid")
         });
-        Self { now: Time::ZERO, nodes: nodes.collect(), up: vec![false; count.into()], streams: Vec::new() }
+        let nodes: Vec<_> = nodes.collect();
+        Self { now: Time::ZERO, up: vec![false; nodes.len()], nodes, streams: Vec::new() }
     }
 
     fn start(&mut self, n: usize) {
@@ -159,7 +191,8 @@ impl Net {
             },
             Transmit::Write { stream, bytes } => {
                 if let Some((other, theirs)) = self.other_end(n, stream) {
-                    self.nodes[other].handle_stream(now, theirs, &bytes).expect("it is valid");
+                    let taken = self.nodes[other].handle_stream(now, theirs, &bytes);
+                    assert!(matches!(taken, Ok(()) | Err(FrameError::Copies)), "{taken:?}");
                 }
             }
             Transmit::Close { stream } => {

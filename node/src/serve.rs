@@ -233,6 +233,9 @@ fn log(event: &Event, store: &Local) {
         Event::MemberSuspect(id) => warn!(member = member(*id), "a member is silent or its stream broke: it is probed"),
         Event::MemberCleared(id) => info!(member = member(*id), "a suspected member has answered"),
         Event::MemberRemoved(id, cause) => warn!(member = %id, ?cause, "a member is no longer in the view"),
+        Event::Mismatched(id, address) => {
+            warn!(member = %id, %address, "a member has another setting of copies: it stays out of the view");
+        }
         Event::Settled(id) => info!(member = %id, "the sessions of a removed member have owners and copies again"),
         Event::SessionEnded(key, cause) => debug!(%key, ?cause, "a session ended"),
         Event::ClockAhead(id, millis) => warn!(member = member(*id), millis, "the clock of a member is far ahead"),

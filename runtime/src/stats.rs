@@ -62,6 +62,8 @@ pub struct FrameErrors {
     pub body: u64,
     /// It came at the wrong point of a stream.
     pub unexpected: u64,
+    /// Its sender placed copies differently.
+    pub copies: u64,
     /// There was no such stream.
     pub no_stream: u64,
 }
@@ -69,8 +71,8 @@ pub struct FrameErrors {
 impl FrameErrors {
     /// All of them together.
     pub fn total(&self) -> u64 {
-        let Self { cut, too_long, checksum, version, cluster, kind, body, unexpected, no_stream } = self;
-        cut + too_long + checksum + version + cluster + kind + body + unexpected + no_stream
+        let Self { cut, too_long, checksum, version, cluster, kind, body, unexpected, copies, no_stream } = self;
+        cut + too_long + checksum + version + cluster + kind + body + unexpected + copies + no_stream
     }
 
     pub(crate) fn count(&mut self, error: FrameError) {
@@ -83,6 +85,7 @@ impl FrameErrors {
             FrameError::Kind => &mut self.kind,
             FrameError::Body => &mut self.body,
             FrameError::Unexpected => &mut self.unexpected,
+            FrameError::Copies => &mut self.copies,
             FrameError::NoStream => &mut self.no_stream,
         };
         *counter += 1;

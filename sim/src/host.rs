@@ -90,6 +90,7 @@ impl Process {
             | Event::MemberReady(_)
             | Event::MemberSuspect(_)
             | Event::MemberCleared(_)
+            | Event::Mismatched(..)
             | Event::Settled(_)
             | Event::SessionEnded(..)
             | Event::ClockAhead(..)

@@ -82,6 +82,7 @@ impl Node {
             }
             ViewChange::Suspect(member) => self.raise(Event::MemberSuspect(member)),
             ViewChange::Cleared(member) => self.raise(Event::MemberCleared(member)),
+            ViewChange::Mismatched(member, address) => self.raise(Event::Mismatched(member, address)),
             ViewChange::Removed(member, cause) => self.handle_removed(now, member, cause),
         }
         self.count_others();

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::Node;
 use crate::{
     config::Config,
+    copies::Copies,
     delta::{Delta, Durability},
     io::{StreamId, Transmit},
     key::SessionKey,
@@ -134,8 +135,8 @@ impl Victim {
             None => {
                 let stream = self.node.handle_accepted(self.now, address());
                 let mut hello = Self::writer();
-                let beat = beat(MemberState::Ready, 0, 1, 0, 0);
-                hello.frame(Kind::Hello, &Hello { versions: (1, 1), fresh: true, beat });
+                let (copies, beat) = (Copies::Everywhere.code(), beat(MemberState::Ready, 0, 1, 0, 0));
+                hello.frame(Kind::Hello, &Hello { versions: (1, 1), fresh: true, copies, beat });
                 let _ = self.node.handle_stream(self.now, stream, &hello.into_bytes());
                 self.next = 1;
                 stream

@@ -143,6 +143,10 @@ impl Node {
         if expected.is_some_and(|expected| expected != hello.beat.from) || self.leaving == Leaving::Left {
             return Err(FrameError::Unexpected);
         }
+        if hello.copies != self.config.copies.code() {
+            self.membership.handle_mismatched(&hello.beat);
+            return Err(FrameError::Copies);
+        }
         if !self.membership.handle_hello(now, &hello.beat) {
             return Err(FrameError::Unexpected);
         }

@@ -60,7 +60,8 @@ impl Node {
         if owes.hello {
             let word = Word { state: self.state, clock, config: &self.config };
             let beat = self.membership.beat(now, word, false);
-            writer.frame(Kind::Hello, &Hello { versions: (wire::VERSION, wire::VERSION), fresh, beat });
+            let (versions, copies) = ((wire::VERSION, wire::VERSION), self.config.copies.code());
+            writer.frame(Kind::Hello, &Hello { versions, fresh, copies, beat });
         }
         let Some(peer) = up else { return writer.into_bytes() };
         if let Some(nonce) = owes.ping {

@@ -11,6 +11,7 @@ use super::{
     ItemWriter, Items, Kind, Ping, Probe, Registers, VERSION, open, read, read_head, split,
 };
 use crate::{
+    copies::Copies,
     key::SessionKey,
     life::{End, EndCause, Life},
     member::{MemberId, MemberState},
@@ -65,7 +66,10 @@ fn frame(kind: Kind) -> Vec<u8> {
         Kind::Alive => return writer.datagram(kind, &Alive { from: TO, to: FROM, nonce: 7 }),
         Kind::Declared => return writer.datagram(kind, &Declared { from: FROM, to: TO, incarnation: 3 }),
         Kind::Bye => return writer.datagram(kind, &FROM),
-        Kind::Hello => writer.frame(kind, &Hello { versions: (VERSION, VERSION), fresh: true, beat: beat() }),
+        Kind::Hello => {
+            let (versions, copies) = ((VERSION, VERSION), Copies::Backups(2).code());
+            writer.frame(kind, &Hello { versions, fresh: true, copies, beat: beat() });
+        }
         Kind::Feed => {
             let start = writer.start(kind);
             writer.put(&FeedHead { number: 1, clock: CLOCK });

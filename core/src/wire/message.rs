@@ -77,6 +77,8 @@ pub(crate) struct Hello<'a> {
     /// The sender did not have the receiver in its view before this stream: if the receiver had the sender in its own, it
     /// must not rely on what it sent before.
     pub(crate) fresh: bool,
+    /// How the sender places copies: [`Copies::code`](crate::Copies::code).
+    pub(crate) copies: u8,
     #[serde(borrow)]
     pub(crate) beat: Beat<'a>,
 }
