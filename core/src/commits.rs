@@ -2,10 +2,12 @@
 //!
 //! A commit is known by the session it changed and the number of its change. An acknowledgement counts for it only when
 //! the acknowledged frame carried that change (P2): frames say which changes of which session they carried, and no
-//! comparison of change numbers alone takes the place of that.
+//! comparison of change numbers alone takes the place of that. Who must hold a copy is told when it starts and whenever
+//! that changes; only their word counts.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     vec::Vec,
 };
 
@@ -15,14 +17,15 @@ use crate::{
     member::MemberId,
     session::Change,
     stamp::Stamp,
+    time::Time,
 };
 
 /// Who waits for a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// The application, for as much as it asked.
-    Application(Durability),
-    /// The end of an expiry: once every member has applied it, what was born up to here is dead for good.
+    /// The application, for as much as it asked, and no longer than it asked.
+    Application(Durability, Option<Time>),
+    /// The end of an expiry: once all that must hold it have applied it, what was born up to here is dead for good.
     Burial(Stamp),
 }
 
@@ -31,53 +34,83 @@ pub(crate) type Burial = (SessionKey, Stamp);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Commits {
-    in_flight: BTreeMap<(SessionKey, Change), Commit>,
+    in_flight: BTreeMap<Id, Commit>,
+    deadlines: BTreeSet<(Time, Id)>,
     outcomes: VecDeque<(CommitId, Outcome)>,
     burials: VecDeque<Burial>,
     application: usize,
 }
 
+type Id = (SessionKey, Change);
+
 #[derive(Clone, Debug)]
 struct Commit {
     waiting: Waiting,
-    /// Who has applied it.
+    /// Who must hold it.
+    others: Arc<Others>,
+    /// Which of them have applied it, in the order of their acknowledgements.
     have: Vec<MemberId>,
 }
 
-/// The other members of the view: all, and those that are ready.
-#[derive(Clone, Debug, Default)]
+/// Other members, of the view or of those that must hold a session: all, and those that are ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Others {
     pub(crate) all: BTreeSet<MemberId>,
     pub(crate) ready: BTreeSet<MemberId>,
 }
 
 impl Commits {
-    pub(crate) fn start(&mut self, key: SessionKey, change: Change, waiting: Waiting, others: &Others) {
-        let before = self.in_flight.insert((key, change), Commit { waiting, have: Vec::new() });
+    /// Starts to count, for a session that these others must hold.
+    pub(crate) fn start(&mut self, key: SessionKey, change: Change, waiting: Waiting, others: Arc<Others>) {
+        let id = (key, change);
+        let before = self.in_flight.insert(id, Commit { waiting, others, have: Vec::new() });
         assert!(before.is_none(), "a change has one commit");
-        self.application += usize::from(matches!(waiting, Waiting::Application(_)));
-        self.judge((key, change), others);
+        self.application += usize::from(matches!(waiting, Waiting::Application(..)));
+        self.deadlines.extend(waiting.deadline().map(|at| (at, id)));
+        self.judge(id);
     }
 
     /// A member has applied the changes of a session from `from` to `to`.
-    pub(crate) fn handle_ack(&mut self, key: SessionKey, from: Change, to: Change, member: MemberId, others: &Others) {
+    pub(crate) fn handle_ack(&mut self, key: SessionKey, from: Change, to: Change, member: MemberId) {
         let mut touched = Vec::new();
         for (id, commit) in self.in_flight.range_mut((key, from)..=(key, to)) {
-            if !commit.have.contains(&member) {
+            if commit.others.all.contains(&member) && !commit.have.contains(&member) {
                 commit.have.push(member);
                 touched.push(*id);
             }
         }
         for id in touched {
-            self.judge(id, others);
+            self.judge(id);
         }
     }
 
-    /// The view has changed: every commit in flight is counted again.
-    pub(crate) fn handle_view(&mut self, others: &Others) {
+    /// Who must hold what may have changed, with the view: every commit in flight is counted again. Answers which members
+    /// must be brought which change, because they did not have to hold it before.
+    #[must_use]
+    pub(crate) fn handle_view(
+        &mut self,
+        mut others: impl FnMut(&SessionKey) -> Arc<Others>,
+    ) -> Vec<(MemberId, SessionKey, Change)> {
+        let mut lacking = Vec::new();
         let all: Vec<_> = self.in_flight.keys().copied().collect();
-        for id in all {
-            self.judge(id, others);
+        for (key, change) in all {
+            let Some(commit) = self.in_flight.get_mut(&(key, change)) else { continue };
+            let before = core::mem::replace(&mut commit.others, others(&key));
+            let now = &commit.others.all;
+            // Who need not hold it any more may drop it.
+            commit.have.retain(|member| now.contains(member));
+            lacking.extend(now.difference(&before.all).map(|&member| (member, key, change)));
+            self.judge((key, change));
+        }
+        lacking
+    }
+
+    /// Ends the commits whose deadline has come.
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        while let Some(&(at, id)) = self.deadlines.first()
+            && at <= now
+        {
+            self.end_short(id, true);
         }
     }
 
@@ -89,119 +122,285 @@ impl Commits {
         self.burials.pop_front()
     }
 
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.deadlines.first().map(|&(at, _)| at)
+    }
+
     /// Commits of the application in flight, and outcomes that it has not fetched.
     pub(crate) fn len(&self) -> usize {
         self.application + self.outcomes.len()
     }
 
-    fn judge(&mut self, id: (SessionKey, Change), others: &Others) {
-        let Some(commit) = self.in_flight.get_mut(&id) else { return };
-        let outcome = match commit.waiting {
-            Waiting::Application(durability) => {
-                commit.have.retain(|member| others.all.contains(member));
-                let counted = commit.have.iter().filter(|member| others.ready.contains(member));
-                let members: Vec<_> = counted.copied().collect();
-                // Nothing becomes durable because nobody is left to ask.
-                let want = match durability {
-                    Durability::Local => 0,
-                    Durability::One => 1,
-                    Durability::All => others.ready.len().max(1),
-                };
-                if want <= members.len() {
-                    Some(Outcome::Durable(Receipt { members }))
-                } else if others.ready.len() < want {
-                    Some(Outcome::NotDurable { have: members, want })
-                } else {
-                    None
+    fn judge(&mut self, id: Id) {
+        let Some(commit) = self.in_flight.get(&id) else { return };
+        match commit.waiting {
+            Waiting::Application(durability, _) => {
+                let ready = commit.others.ready.len();
+                let want = durability.others(ready);
+                if want <= commit.counted().count() {
+                    let (receipt, _) = self.take(id);
+                    self.outcomes.push_back((CommitId(id.1.0), Outcome::Durable(receipt)));
+                } else if ready < want {
+                    self.end_short(id, false);
                 }
             }
             Waiting::Burial(at) => {
-                if others.all.iter().all(|member| commit.have.contains(member)) {
+                if commit.others.all.iter().all(|member| commit.have.contains(member)) {
                     self.in_flight.remove(&id);
                     self.burials.push_back((id.0, at));
                 }
-                return;
             }
+        }
+    }
+
+    fn end_short(&mut self, id: Id, late: bool) {
+        let (Receipt { members: have, missing }, want) = self.take(id);
+        self.outcomes.push_back((CommitId(id.1.0), Outcome::NotDurable { have, missing, want, late }));
+    }
+
+    /// Takes a commit of the application out, with how many others it wanted.
+    fn take(&mut self, id: Id) -> (Receipt, usize) {
+        let commit = self.in_flight.remove(&id).expect("what ends is in flight");
+        let Waiting::Application(durability, deadline) = commit.waiting else {
+            unreachable!("a burial has no deadline and no outcome");
         };
-        if let Some(outcome) = outcome {
-            self.in_flight.remove(&id);
-            self.application -= 1;
-            self.outcomes.push_back((CommitId(id.1.0), outcome));
+        self.application -= 1;
+        if let Some(at) = deadline {
+            self.deadlines.remove(&(at, id));
+        }
+        let members = commit.counted().collect();
+        let missing = commit.others.ready.iter().filter(|member| !commit.have.contains(member)).copied().collect();
+        (Receipt { members, missing }, durability.others(commit.others.ready.len()))
+    }
+}
+
+impl Waiting {
+    fn deadline(&self) -> Option<Time> {
+        match *self {
+            Self::Application(_, deadline) => deadline,
+            Self::Burial(_) => None,
+        }
+    }
+}
+
+impl Commit {
+    /// Whose word counts.
+    fn counted(&self) -> impl Iterator<Item = MemberId> {
+        self.have.iter().filter(|member| self.others.ready.contains(member)).copied()
+    }
+}
+
+impl Durability {
+    /// How many others must have applied a commit when so many are ready of those that must hold it. Nothing becomes
+    /// durable because nobody is left to ask.
+    fn others(self, ready: usize) -> usize {
+        match self {
+            Self::Local => 0,
+            Self::One => 1,
+            Self::Copies(copies) => copies.into(),
+            // The writer is one of them.
+            Self::Majority => ready.div_ceil(2).max(1),
+            Self::All => ready.max(1),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::{format, vec};
+    use core::time::Duration;
+
     use super::*;
 
     const KEY: SessionKey = SessionKey([1; 16]);
+    const CHANGE: Change = Change(5);
     const A: MemberId = MemberId(1);
     const B: MemberId = MemberId(2);
+    const C: MemberId = MemberId(3);
+    const D: MemberId = MemberId(4);
 
-    fn others(ready: &[MemberId], joining: &[MemberId]) -> Others {
-        Others { all: ready.iter().chain(joining).copied().collect(), ready: ready.iter().copied().collect() }
+    fn others(ready: &[MemberId], joining: &[MemberId]) -> Arc<Others> {
+        let all = ready.iter().chain(joining).copied().collect();
+        Arc::new(Others { all, ready: ready.iter().copied().collect() })
     }
 
-    fn durable(members: &[MemberId]) -> Option<(CommitId, Outcome)> {
-        Some((CommitId(5), Outcome::Durable(Receipt { members: members.to_vec() })))
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Duration::from_secs(seconds)
     }
 
-    fn started(durability: Durability, others: &Others) -> Commits {
+    fn durable(members: &[MemberId], missing: &[MemberId]) -> Option<Outcome> {
+        Some(Outcome::Durable(Receipt { members: members.to_vec(), missing: missing.to_vec() }))
+    }
+
+    fn short(have: &[MemberId], missing: &[MemberId], want: usize) -> Option<Outcome> {
+        Some(Outcome::NotDurable { have: have.to_vec(), missing: missing.to_vec(), want, late: false })
+    }
+
+    fn started(durability: Durability, ready: &[MemberId]) -> Commits {
         let mut commits = Commits::default();
-        commits.start(KEY, Change(5), Waiting::Application(durability), others);
+        commits.start(KEY, CHANGE, Waiting::Application(durability, None), others(ready, &[]));
         commits
+    }
+
+    fn ack(commits: &mut Commits, member: MemberId) -> Option<Outcome> {
+        commits.handle_ack(KEY, CHANGE, CHANGE, member);
+        outcome(commits)
+    }
+
+    fn view(commits: &mut Commits, others: &Arc<Others>) -> Option<Outcome> {
+        let _fed = commits.handle_view(|_| others.clone());
+        outcome(commits)
+    }
+
+    fn outcome(commits: &mut Commits) -> Option<Outcome> {
+        let (id, outcome) = commits.poll_outcome()?;
+        assert_eq!(id, CommitId(CHANGE.0));
+        assert_eq!(commits.poll_outcome(), None, "there is one outcome");
+        assert_eq!(commits.len(), 0);
+        Some(outcome)
     }
 
     #[test]
     fn only_a_frame_that_carried_the_change_counts() {
-        let others = others(&[A], &[]);
-        let mut commits = started(Durability::One, &others);
-        commits.handle_ack(KEY, Change(1), Change(4), A, &others);
-        commits.handle_ack(KEY, Change(6), Change(9), A, &others);
+        let mut commits = started(Durability::One, &[A]);
+        commits.handle_ack(KEY, Change(1), Change(4), A);
+        commits.handle_ack(KEY, Change(6), Change(9), A);
         assert_eq!(commits.poll_outcome(), None);
-        commits.handle_ack(KEY, Change(5), Change(9), A, &others);
-        assert_eq!(commits.poll_outcome(), durable(&[A]));
+        commits.handle_ack(KEY, Change(5), Change(9), A);
+        assert_eq!(outcome(&mut commits), durable(&[A], &[]));
+    }
+
+    #[test]
+    fn each_level_wants_so_many_of_those_that_must_hold_it() {
+        let all = [A, B, C, D];
+        let levels = [
+            (Durability::Local, [0, 0, 0, 0, 0]),
+            (Durability::One, [1, 1, 1, 1, 1]),
+            (Durability::Copies(0), [0, 0, 0, 0, 0]),
+            (Durability::Copies(2), [2, 2, 2, 2, 2]),
+            (Durability::All, [1, 1, 2, 3, 4]),
+            // Of one to five members, the writer included: more than half, and never nobody else.
+            (Durability::Majority, [1, 1, 1, 2, 2]),
+        ];
+        for (durability, wants) in levels {
+            for (count, want) in wants.into_iter().enumerate() {
+                let (ready, context) = (&all[..count], format!("{durability:?} of {count} others"));
+                let mut commits = started(durability, ready);
+                if count < want {
+                    assert_eq!(outcome(&mut commits), short(&[], ready, want), "{context}");
+                    continue;
+                }
+                for member in &ready[..want] {
+                    assert_eq!(outcome(&mut commits), None, "{context}");
+                    commits.handle_ack(KEY, CHANGE, CHANGE, *member);
+                }
+                assert_eq!(outcome(&mut commits), durable(&ready[..want], &ready[want..]), "{context}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_majority_follows_the_view() {
+        let mut commits = started(Durability::Majority, &[A, B, C, D]);
+        assert_eq!(ack(&mut commits, A), None);
+        assert_eq!(view(&mut commits, &others(&[A, B, C], &[])), None);
+        assert_eq!(view(&mut commits, &others(&[A, B], &[])), durable(&[A], &[B]));
     }
 
     #[test]
     fn a_joining_member_does_not_count_until_it_is_ready() {
-        let joining = others(&[B], &[A]);
-        let mut commits = started(Durability::One, &joining);
-        commits.handle_ack(KEY, Change(5), Change(5), A, &joining);
-        assert_eq!(commits.poll_outcome(), None);
-        commits.handle_view(&others(&[A, B], &[]));
-        assert_eq!(commits.poll_outcome(), durable(&[A]));
+        let mut commits = Commits::default();
+        commits.start(KEY, CHANGE, Waiting::Application(Durability::One, None), others(&[B], &[A]));
+        assert_eq!(ack(&mut commits, A), None);
+        assert_eq!(view(&mut commits, &others(&[A, B], &[])), durable(&[A], &[B]));
+    }
+
+    #[test]
+    fn a_new_ready_member_is_one_of_all() {
+        let mut commits = started(Durability::All, &[A]);
+        assert_eq!(commits.handle_view(|_| others(&[A, B], &[])), [(B, KEY, CHANGE)], "it must be brought there");
+        assert_eq!(commits.handle_view(|_| others(&[A, B], &[])), []);
+        assert_eq!(ack(&mut commits, A), None);
+        assert_eq!(ack(&mut commits, B), durable(&[A, B], &[]));
     }
 
     #[test]
     fn too_few_left_is_said_at_once() {
-        let mut commits = started(Durability::All, &others(&[A], &[]));
-        commits.handle_view(&others(&[], &[]));
-        let outcome = Outcome::NotDurable { have: Vec::new(), want: 1 };
-        assert_eq!(commits.poll_outcome(), Some((CommitId(5), outcome)));
-        assert_eq!(commits.len(), 0);
+        let mut commits = started(Durability::All, &[A]);
+        assert_eq!(view(&mut commits, &others(&[], &[])), short(&[], &[], 1));
+        let mut commits = started(Durability::Copies(2), &[A, B]);
+        assert_eq!(ack(&mut commits, A), None);
+        assert_eq!(view(&mut commits, &others(&[A], &[])), short(&[A], &[], 2));
+        let mut commits = started(Durability::Majority, &[A, B]);
+        assert_eq!(view(&mut commits, &others(&[], &[])), short(&[], &[], 1));
     }
 
     #[test]
     fn a_removed_member_is_taken_out_of_the_count() {
-        let both = others(&[A, B], &[]);
-        let mut commits = started(Durability::All, &both);
-        commits.handle_ack(KEY, Change(5), Change(5), A, &both);
-        assert_eq!(commits.poll_outcome(), None);
-        commits.handle_view(&others(&[A], &[]));
-        assert_eq!(commits.poll_outcome(), durable(&[A]));
+        let mut commits = started(Durability::All, &[A, B]);
+        assert_eq!(ack(&mut commits, A), None);
+        assert_eq!(view(&mut commits, &others(&[A], &[])), durable(&[A], &[]));
     }
 
     #[test]
-    fn a_burial_waits_for_every_member() {
-        let both = others(&[A], &[B]);
-        let at = Stamp { clock: 1, writer: A };
+    fn who_need_not_hold_it_does_not_count_and_what_it_said_before_is_void() {
+        let mut commits = started(Durability::Copies(2), &[A, B]);
+        assert_eq!(ack(&mut commits, C), None);
+        assert_eq!(ack(&mut commits, A), None);
+        assert_eq!(view(&mut commits, &others(&[B, C], &[])), None);
+        assert_eq!(ack(&mut commits, B), None);
+        assert_eq!(commits.handle_view(|_| others(&[A, B], &[])), [(A, KEY, CHANGE)], "it may have dropped its copy");
+        assert_eq!(outcome(&mut commits), None);
+        assert_eq!(ack(&mut commits, A), durable(&[B, A], &[]));
+    }
+
+    #[test]
+    fn each_session_is_counted_by_those_that_must_hold_it() {
+        let other = SessionKey([2; 16]);
+        let mut commits = started(Durability::All, &[A, B]);
+        commits.start(other, Change(6), Waiting::Application(Durability::All, None), others(&[A, B], &[]));
+        commits.handle_ack(KEY, CHANGE, CHANGE, A);
+        commits.handle_ack(other, Change(6), Change(6), A);
+        let view = |key: &SessionKey| if *key == KEY { others(&[A], &[]) } else { others(&[A, C], &[]) };
+        assert_eq!(commits.handle_view(view), [(C, other, Change(6))]);
+        assert_eq!(outcome_of(&mut commits), Some((CommitId(5), durable(&[A], &[]))));
+        assert_eq!(outcome_of(&mut commits), None);
+    }
+
+    #[test]
+    fn a_deadline_ends_a_commit_and_says_who_is_late() {
         let mut commits = Commits::default();
-        commits.start(KEY, Change(5), Waiting::Burial(at), &both);
-        commits.handle_ack(KEY, Change(5), Change(5), A, &both);
+        for (change, deadline) in [(5, Some(at(2))), (6, None), (7, Some(at(1)))] {
+            let waiting = Waiting::Application(Durability::All, deadline);
+            commits.start(KEY, Change(change), waiting, others(&[A, B], &[C]));
+        }
+        commits.handle_ack(KEY, Change(5), Change(7), A);
+        assert_eq!(commits.poll_timeout(), Some(at(1)));
+        commits.handle_timeout(at(1));
+        let late = Outcome::NotDurable { have: vec![A], missing: vec![B], want: 2, late: true };
+        assert_eq!(outcome_of(&mut commits), Some((CommitId(7), Some(late))));
+        assert_eq!(commits.poll_timeout(), Some(at(2)));
+        commits.handle_ack(KEY, Change(5), Change(7), B);
+        assert_eq!(outcome_of(&mut commits), Some((CommitId(5), durable(&[A, B], &[]))));
+        assert_eq!(outcome_of(&mut commits), Some((CommitId(6), durable(&[A, B], &[]))));
+        assert_eq!(commits.poll_timeout(), None, "what has ended has no deadline");
+        commits.handle_timeout(at(3));
+        assert_eq!((outcome_of(&mut commits), commits.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_burial_waits_for_every_member_that_must_hold_it() {
+        let buried = Stamp { clock: 1, writer: A };
+        let mut commits = Commits::default();
+        commits.start(KEY, CHANGE, Waiting::Burial(buried), others(&[A], &[B]));
+        commits.handle_ack(KEY, CHANGE, CHANGE, A);
         assert_eq!(commits.poll_burial(), None);
-        commits.handle_ack(KEY, Change(5), Change(5), B, &both);
-        assert_eq!(commits.poll_burial(), Some((KEY, at)));
+        commits.handle_ack(KEY, CHANGE, CHANGE, B);
+        assert_eq!(commits.poll_burial(), Some((KEY, buried)));
+        assert_eq!(commits.len(), 0);
+    }
+
+    fn outcome_of(commits: &mut Commits) -> Option<(CommitId, Option<Outcome>)> {
+        commits.poll_outcome().map(|(id, outcome)| (id, Some(outcome)))
     }
 }

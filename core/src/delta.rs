@@ -1,6 +1,7 @@
 //! What an application asks of a session in one commit.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -69,14 +70,51 @@ impl Delta {
 }
 
 /// How many other members must have applied a commit before it counts as done.
+///
+/// Only ready members that must hold a copy of the session count: all of the view, or with backups those that are to
+/// hold this one. When that changes, every commit in flight is counted again; none becomes durable because nobody is left
+/// to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Durability {
     /// None: it is done at once and travels behind.
     Local,
-    /// One ready member besides this one.
+    /// One besides this one.
     One,
-    /// All ready members of the view.
+    /// All of them, and one at the least.
     All,
+    /// So many besides this one.
+    Copies(u16),
+    /// With this one more than half of those that must hold it, and one other at the least.
+    Majority,
+}
+
+impl Durability {
+    /// The same, but no longer than that: then the commit ends as [`Outcome::NotDurable`].
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// use heirloom_core::{Demand, Durability};
+    /// let demand = Durability::Majority.within(Duration::from_secs(1));
+    /// assert_eq!(demand, Demand { durability: Durability::Majority, within: Some(Duration::from_secs(1)) });
+    /// ```
+    pub fn within(self, length: Duration) -> Demand {
+        Demand { durability: self, within: Some(length) }
+    }
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Demand {
+    /// For how many other members.
+    pub durability: Durability,
+    /// For how long; without an end only until too few members are left that could apply it.
+    pub within: Option<Duration>,
+}
+
+impl From<Durability> for Demand {
+    fn from(durability: Durability) -> Self {
+        Self { durability, within: None }
+    }
 }
 
 /// A commit in flight. Numbers rise in the order of the commits of one node.
@@ -88,12 +126,16 @@ pub struct CommitId(pub u64);
 pub enum Outcome {
     /// As many members as were asked for have applied it.
     Durable(Receipt),
-    /// Too few members are left that could.
+    /// Fewer have, and too few are left that could, or the time is over.
     NotDurable {
         /// Those that have applied it, besides this one.
         have: Vec<MemberId>,
+        /// The ready members that must hold it too and have not acknowledged it.
+        missing: Vec<MemberId>,
         /// How many were asked for, besides this one.
         want: usize,
+        /// Its time was over: the missing ones may still apply it.
+        late: bool,
     },
 }
 
@@ -102,6 +144,8 @@ pub enum Outcome {
 pub struct Receipt {
     /// The members whose acknowledgement was counted, besides this one.
     pub members: Vec<MemberId>,
+    /// The ready members that must hold it too and had not acknowledged it. It still travels to them.
+    pub missing: Vec<MemberId>,
 }
 
 /// A commit that was refused. Nothing has changed.

@@ -84,7 +84,7 @@ mod wire;
 
 pub use config::{Config, ConfigError};
 pub use copies::{Copies, Unit};
-pub use delta::{CommitError, CommitId, Delta, Durability, Outcome, Receipt};
+pub use delta::{CommitError, CommitId, Delta, Demand, Durability, Outcome, Receipt};
 pub use fetch::{Fetch, FetchId, Fetched, Purpose};
 pub use io::{CloseCause, Event, FrameError, ReadyCause, StreamId, Transmit};
 pub use key::{KeyMaker, SessionKey};

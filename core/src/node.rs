@@ -63,7 +63,7 @@ pub struct Node {
     membership: Membership,
     links: Links,
     feeds: BTreeMap<MemberId, Feed>,
-    others: Others,
+    others: Arc<Others>,
     sessions: Sessions,
     expiry: Expiry,
     ledger: Ledger,
@@ -127,7 +127,7 @@ impl Node {
             membership: Membership::new(id, address, &config, now),
             links: Links::new(id, config.probe_time),
             feeds: BTreeMap::new(),
-            others: Others::default(),
+            others: Arc::default(),
             sessions: Sessions::default(),
             expiry: Expiry::default(),
             ledger: Ledger::default(),
@@ -294,6 +294,7 @@ impl Node {
             self.expiry.poll_timeout(),
             self.ledger.poll_timeout(),
             self.ownership.poll_timeout(),
+            self.commits.poll_timeout(),
         ];
         machines.into_iter().chain([leave, first]).flatten().min()
     }

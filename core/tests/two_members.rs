@@ -1,4 +1,4 @@
-//! Two members over a network that loses nothing: the least that must work.
+//! Two or three members over a network that loses nothing: the least that must work.
 
 use std::{
     collections::VecDeque,
@@ -7,8 +7,8 @@ use std::{
 };
 
 use heirloom_core::{
-    CommitId, Config, Copies, Delta, Durability, Event, FrameError, MemberId, MemberState, Node, Outcome, ReadyCause,
-    SessionKey, StreamId, Time, Transmit,
+    CommitId, Config, Copies, Delta, Demand, Durability, Event, FrameError, MemberId, MemberState, Node, Outcome,
+    ReadyCause, Receipt, SessionKey, StreamId, Time, Transmit,
 };
 
 const KEY: SessionKey = SessionKey([7; 16]);
@@ -21,7 +21,7 @@ fn a_second_member_receives_the_state_before_it_is_ready_and_keeps_it_when_the_f
     assert_eq!(net.nodes[0].state(), MemberState::Ready);
     let login = Delta::new().set("user", "alice");
     let local = net.commit(0, login, Durability::Local);
-    let done = Outcome::Durable(heirloom_core::Receipt::default());
+    let done = Outcome::Durable(Receipt::default());
     assert_eq!(net.nodes[0].poll_outcome(), Some((local, done)));
     net.start(1);
     net.run(Duration::from_secs(2));
@@ -91,10 +91,55 @@ fn a_member_says_how_much_it_holds_and_where_it_runs() {
     assert_eq!(told, [(200, "host 1", "zone 1")]);
 }
 
+/// The kernel of a hung member accepts everything, and its node answers nothing.
+#[test]
+fn a_hung_member_costs_a_commit_its_deadline_or_the_time_until_it_is_out_of_the_view() {
+    let mut net = Net::new(3);
+    (0..3).for_each(|n| net.start(n));
+    net.run(Duration::from_secs(6));
+    let [second, third] = [MemberId(2), MemberId(3)];
+    net.hang(1);
+    let began = net.now;
+    let late = net.commit(0, Delta::new().set("user", "alice"), Durability::All.within(Duration::from_millis(500)));
+    let patient = net.commit(0, Delta::new().set("user", "bob"), Durability::All);
+    let most = net.commit(0, Delta::new().set("user", "carol"), Durability::Majority);
+    let outcomes = net.outcomes(0, Duration::from_secs(6));
+    let [(first_at, first), (second_at, second_one), (third_at, third_one)] = &outcomes[..] else {
+        panic!("each commit has one outcome: {outcomes:?}")
+    };
+    let receipt = |missing: &[MemberId]| Receipt { members: vec![third], missing: missing.to_vec() };
+    assert_eq!(*first, (most, Outcome::Durable(receipt(&[second]))));
+    assert!(first_at.since(began) <= Duration::from_millis(10), "{first_at}");
+    let short = Outcome::NotDurable { have: vec![third], missing: vec![second], want: 2, late: true };
+    assert_eq!(*second_one, (late, short));
+    assert_eq!(second_at.since(began), Duration::from_millis(500));
+    assert_eq!(*third_one, (patient, Outcome::Durable(receipt(&[]))));
+    let config = Config::default();
+    let bound = config.drop_time + config.probe_time + config.frequency;
+    assert!(third_at.since(began) <= bound, "{third_at}");
+    assert_eq!(net.nodes[0].members().count(), 1);
+}
+
+#[test]
+fn a_commit_that_only_a_hung_member_could_make_durable_ends_when_that_one_is_out_of_the_view() {
+    let mut net = Net::new(2);
+    (0..2).for_each(|n| net.start(n));
+    net.run(Duration::from_secs(6));
+    net.hang(1);
+    let ids = [Durability::One, Durability::All, Durability::Majority, Durability::Copies(1)]
+        .map(|durability| net.commit(0, Delta::new().set("user", "alice"), durability));
+    let outcomes = net.outcomes(0, Duration::from_secs(6));
+    let short = Outcome::NotDurable { have: vec![], missing: vec![], want: 1, late: false };
+    let told: Vec<_> = outcomes.into_iter().map(|(_, told)| told).collect();
+    assert_eq!(told, ids.map(|id| (id, short.clone())));
+}
+
 struct Net {
     now: Time,
     nodes: Vec<Node>,
     up: Vec<bool>,
+    /// What comes is taken by the kernel and read by nobody.
+    hung: Vec<bool>,
     /// Both ends of each stream.
     streams: Vec<[(usize, StreamId); 2]>,
 }
@@ -113,11 +158,16 @@ impl Net {
             Node::new(MemberId(n.into()), address, config, n.into(), Time::ZERO).expect("the config is valid")
         });
         let nodes: Vec<_> = nodes.collect();
-        Self { now: Time::ZERO, up: vec![false; nodes.len()], nodes, streams: Vec::new() }
+        let none = vec![false; nodes.len()];
+        Self { now: Time::ZERO, up: none.clone(), hung: none, nodes, streams: Vec::new() }
     }
 
     fn start(&mut self, n: usize) {
         self.up[n] = true;
+    }
+
+    fn hang(&mut self, n: usize) {
+        self.hung[n] = true;
     }
 
     fn kill(&mut self, n: usize) {
@@ -131,8 +181,8 @@ impl Net {
         }
     }
 
-    fn commit(&mut self, n: usize, delta: Delta, durability: Durability) -> CommitId {
-        self.nodes[n].commit(self.now, KEY, delta, durability).expect("the node is ready")
+    fn commit(&mut self, n: usize, delta: Delta, demand: impl Into<Demand>) -> CommitId {
+        self.nodes[n].commit(self.now, KEY, delta, demand).expect("the node is ready")
     }
 
     fn user(&self, n: usize) -> Option<String> {
@@ -144,11 +194,23 @@ impl Net {
         std::iter::from_fn(|| self.nodes[n].poll_event()).collect()
     }
 
+    /// What came of the commits of a member, and when.
+    fn outcomes(&mut self, n: usize, length: Duration) -> Vec<(Time, (CommitId, Outcome))> {
+        let end = self.now + length;
+        let mut outcomes = Vec::new();
+        while self.now < end {
+            let at = self.now;
+            self.run(Duration::from_millis(1));
+            outcomes.extend(std::iter::from_fn(|| self.nodes[n].poll_outcome()).map(|outcome| (at, outcome)));
+        }
+        outcomes
+    }
+
     fn run(&mut self, length: Duration) {
         let end = self.now + length;
         while self.now < end {
             for n in 0..self.nodes.len() {
-                if self.up[n] {
+                if self.up[n] && !self.hung[n] {
                     self.turn(n);
                 }
             }
@@ -172,16 +234,19 @@ impl Net {
         let now = self.now;
         match transmit {
             Transmit::Datagram { to, bytes } => {
-                if let Some(other) = self.at(to) {
+                if let Some(other) = self.at(to).filter(|other| !self.hung[*other]) {
                     self.nodes[other].handle_datagram(now, address(n), &bytes).expect("it is valid");
                 }
             }
             Transmit::Multicast { bytes } => {
-                for other in (0..self.nodes.len()).filter(|other| self.up[*other]).collect::<Vec<_>>() {
+                for other in
+                    (0..self.nodes.len()).filter(|other| self.up[*other] && !self.hung[*other]).collect::<Vec<_>>()
+                {
                     self.nodes[other].handle_datagram(now, address(n), &bytes).expect("it is valid");
                 }
             }
             Transmit::Open { stream, to } => match self.at(to) {
+                Some(other) if self.hung[other] => self.nodes[n].handle_opened(now, stream),
                 Some(other) => {
                     let accepted = self.nodes[other].handle_accepted(now, address(n));
                     self.streams.push([(n, stream), (other, accepted)]);
@@ -190,7 +255,7 @@ impl Net {
                 None => self.nodes[n].handle_closed(now, stream, heirloom_core::CloseCause::Refused),
             },
             Transmit::Write { stream, bytes } => {
-                if let Some((other, theirs)) = self.other_end(n, stream) {
+                if let Some((other, theirs)) = self.other_end(n, stream).filter(|end| !self.hung[end.0]) {
                     let taken = self.nodes[other].handle_stream(now, theirs, &bytes);
                     assert!(matches!(taken, Ok(()) | Err(FrameError::Copies)), "{taken:?}");
                 }
@@ -198,7 +263,7 @@ impl Net {
             Transmit::Close { stream } => {
                 let other = self.other_end(n, stream);
                 self.streams.retain(|ends| !ends.contains(&(n, stream)));
-                if let Some((other, theirs)) = other {
+                if let Some((other, theirs)) = other.filter(|end| !self.hung[end.0]) {
                     self.nodes[other].handle_closed(now, theirs, heirloom_core::CloseCause::Closed);
                 }
             }

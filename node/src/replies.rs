@@ -174,7 +174,7 @@ enum Decided {
 
 fn error_text(failure: &CommitFailed) -> String {
     match failure {
-        CommitFailed::NotDurable { have, want } => {
+        CommitFailed::NotDurable { have, want, .. } => {
             let have = have.len();
             format!("NOREPLICAS the write stays, but only {have} of {want} other members have it")
         }
@@ -232,6 +232,7 @@ mod tests {
     }
 
     const ME: MemberId = MemberId(1);
+    const OTHER: MemberId = MemberId(2);
 
     #[test]
     fn a_held_reply_holds_those_behind_it_and_no_other() {
@@ -256,7 +257,7 @@ mod tests {
         write(&mut replies, "a", &[&first]);
         write(&mut replies, "b", &[]);
         write(&mut replies, "c", &[&second]);
-        first.decide(Err(CommitFailed::NotDurable { have: vec![ME], want: 2 }));
+        first.decide(short(&[ME], 2));
         let error = "-NOREPLICAS the write stays, but only 1 of 2 other members have it\r\n";
         assert_eq!(taken(&mut replies), format!("{error}+b\r\n"));
         second.decide(Err(CommitFailed::Refused(CommitError::NotReady)));
@@ -269,7 +270,7 @@ mod tests {
         let [first, second, third] = [Later::default(), Later::default(), Later::default()];
         write(&mut replies, "a", &[&first, &second]);
         write(&mut replies, "b", &[&third]);
-        first.decide(Err(CommitFailed::NotDurable { have: vec![], want: 1 }));
+        first.decide(short(&[], 1));
         third.decide(durable(&[ME]));
         let error = "-NOREPLICAS the write stays, but only 0 of 1 other members have it\r\n";
         assert_eq!(taken(&mut replies), format!("{error}+b\r\n"));
@@ -304,6 +305,10 @@ mod tests {
     }
 
     fn durable(members: &[MemberId]) -> Outcome {
-        Ok(Receipt { members: members.to_vec() })
+        Ok(Receipt { members: members.to_vec(), missing: Vec::new() })
+    }
+
+    fn short(have: &[MemberId], want: usize) -> Outcome {
+        Err(CommitFailed::NotDurable { have: have.to_vec(), missing: vec![OTHER], want, late: false })
     }
 }

@@ -186,7 +186,7 @@ mod tests {
         fn probe(&self, _: SessionKey, _: Durability) -> Option<Probe> {
             self.probes.set(self.probes.get() + 1);
             Some(match self.answer {
-                Some(count) => Box::pin(future::ready(Ok(Receipt { members: vec![MemberId(1); count] }))),
+                Some(count) => Box::pin(future::ready(Ok(durable(count)))),
                 None => Box::pin(future::pending()),
             })
         }
@@ -249,6 +249,10 @@ mod tests {
         }
         assert_eq!(ask(&cluster, &mut writes, 2), Poll::Ready(1));
         assert_eq!(cluster.probes.get(), 0);
+    }
+
+    fn durable(count: usize) -> Receipt {
+        Receipt { members: vec![MemberId(1); count], missing: Vec::new() }
     }
 
     fn ask(cluster: &Cluster, writes: &mut Writes, wanted: usize) -> Poll<usize> {

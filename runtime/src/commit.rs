@@ -83,13 +83,17 @@ pub enum CommitFailed {
     /// It was refused, and nothing has changed.
     #[error(transparent)]
     Refused(#[from] CommitError),
-    /// Too few members are left that could apply it. The change itself stays.
-    #[error("{} other members have it, not {want}", have.len())]
+    /// Too few members are left that could apply it, or the time is over. The change itself stays.
+    #[error("{} other members have it, not {want}{}", have.len(), if *late { ", and the time is over" } else { "" })]
     NotDurable {
         /// Those that have applied it, besides this one.
         have: Vec<MemberId>,
+        /// The ready members that must hold it too and have not acknowledged it.
+        missing: Vec<MemberId>,
         /// How many were asked for, besides this one.
         want: usize,
+        /// Its time was over: the missing ones may still apply it.
+        late: bool,
     },
     /// The driver has stopped. Whether anyone has the change is not known.
     #[error("the node has stopped")]
@@ -99,7 +103,9 @@ pub enum CommitFailed {
 fn result(committed: Result<Committed, Gone>) -> Result<Receipt, CommitFailed> {
     match committed {
         Ok(Ok(Outcome::Durable(receipt))) => Ok(receipt),
-        Ok(Ok(Outcome::NotDurable { have, want })) => Err(CommitFailed::NotDurable { have, want }),
+        Ok(Ok(Outcome::NotDurable { have, missing, want, late })) => {
+            Err(CommitFailed::NotDurable { have, missing, want, late })
+        }
         Ok(Err(error)) => Err(CommitFailed::Refused(error)),
         Err(Gone) => Err(CommitFailed::Gone),
     }
@@ -113,13 +119,14 @@ mod tests {
 
     #[test]
     fn every_way_to_end_has_its_result() {
-        let id = MemberId(3);
-        let receipt = Receipt { members: vec![id] };
+        let [id, other] = [MemberId(3), MemberId(4)];
+        let (have, missing, want, late) = (vec![id], vec![other], 2, true);
+        let receipt = Receipt { members: have.clone(), missing: missing.clone() };
         let ends = [
             (Ok(Outcome::Durable(receipt.clone())), Ok(receipt)),
             (
-                Ok(Outcome::NotDurable { have: vec![id], want: 2 }),
-                Err(CommitFailed::NotDurable { have: vec![id], want: 2 }),
+                Ok(Outcome::NotDurable { have: have.clone(), missing: missing.clone(), want, late }),
+                Err(CommitFailed::NotDurable { have, missing, want, late }),
             ),
             (Err(CommitError::Leaving), Err(CommitFailed::Refused(CommitError::Leaving))),
         ];

@@ -3,7 +3,7 @@
 use core::{fmt, net::SocketAddr, task::Waker, time::Duration};
 use std::collections::{BTreeMap, VecDeque};
 
-use heirloom_core::{CommitError, CommitId, Delta, Durability, Event, Node, Outcome, SessionKey, Time};
+use heirloom_core::{CommitError, CommitId, Delta, Demand, Event, Node, Outcome, SessionKey, Time};
 
 use crate::{
     alarm::{Alarm, Sleep},
@@ -26,7 +26,7 @@ const WALL_EVERY: Duration = Duration::from_secs(1);
 /// What is asked of the node by those who do not wait for the lock.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Commit { key: SessionKey, delta: Delta, durability: Durability, completer: Completer<Committed> },
+    Commit { key: SessionKey, delta: Delta, demand: Demand, completer: Completer<Committed> },
     Touch(SessionKey),
     SetPeers(Vec<SocketAddr>),
     StartAlone,
@@ -251,15 +251,13 @@ impl fmt::Debug for Engine {
 impl Engine {
     fn run(&mut self, now: Time, command: Command, told: &mut Told) {
         match command {
-            Command::Commit { key, delta, durability, completer } => {
-                match self.node.commit(now, key, delta, durability) {
-                    Ok(commit) => {
-                        let before = self.commits.insert(commit, completer);
-                        assert!(before.is_none(), "a commit has a number of its own");
-                    }
-                    Err(error) => told.commits.push((completer, Err(error))),
+            Command::Commit { key, delta, demand, completer } => match self.node.commit(now, key, delta, demand) {
+                Ok(commit) => {
+                    let before = self.commits.insert(commit, completer);
+                    assert!(before.is_none(), "a commit has a number of its own");
                 }
-            }
+                Err(error) => told.commits.push((completer, Err(error))),
+            },
             Command::Touch(key) => self.node.touch(now, &key),
             Command::SetPeers(peers) => self.node.set_peers(now, peers),
             Command::StartAlone => self.node.start_alone(now),

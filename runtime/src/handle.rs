@@ -4,8 +4,7 @@ use core::{net::SocketAddr, task::Waker};
 use std::{collections::VecDeque, sync::Arc};
 
 use heirloom_core::{
-    CommitError, Delta, Durability, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Node, SessionKey, Stats,
-    Time,
+    CommitError, Delta, Demand, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Node, SessionKey, Stats, Time,
 };
 
 use crate::{
@@ -99,11 +98,12 @@ impl Handle {
         self.shared().table.peek(key, self.now())
     }
 
-    /// Commits changes of a session. It never waits for the network: await the result for that.
-    pub fn commit(&self, key: SessionKey, delta: Delta, durability: Durability) -> Commit {
+    /// Commits changes of a session, for as many copies as are demanded, within a deadline or without one. It never
+    /// waits for the network: await the result for that.
+    pub fn commit(&self, key: SessionKey, delta: Delta, demand: impl Into<Demand>) -> Commit {
         let (completer, waiter) = completion();
         let shared = self.shared();
-        let left = shared.pass(Command::Commit { key, delta, durability, completer });
+        let left = shared.pass(Command::Commit { key, delta, demand: demand.into(), completer });
         if let Err(Untaken::Full(Command::Commit { completer, .. })) = left {
             completer.complete(Err(CommitError::TooManyCommits { max: shared.commits_max }));
         }

@@ -277,7 +277,7 @@ fn a_node_that_is_told_so_starts_alone() {
     assert_eq!(a.await_ready(0), []);
     assert_eq!(a.handle.next_event().wait(), Some(Event::Ready(ReadyCause::FirstMember)));
     let alone = a.handle.commit(key, Delta::new().set("n", "1"), Durability::One).wait();
-    assert_eq!(alone, Err(CommitFailed::NotDurable { have: vec![], want: 1 }));
+    assert_eq!(alone, Err(CommitFailed::NotDurable { have: vec![], missing: vec![], want: 1, late: false }));
     assert!(a.handle.peek(&key).is_some(), "the change itself stays");
     assert!(a.handle.key(0, &[0; 513]).is_err());
     a.stop();

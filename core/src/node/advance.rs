@@ -1,6 +1,6 @@
 //! What follows from an input: machines are asked for what they found, and others are told.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use super::{Break, Leaving, Node};
@@ -36,6 +36,7 @@ impl Node {
             self.forget(now, key);
         }
         self.ownership.forget_before(now - self.config.ended_for);
+        self.commits.handle_timeout(now);
         self.walk_for_the_dead(now);
         self.start_first(now);
     }
@@ -86,7 +87,6 @@ impl Node {
             ViewChange::Removed(member, cause) => self.handle_removed(now, member, cause),
         }
         self.count_others();
-        self.commits.handle_view(&self.others);
     }
 
     fn start_feed(&mut self, now: Time, member: MemberId) {
@@ -144,7 +144,7 @@ impl Node {
         let state = |member: &&MemberId| self.membership.member(**member).map(|member| member.state);
         let all = self.feeds.keys().copied().collect();
         let ready = self.feeds.keys().filter(|member| state(member) == Some(MemberState::Ready)).copied().collect();
-        self.others = Others { all, ready };
+        self.others = Arc::new(Others { all, ready });
         self.place();
     }
 
@@ -160,6 +160,7 @@ impl Node {
             }
         }
         self.placement = Placement::new(self.config.copies, ready, joining);
+        self.recount();
     }
 
     fn handle_duty(&mut self, now: Time, duty: Duty) {
@@ -335,7 +336,6 @@ impl Node {
         self.feeds.clear();
         self.membership.forget_all();
         self.count_others();
-        self.commits.handle_view(&self.others);
         self.raise(Event::Left);
     }
 }

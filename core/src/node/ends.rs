@@ -95,7 +95,7 @@ impl Node {
     pub(super) fn bring_to_burial(&mut self, key: SessionKey, birth: Stamp) {
         let change = self.next_change();
         self.feed_all(key, change);
-        self.commits.start(key, change, Waiting::Burial(birth), &self.others);
+        self.commits.start(key, change, Waiting::Burial(birth), self.others_that_hold(&key));
     }
 
     pub(super) fn bury(&mut self, now: Time, key: SessionKey, at: Stamp) {

@@ -365,7 +365,7 @@ impl Node {
         }
         for carried in feed.handle_ack(number) {
             match carried {
-                Carried::Changes(key, from, to) => self.commits.handle_ack(key, from, to, peer, &self.others),
+                Carried::Changes(key, from, to) => self.commits.handle_ack(key, from, to, peer),
                 Carried::Note(_) => {}
             }
         }

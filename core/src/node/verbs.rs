@@ -1,15 +1,17 @@
 //! What the application asks of a node.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 use core::{net::SocketAddr, time::Duration};
 
 use super::{Leaving, Node};
 use crate::{
-    commits::Waiting,
-    delta::{CommitError, CommitId, Delta, Durability},
+    commits::{Others, Waiting},
+    copies::Copies,
+    delta::{CommitError, CommitId, Delta, Demand},
     fetch::{Fetch, Purpose},
     key::SessionKey,
     member::MemberState,
+    placement::Placement,
     session::{Change, Lifetime},
     sessions::Writing,
     time::Time,
@@ -31,7 +33,8 @@ impl Node {
     }
 
     /// Makes the changes of a session together. They are there for readers at once; `poll_outcome` tells when as many
-    /// others have applied them as `durability` asks, or that too few are left.
+    /// others have applied them as is demanded, by a [`Durability`](crate::Durability) with a deadline or without, or
+    /// that this has failed.
     ///
     /// # Errors
     ///
@@ -41,9 +44,10 @@ impl Node {
         now: Time,
         key: SessionKey,
         delta: Delta,
-        durability: Durability,
+        demand: impl Into<Demand>,
     ) -> Result<CommitId, CommitError> {
         let now = self.moved_to(now);
+        let Demand { durability, within } = demand.into();
         match self.state {
             MemberState::Joining => return Err(CommitError::NotReady),
             MemberState::Leaving => return Err(CommitError::Leaving),
@@ -67,7 +71,8 @@ impl Node {
             self.feed_to_joiners(key);
         }
         self.feed_all(key, change);
-        self.commits.start(key, change, Waiting::Application(durability), &self.others);
+        let waiting = Waiting::Application(durability, within.map(|length| now + length));
+        self.commits.start(key, change, waiting, self.others_that_hold(&key));
         self.settle_record(now, key, effect.ended);
         self.advance(now);
         Ok(CommitId(change.0))
@@ -110,4 +115,29 @@ impl Node {
         }
         self.advance(now);
     }
+
+    /// The other members that must hold a session.
+    pub(super) fn others_that_hold(&self, key: &SessionKey) -> Arc<Others> {
+        others_that_hold(&self.others, &self.placement, self.config.copies, key)
+    }
+
+    /// Who must hold what may have changed: counts every commit in flight again.
+    pub(super) fn recount(&mut self) {
+        let (others, placement, copies) = (&self.others, &self.placement, self.config.copies);
+        let lacking = self.commits.handle_view(|key| others_that_hold(others, placement, copies, key));
+        for (member, key, change) in lacking {
+            if let Some(feed) = self.feeds.get_mut(&member) {
+                feed.lack(key, change);
+            }
+        }
+    }
+}
+
+fn others_that_hold(others: &Arc<Others>, placement: &Placement, copies: Copies, key: &SessionKey) -> Arc<Others> {
+    if copies == Copies::Everywhere {
+        return others.clone();
+    }
+    let all: BTreeSet<_> = placement.holders(key).into_iter().filter(|holder| others.all.contains(holder)).collect();
+    let ready = all.intersection(&others.ready).copied().collect();
+    Arc::new(Others { all, ready })
 }

@@ -95,10 +95,12 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     write!(text, "cluster_name:{}\r\n", program.cluster_name)?;
     write!(text, "address:{}\r\nstate:{}\r\n", store.address(), state(store.state()))?;
     let durability = match program.durability {
-        None => "auto",
-        Some(Durability::Local) => "local",
-        Some(Durability::One) => "one",
-        Some(Durability::All) => "all",
+        None => "auto".into(),
+        Some(Durability::Local) => "local".into(),
+        Some(Durability::One) => "one".into(),
+        Some(Durability::All) => "all".into(),
+        Some(Durability::Copies(copies)) => format!("copies:{copies}"),
+        Some(Durability::Majority) => "majority".to_owned(),
     };
     write!(text, "durability:{durability}\r\nidle_seconds:{}\r\n", program.idle.as_secs())?;
     let members = store.members();

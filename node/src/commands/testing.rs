@@ -231,7 +231,9 @@ impl Store for Alone {
             assert_eq!(decided, id);
             match outcome {
                 Outcome::Durable(receipt) => Ok(receipt),
-                Outcome::NotDurable { have, want } => Err(CommitFailed::NotDurable { have, want }),
+                Outcome::NotDurable { have, missing, want, late } => {
+                    Err(CommitFailed::NotDurable { have, missing, want, late })
+                }
             }
         });
         ready(outcome)
