@@ -49,6 +49,9 @@ pub struct Config {
     /// How long the end of a session is remembered.
     #[serde(with = "text")]
     pub ended_for: Duration,
+    /// How long a question for a session that is not held here may take.
+    #[serde(with = "text")]
+    pub fetch_for: Duration,
     /// How long `leave` waits for others to acknowledge what they lack.
     #[serde(with = "text")]
     pub leave_for: Duration,
@@ -89,6 +92,7 @@ impl Default for Config {
             unit: Unit::default(),
             idle: Duration::from_secs(30 * 60),
             ended_for: Duration::from_secs(30 * 60),
+            fetch_for: Duration::from_secs(5),
             leave_for: Duration::from_secs(10),
             ended_max: 1 << 20,
             sessions_max: 1 << 24,
@@ -139,6 +143,7 @@ impl Config {
             ("join_for", self.join_for, Duration::ZERO, Duration::from_secs(3600)),
             ("idle", self.idle, Duration::ZERO, LIFETIME_MAX),
             ("ended_for", self.ended_for, Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600)),
+            ("fetch_for", self.fetch_for, Duration::from_millis(1), Duration::from_secs(3600)),
             ("leave_for", self.leave_for, Duration::ZERO, Duration::from_secs(3600)),
         ];
         for (setting, value, least, most) in spans {

@@ -17,17 +17,24 @@ use core::time::Duration;
 use crate::{
     key::SessionKey,
     session::{Change, Session},
+    wire::{ItemKind, Registers},
 };
 
 /// Something to tell a peer once. Its content is looked up when the frame is built. The order is that of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Note {
+    /// First, because an acknowledgement goes behind the questions that what it acknowledges has raised.
+    Pull(SessionKey),
     Round,
     Use(SessionKey),
+    /// A use of what this member does not hold.
+    UseElsewhere(SessionKey),
     Ask(SessionKey),
     Answer(SessionKey),
-    Pull(SessionKey),
+    Fetch(SessionKey),
+    Found(SessionKey),
     Offer(SessionKey),
+    Release(SessionKey),
     /// After all offers.
     Offered,
     /// The same again, for who has asked.
@@ -38,9 +45,18 @@ pub(crate) enum Note {
 /// What a frame in flight carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carried {
-    /// The changes of a session from the first to the second.
-    Changes(SessionKey, Change, Change),
+    /// The changes of a session up to this one.
+    Changes(SessionKey, Lack, Change),
     Note(Note),
+}
+
+/// What a peer lacks of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lack {
+    /// Its oldest change that the peer lacks; it lacks all later ones too.
+    pub(crate) from: Change,
+    /// The peer is to see whether it then holds the same as this node.
+    pub(crate) verify: bool,
 }
 
 /// Which sessions a walk over the whole table feeds.
@@ -57,10 +73,11 @@ pub(crate) enum Walk {
 pub(crate) struct Parts {
     pub(crate) key: SessionKey,
     pub(crate) session: Arc<Session>,
-    pub(crate) from: Change,
-    pub(crate) to: Change,
-    pub(crate) skip: usize,
+    pub(crate) kind: ItemKind,
+    pub(crate) registers: Registers,
     pub(crate) remaining: Option<Duration>,
+    /// What ends when the last part is acknowledged.
+    pub(crate) purpose: Carried,
 }
 
 /// Frames in flight to one peer at the most; past it the peer gets nothing new until it acknowledges.
@@ -69,7 +86,7 @@ const FLIGHT_MAX: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Feed {
     /// The oldest unsent change of each session, and the same the other way round.
-    lacking: BTreeMap<SessionKey, Change>,
+    lacking: BTreeMap<SessionKey, Lack>,
     order: BTreeSet<(Change, SessionKey)>,
     notes: BTreeSet<Note>,
     walk: Option<(Walk, Option<SessionKey>)>,
@@ -88,15 +105,25 @@ impl Feed {
 
     /// The peer lacks this change of a session and all later ones of it.
     pub(crate) fn lack(&mut self, key: SessionKey, change: Change) {
-        match self.lacking.get(&key).copied() {
-            Some(before) if before <= change => return,
-            Some(before) => {
-                self.order.remove(&(before, key));
-            }
-            None => {}
+        self.lack_more(key, Lack { from: change, verify: false });
+    }
+
+    /// The peer lacks a change of a session, and is to see whether it then holds the same as this node.
+    pub(crate) fn lack_verified(&mut self, key: SessionKey, change: Change) {
+        self.lack_more(key, Lack { from: change, verify: true });
+    }
+
+    fn lack_more(&mut self, key: SessionKey, more: Lack) {
+        let before = self.lacking.get(&key).copied();
+        let lack = Lack {
+            from: before.map_or(more.from, |before| before.from.min(more.from)),
+            verify: more.verify || before.is_some_and(|before| before.verify),
+        };
+        if let Some(before) = before {
+            self.order.remove(&(before.from, key));
         }
-        self.lacking.insert(key, change);
-        self.order.insert((change, key));
+        self.lacking.insert(key, lack);
+        self.order.insert((lack.from, key));
     }
 
     /// The peer may lack anything.
@@ -129,7 +156,7 @@ impl Feed {
             }
         }
         if let Some(parts) = self.parts.take() {
-            self.lack(parts.key, parts.from);
+            self.carry_back(parts.purpose);
         }
         self.sent = 0;
     }
@@ -150,9 +177,15 @@ impl Feed {
 
     /// Whether a frame can be built now that would carry anything.
     pub(crate) fn has_work(&self) -> bool {
-        let room = self.in_flight.len() < FLIGHT_MAX || self.parts.is_some();
+        // Questions go past the window: two members must not wait for each other's acknowledgements to ask them.
+        let room = self.in_flight.len() < FLIGHT_MAX || self.parts.is_some() || self.has_questions();
         let work = !self.notes.is_empty() || !self.lacking.is_empty() || self.walk.is_some() || self.parts.is_some();
         room && work
+    }
+
+    /// Whether a question is unsent that something from the peer has raised.
+    pub(crate) fn has_questions(&self) -> bool {
+        matches!(self.notes.first(), Some(Note::Pull(_)))
     }
 
     /// Whether the peer must be told that it is new here.
@@ -185,13 +218,14 @@ impl Feed {
     }
 
     /// The session whose unsent change is the oldest.
-    pub(crate) fn next_lacking(&self) -> Option<(SessionKey, Change)> {
-        self.order.first().map(|&(change, key)| (key, change))
+    pub(crate) fn next_lacking(&self) -> Option<(SessionKey, Lack)> {
+        let (_, key) = self.order.first()?;
+        self.lacking.get(key).map(|lack| (*key, *lack))
     }
 
     pub(crate) fn take_lacking(&mut self, key: SessionKey) {
-        if let Some(change) = self.lacking.remove(&key) {
-            self.order.remove(&(change, key));
+        if let Some(lack) = self.lacking.remove(&key) {
+            self.order.remove(&(lack.from, key));
         }
     }
 
@@ -248,14 +282,14 @@ impl Feed {
             && self.parts.is_none()
             && self.order.first().is_none_or(|(oldest, _)| change < *oldest)
             && sent.into_iter().all(|carried| match carried {
-                Carried::Changes(_, from, _) => change < *from,
+                Carried::Changes(_, lack, _) => change < lack.from,
                 Carried::Note(_) => true,
             })
     }
 
     fn carry_back(&mut self, carried: Carried) {
         match carried {
-            Carried::Changes(key, from, _) => self.lack(key, from),
+            Carried::Changes(key, lack, _) => self.lack_more(key, lack),
             Carried::Note(note) => self.note(note),
         }
     }
@@ -275,9 +309,13 @@ mod tests {
     const T: SessionKey = SessionKey([2; 16]);
 
     fn send(feed: &mut Feed, key: SessionKey, to: u64) {
-        let from = feed.lacking[&key];
+        let lack = feed.lacking[&key];
         feed.take_lacking(key);
-        feed.mark_sent(alloc::vec![Carried::Changes(key, from, Change(to))]);
+        feed.mark_sent(alloc::vec![Carried::Changes(key, lack, Change(to))]);
+    }
+
+    fn from(change: u64) -> Lack {
+        Lack { from: Change(change), verify: false }
     }
 
     #[test]
@@ -286,9 +324,9 @@ mod tests {
         feed.lack(S, Change(1));
         feed.lack(T, Change(2));
         feed.lack(S, Change(3));
-        assert_eq!(feed.next_lacking(), Some((S, Change(1))));
+        assert_eq!(feed.next_lacking(), Some((S, from(1))));
         send(&mut feed, S, 3);
-        assert_eq!(feed.next_lacking(), Some((T, Change(2))));
+        assert_eq!(feed.next_lacking(), Some((T, from(2))));
     }
 
     /// A broken stream takes the first write of `T` with it; a later frame with only the second must not count for it.
@@ -300,9 +338,9 @@ mod tests {
         feed.lack(S, Change(2));
         feed.lack(T, Change(3));
         feed.handle_broken();
-        assert_eq!(feed.next_lacking(), Some((T, Change(1))));
+        assert_eq!(feed.next_lacking(), Some((T, from(1))));
         send(&mut feed, T, 3);
-        assert_eq!(feed.handle_ack(1), [Carried::Changes(T, Change(1), Change(3))]);
+        assert_eq!(feed.handle_ack(1), [Carried::Changes(T, from(1), Change(3))]);
         assert!(!feed.has_acked(Change(2)));
         assert!(feed.has_acked(Change(1)));
     }
@@ -314,7 +352,19 @@ mod tests {
         feed.handle_yield(S);
         assert_eq!(feed.next_lacking(), None);
         feed.handle_yield(T);
-        assert_eq!(feed.next_lacking(), Some((T, Change(0))));
+        assert_eq!(feed.next_lacking(), Some((T, from(0))));
+    }
+
+    #[test]
+    fn what_is_to_be_verified_stays_so_until_it_is_acknowledged() {
+        let mut feed = Feed::default();
+        feed.lack_verified(S, Change(2));
+        feed.lack(S, Change(1));
+        let lack = Lack { from: Change(1), verify: true };
+        assert_eq!(feed.next_lacking(), Some((S, lack)));
+        send(&mut feed, S, 2);
+        feed.handle_broken();
+        assert_eq!(feed.next_lacking(), Some((S, lack)));
     }
 
     #[test]
@@ -327,6 +377,9 @@ mod tests {
         }
         feed.lack(S, Change(300));
         assert!(!feed.has_work());
+        feed.note(Note::Pull(T));
+        assert!(feed.has_work());
+        feed.drop_note(Note::Pull(T));
         feed.handle_ack(1);
         assert!(feed.has_work());
     }

@@ -1,8 +1,16 @@
 //! Asking others for a session that this member need not hold.
+//!
+//! All who must hold it are asked at once, and all of them that stay in view must answer, so that the newest copy is among
+//! the answers. Only if none of them has it everybody else is asked: nobody may create a session that somebody holds.
 
-use alloc::sync::Arc;
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    vec::Vec,
+};
+use core::time::Duration;
 
-use crate::{session::Session, time::Time};
+use crate::{key::SessionKey, member::MemberId, session::Session, time::Time};
 
 /// What a session is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,10 +39,142 @@ pub struct FetchId(pub u64);
 pub enum Fetched {
     /// It is here now: look at the node, or commit.
     Here,
-    /// A copy to look at, and when it ends if it is not used any more.
+    /// A copy to look at, and when it ends if it is not used any more. It may be one that has ended.
     Copy(Arc<Session>, Option<Time>),
-    /// Every member of the view was asked, and there is none. A commit may create it.
+    /// Every member of the view was asked, and there is none that lives. A commit may create it.
     Unknown,
     /// Some that may have it have not answered within `fetch_for`.
     Late,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fetches {
+    asking: BTreeMap<SessionKey, Asking>,
+    answers: VecDeque<(FetchId, Fetched)>,
+    last: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Asking {
+    wanted: Vec<(FetchId, Purpose)>,
+    until: Time,
+    asked: BTreeSet<MemberId>,
+    /// Whose answers are missing.
+    missing: BTreeSet<MemberId>,
+    found: Option<Found>,
+}
+
+/// What has been found so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) session: Session,
+    pub(crate) remaining: Option<Duration>,
+    /// One of the copies was complete.
+    pub(crate) whole: bool,
+}
+
+/// What becomes of a question for which all answers are in.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// None that was asked has it: others must be asked too.
+    Widen,
+    Found(Found, Vec<(FetchId, Purpose)>),
+    Unknown(Vec<(FetchId, Purpose)>),
+}
+
+impl Fetches {
+    /// Asks; tells whether that is not going on already.
+    pub(crate) fn ask(&mut self, key: SessionKey, purpose: Purpose, until: Time) -> (FetchId, bool) {
+        self.last += 1;
+        let id = FetchId(self.last);
+        let news = !self.asking.contains_key(&key);
+        let asking = self.asking.entry(key).or_insert_with(|| Asking {
+            wanted: Vec::new(),
+            until,
+            asked: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            found: None,
+        });
+        asking.wanted.push((id, purpose));
+        (id, news)
+    }
+
+    /// These members are being asked; returns those that have not been before.
+    pub(crate) fn handle_asked(&mut self, key: &SessionKey, members: Vec<MemberId>) -> Vec<MemberId> {
+        let Some(asking) = self.asking.get_mut(key) else { return Vec::new() };
+        let new: Vec<_> = members.into_iter().filter(|member| asking.asked.insert(*member)).collect();
+        asking.missing.extend(&new);
+        new
+    }
+
+    /// A member has sent its copy.
+    pub(crate) fn handle_found(&mut self, key: &SessionKey, from: MemberId, copy: &Found) {
+        let Some(asking) = self.asking.get_mut(key) else { return };
+        if asking.missing.remove(&from) {
+            let found = asking.found.get_or_insert_default();
+            found.session.merge(&copy.session);
+            found.remaining = found.remaining.max(copy.remaining);
+            found.whole |= copy.whole;
+        }
+    }
+
+    /// A member has none.
+    pub(crate) fn handle_missing(&mut self, key: &SessionKey, from: MemberId) {
+        if let Some(asking) = self.asking.get_mut(key) {
+            asking.missing.remove(&from);
+        }
+    }
+
+    /// Nobody waits for the answer of a member that is gone.
+    pub(crate) fn handle_removed(&mut self, member: MemberId) {
+        self.asking.values_mut().for_each(|asking| {
+            asking.missing.remove(&member);
+        });
+    }
+
+    /// Takes one session for which all who were asked have answered. `others` are all that could be asked.
+    pub(crate) fn poll_answered(&mut self, others: &BTreeSet<MemberId>) -> Option<(SessionKey, Answered)> {
+        let (key, asking) = self.asking.iter().find(|(_, asking)| asking.missing.is_empty())?;
+        let key = *key;
+        let whole = asking.found.as_ref().is_some_and(|found| found.whole);
+        if !whole && !others.is_subset(&asking.asked) {
+            return Some((key, Answered::Widen));
+        }
+        let asking = self.asking.remove(&key)?;
+        let answered = match asking.found {
+            // What no copy has whole is all there is.
+            Some(found) => Answered::Found(found, asking.wanted),
+            None => Answered::Unknown(asking.wanted),
+        };
+        Some((key, answered))
+    }
+
+    /// Gives up what has been asked for too long.
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        let answers = &mut self.answers;
+        self.asking.retain(|_, asking| {
+            let late = asking.until <= now;
+            if late {
+                answers.extend(asking.wanted.iter().map(|(id, _)| (*id, Fetched::Late)));
+            }
+            !late
+        });
+    }
+
+    pub(crate) fn answer(&mut self, id: FetchId, fetched: Fetched) {
+        self.answers.push_back((id, fetched));
+    }
+
+    pub(crate) fn poll_fetched(&mut self) -> Option<(FetchId, Fetched)> {
+        self.answers.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.asking.values().map(|asking| asking.until).min()
+    }
+
+    /// Questions under way, and answers that were not fetched.
+    pub(crate) fn len(&self) -> usize {
+        self.asking.values().map(|asking| asking.wanted.len()).sum::<usize>() + self.answers.len()
+    }
 }

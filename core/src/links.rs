@@ -38,8 +38,8 @@ pub(crate) struct Link {
     /// The last feed frame that has arrived, and the last that is applied.
     pub(crate) received: u64,
     pub(crate) applied: u64,
-    /// A session of which more parts must come.
-    pub(crate) parts: Option<(SessionKey, Session)>,
+    /// A session of which more parts must come; `true` if it was asked for by a fetch.
+    pub(crate) parts: Option<((bool, SessionKey), Session)>,
 }
 
 /// What is to be said on a stream beside the feed.

@@ -2,9 +2,12 @@
 
 mod adopt;
 mod advance;
+mod copies;
 mod ends;
+mod fetching;
 #[cfg(test)]
 mod hostile;
+mod merge;
 mod receive;
 mod send;
 mod verbs;
@@ -22,7 +25,7 @@ use crate::{
     delta::{CommitId, Outcome},
     expiry::{Expiry, Ledger},
     feed::Feed,
-    fetch::{FetchId, Fetched},
+    fetch::{FetchId, Fetched, Fetches},
     io::{CloseCause, Event, FrameError, StreamId, Transmit},
     join::{Joiners, Rounds},
     key::SessionKey,
@@ -33,6 +36,7 @@ use crate::{
     membership::Membership,
     ownership::Ownership,
     placement::Placement,
+    relocation::Relocation,
     rng::Rng,
     session::{Change, Session},
     sessions::Sessions,
@@ -69,6 +73,8 @@ pub struct Node {
     ledger: Ledger,
     ownership: Ownership,
     placement: Placement,
+    relocation: Relocation,
+    fetches: Fetches,
     rounds: Rounds,
     joiners: Joiners,
     commits: Commits,
@@ -133,6 +139,8 @@ impl Node {
             ledger: Ledger::default(),
             ownership: Ownership::default(),
             placement: Placement::new(config.copies, Vec::new(), Vec::new()),
+            relocation: Relocation::default(),
+            fetches: Fetches::default(),
             rounds: Rounds::default(),
             joiners: Joiners::default(),
             commits: Commits::default(),
@@ -264,7 +272,7 @@ impl Node {
 
     /// The next answer to a [`fetch`](Self::fetch). None is dropped.
     pub fn poll_fetched(&mut self) -> Option<(FetchId, Fetched)> {
-        None
+        self.fetches.poll_fetched()
     }
 
     /// The next event.
@@ -295,6 +303,8 @@ impl Node {
             self.ledger.poll_timeout(),
             self.ownership.poll_timeout(),
             self.commits.poll_timeout(),
+            self.relocation.poll_timeout(),
+            self.fetches.poll_timeout(),
         ];
         machines.into_iter().chain([leave, first]).flatten().min()
     }
@@ -309,9 +319,10 @@ impl Node {
         self.state
     }
 
-    /// Whether the sessions of everybody who is gone have owners and copies again, as far as this node is concerned.
+    /// Whether the sessions of everybody who is gone have owners again, every copy is where it must be and no other is
+    /// left (P6), as far as this node is concerned.
     pub fn is_settled(&self) -> bool {
-        self.ownership.is_settled()
+        self.ownership.is_settled() && self.relocation.is_settled()
     }
 
     /// Who must hold a copy of a session in the view of this node, itself included; its owner holds one too.
@@ -319,9 +330,10 @@ impl Node {
         self.placement.holders(key)
     }
 
-    /// A session that lives.
+    /// A session that lives, if it may be served from here: where not everybody holds everything, [`fetch`](Self::fetch)
+    /// first.
     pub fn session(&self, key: &SessionKey) -> Option<&Arc<Session>> {
-        self.sessions.record(key).filter(|session| session.is_live())
+        self.sessions.record(key).filter(|session| session.is_live() && self.serves(key))
     }
 
     /// When a session ends if it is not used any more; `None` if never, or if there is none.

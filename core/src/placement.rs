@@ -28,6 +28,14 @@ impl Placement {
         Self { copies, ready, joining }
     }
 
+    /// The same without a member.
+    pub(crate) fn without(&self, member: MemberId) -> Self {
+        let mut without = self.clone();
+        without.ready.retain(|candidate| candidate.id != member);
+        without.joining.retain(|candidate| candidate.id != member);
+        without
+    }
+
     /// Who must hold a session, the owner aside; a member that is joining if it had to if it were ready.
     pub(crate) fn holders(&self, key: &SessionKey) -> Vec<MemberId> {
         let most = match self.copies {

@@ -211,6 +211,12 @@ impl Session {
         }
     }
 
+    /// Whether any register is of that change of this node or of a later one.
+    pub(crate) fn has_changed_since(&self, change: Change) -> bool {
+        let lifetime = self.lifetime.map(|register| register.changed);
+        self.attributes.iter().map(|attribute| attribute.changed).chain(lifetime).any(|changed| change <= changed)
+    }
+
     /// Whether it has a birth that is not dead for good, although it may have expired.
     pub(crate) fn is_unburied(&self) -> bool {
         self.lives.last().is_some_and(|life| self.is_above_floor(life.birth))

@@ -38,6 +38,8 @@ pub(crate) struct Entry {
     used: Option<Time>,
     /// When others were last told of a use.
     told: Time,
+    /// Changes came before the session that they belong to: what is here is not all of it.
+    partial: bool,
 }
 
 /// Who commits, and with what.
@@ -49,6 +51,14 @@ pub(crate) struct Writing {
     pub(crate) change: Change,
     /// The lifetime of a new session.
     pub(crate) lifetime: Lifetime,
+}
+
+/// What comes along with the content of a delta.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brought {
+    /// It is all that its sender's copy holds, and that copy was complete.
+    pub(crate) whole: bool,
+    pub(crate) remaining: Option<Duration>,
 }
 
 /// What a commit or a merge did to a session.
@@ -77,6 +87,7 @@ impl Sessions {
         limits.check(&delta, old, there, self.live)?;
         let entry = self.table.entry(key).or_default();
         let before = (entry.session.is_live(), entry.session.owner());
+        entry.partial &= delta.start == Start::FromWhatIsThere;
         let session = Arc::make_mut(&mut entry.session);
         let Writing { now, me, stamps: (first, second), change, .. } = *writing;
         let ends = match delta.start {
@@ -124,30 +135,26 @@ impl Sessions {
 
     /// Merges what another member brought.
     pub(crate) fn apply(&mut self, now: Time, delta: &DeltaReader<'_>) -> Effect {
-        let key = delta.key();
-        self.merge(now, key, delta.remaining(), |session| delta.merge_into(session))
+        let brought = Brought { whole: delta.is_whole(), remaining: delta.remaining() };
+        self.merge(now, delta.key(), brought, |session| delta.merge_into(session))
     }
 
     /// Merges a session that came in parts.
-    pub(crate) fn apply_whole(
-        &mut self,
-        now: Time,
-        key: SessionKey,
-        whole: &Session,
-        remaining: Option<Duration>,
-    ) -> Effect {
-        self.merge(now, key, remaining, |session| session.merge(whole))
+    pub(crate) fn apply_whole(&mut self, now: Time, key: SessionKey, whole: &Session, brought: Brought) -> Effect {
+        self.merge(now, key, brought, |session| session.merge(whole))
     }
 
     fn merge(
         &mut self,
         now: Time,
         key: SessionKey,
-        remaining: Option<Duration>,
+        brought: Brought,
         merge: impl FnOnce(&mut Session) -> bool,
     ) -> Effect {
-        let entry = self.table.entry(key).or_default();
+        let entry = self.table.entry(key).or_insert_with(|| Entry { partial: true, ..Entry::default() });
         let before = entry.before();
+        let Brought { whole, remaining } = brought;
+        entry.partial &= !whole;
         let changed = merge(Arc::make_mut(&mut entry.session));
         entry.deadline = entry.deadline_after(now, &before, remaining.map(|remaining| now + remaining));
         let effect = Effect {
@@ -306,6 +313,24 @@ impl Sessions {
             Some(Lifetime::Idle(_) | Lifetime::Never) | None => false,
         };
         entry.session.is_live() && !passed
+    }
+
+    /// Whether what is held of a session is known not to be all of it.
+    pub(crate) fn is_partial(&self, key: &SessionKey) -> bool {
+        self.table.get(key).is_some_and(|entry| entry.partial)
+    }
+
+    /// Whether what is held of a session may be served has changed, for readers.
+    pub(crate) fn mark_changed(&mut self, key: SessionKey) {
+        self.changed.insert(key);
+    }
+
+    /// Drops a copy.
+    pub(crate) fn drop_copy(&mut self, key: &SessionKey) {
+        if let Some(entry) = self.table.remove(key) {
+            self.live -= usize::from(entry.session.is_live());
+            self.changed.insert(*key);
+        }
     }
 
     /// Keeps the count of the living and the list of the changed.

@@ -26,4 +26,8 @@ pub struct Stats {
     pub kinds_unknown: u64,
     /// Sessions of a member that was away for too long: their end may have been forgotten, so they were refused.
     pub sessions_refused: u64,
+    /// Questions to others for a session that is not held here.
+    pub fetches: u64,
+    /// Copies that were dropped because others hold them.
+    pub copies_released: u64,
 }

@@ -50,7 +50,7 @@ impl Node {
         } else if keeper == self.id && alive.is_some() {
             // A word without content: whoever holds something else asks for it.
             let change = self.next_change();
-            self.feed_all(key, change);
+            self.feed_holders(key, change);
         } else if keeper == self.id {
             self.adopt(now, key);
         }
@@ -70,7 +70,7 @@ impl Node {
             Some(birth) => self.bring_to_burial(key, birth),
             None => {
                 let change = self.next_change();
-                self.feed_all(key, change);
+                self.feed_holders(key, change);
             }
         }
         self.feed_to_joiners(key);
@@ -79,6 +79,10 @@ impl Node {
 
     /// Another holds this of a session that this node is to see to.
     pub(super) fn receive_offer(&mut self, now: Time, peer: MemberId, key: SessionKey, theirs: Held) {
+        if !self.is_everywhere() {
+            self.receive_offer_of_copy(now, peer, key, theirs);
+            return;
+        }
         match self.sessions.record(&key).and_then(|session| session.held()) {
             Some(mine)
                 if mine.digest == theirs.digest && (theirs.counter, theirs.owner) <= (mine.counter, mine.owner) =>

@@ -13,7 +13,6 @@ use crate::{
     links::Gone,
     member::{MemberId, MemberState, RemovalCause},
     membership::{Change as ViewChange, Duty},
-    placement::{Candidate, Placement},
     session::Change,
     time::Time,
     wire::{Declared, FrameWriter, Kind, Probe},
@@ -38,6 +37,8 @@ impl Node {
         self.ownership.forget_before(now - self.config.ended_for);
         self.commits.handle_timeout(now);
         self.walk_for_the_dead(now);
+        self.relocate(now);
+        self.fetches.handle_timeout(now);
         self.start_first(now);
     }
 
@@ -53,6 +54,7 @@ impl Node {
         while let Some((key, at)) = self.commits.poll_burial() {
             self.bury(now, key, at);
         }
+        self.answer_fetches(now);
         self.settle();
         self.answer_joiners();
         self.join();
@@ -92,6 +94,8 @@ impl Node {
     fn start_feed(&mut self, now: Time, member: MemberId) {
         let joining = self.membership.member(member).is_some_and(|member| member.state == MemberState::Joining);
         let walk = match self.state {
+            // Where not everybody holds everything the walk that moves copies sees to it.
+            _ if !self.is_everywhere() => None,
             MemberState::Joining => None,
             // Who was apart from this node may have missed anything.
             MemberState::Ready | MemberState::Leaving if joining => Some(Walk::Owned),
@@ -99,7 +103,9 @@ impl Node {
         };
         let mut feed = Feed::new(walk);
         for key in self.feeds.values().flat_map(Feed::outstanding) {
-            feed.lack(key, Change::default());
+            if self.is_everywhere() || self.placement.holders(&key).contains(&member) {
+                feed.lack(key, Change::default());
+            }
         }
         if self.rounds.is_running() {
             feed.note(Note::Round);
@@ -129,6 +135,8 @@ impl Node {
         self.breaks.retain(|_, gap| now.since(gap.since) < BREAK_MAX);
         self.expiry.handle_removed(member);
         self.ownership.handle_removed(now, member);
+        self.relocation.handle_removed(member);
+        self.fetches.handle_removed(member);
         self.joiners.handle_over(member);
         self.joiners.handle_removed();
         if self.rounds.handle_removed(!self.others.ready.is_empty()) {
@@ -146,21 +154,6 @@ impl Node {
         let ready = self.feeds.keys().filter(|member| state(member) == Some(MemberState::Ready)).copied().collect();
         self.others = Arc::new(Others { all, ready });
         self.place();
-    }
-
-    pub(super) fn place(&mut self) {
-        let mut ready = Vec::new();
-        let mut joining = Vec::new();
-        let others = self.membership.members().into_iter().map(|member| (member.id, member.state));
-        for (id, state) in others.filter(|(id, _)| self.feeds.contains_key(id)).chain([(self.id, self.state)]) {
-            match state {
-                MemberState::Ready => ready.push(Candidate { id }),
-                MemberState::Joining => joining.push(Candidate { id }),
-                MemberState::Leaving => {}
-            }
-        }
-        self.placement = Placement::new(self.config.copies, ready, joining);
-        self.recount();
     }
 
     fn handle_duty(&mut self, now: Time, duty: Duty) {
@@ -219,41 +212,24 @@ impl Node {
         }
     }
 
-    /// All peers lack this change of a session.
-    pub(super) fn feed_all(&mut self, key: SessionKey, change: Change) {
-        for feed in self.feeds.values_mut() {
-            feed.lack(key, change);
-        }
-    }
-
-    /// The owner brings joiners all of a session: who owned it before may have yielded it before it met them, and who else
-    /// writes to it may not have met them at all.
-    pub(super) fn feed_to_joiners(&mut self, key: SessionKey) {
-        for (member, feed) in &mut self.feeds {
-            if !self.others.ready.contains(member) {
-                feed.lack(key, Change::default());
-            }
-        }
-    }
-
     /// Tells others of a use here: the owner, or if this is the owner, everybody who holds a copy.
     pub(super) fn tell_use(&mut self, now: Time, key: &SessionKey) {
         let Some(owner) = self.sessions.record(key).and_then(|session| session.owner()) else { return };
         if owner == self.id {
-            self.feeds.values_mut().for_each(|feed| feed.note(Note::Use(*key)));
+            self.note_holders(key, Note::Use(*key), None);
         } else if let Some(feed) = self.feeds.get_mut(&owner) {
             feed.note(Note::Use(*key));
         } else {
             // The owner is out of the view: a use takes over.
             self.stats.takeovers += 1;
             self.sessions.take_over(*key, self.id);
-            self.feed_all(*key, Change::default());
+            self.feed_holders(*key, Change::default());
             self.settle_record(now, *key, None);
         }
     }
 
     fn answer_joiners(&mut self) {
-        if self.ownership.is_taking(&self.others.all) {
+        if self.ownership.is_taking(&self.others.all) || self.relocation.is_walking() {
             return;
         }
         loop {
@@ -312,7 +288,8 @@ impl Node {
 
     fn leave_when_done(&mut self, now: Time) {
         let Leaving::Until(until) = self.leaving else { return };
-        if now < until && !self.feeds.values().all(Feed::is_empty) {
+        let handed_over = self.relocation.is_settled() && self.feeds.values().all(Feed::is_empty);
+        if now < until && !handed_over {
             return;
         }
         self.leaving = Leaving::Left;

@@ -1,5 +1,7 @@
 //! How sessions end: by their time, and what is remembered of it.
 
+use alloc::collections::BTreeSet;
+
 use super::Node;
 use crate::{
     commits::Waiting, feed::Note, io::Event, key::SessionKey, life::EndCause, session::Lifetime, sessions::tenth,
@@ -62,16 +64,25 @@ impl Node {
             if owner.is_some_and(|owner| !self.others.all.contains(&owner)) {
                 self.see_to(now, key);
             }
-        } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !self.others.ready.is_empty() {
-            if self.expiry.ask(key, self.others.ready.clone()) {
-                for member in &self.others.ready {
-                    if let Some(feed) = self.feeds.get_mut(member) {
-                        feed.note(Note::Ask(key));
-                    }
-                }
-            }
+        } else if matches!(lifetime, Some(Lifetime::Idle(_))) {
+            self.ask_before_expiry(now, key);
         } else {
             self.expire(now, key);
+        }
+    }
+
+    /// P4: those who may serve the session tell how long it lives on by what they know.
+    fn ask_before_expiry(&mut self, now: Time, key: SessionKey) {
+        let mut holders: BTreeSet<_> = self.other_holders(&key).into_iter().collect();
+        holders.retain(|member| self.others.ready.contains(member));
+        if holders.is_empty() {
+            self.expire(now, key);
+        } else if self.expiry.ask(key, holders.clone()) {
+            for member in &holders {
+                if let Some(feed) = self.feeds.get_mut(member) {
+                    feed.note(Note::Ask(key));
+                }
+            }
         }
     }
 
@@ -94,7 +105,7 @@ impl Node {
     /// What has expired is hidden until every member has heard of it; then it is dead for good.
     pub(super) fn bring_to_burial(&mut self, key: SessionKey, birth: Stamp) {
         let change = self.next_change();
-        self.feed_all(key, change);
+        self.feed_holders(key, change);
         self.commits.start(key, change, Waiting::Burial(birth), self.others_that_hold(&key));
     }
 
@@ -107,7 +118,7 @@ impl Node {
             self.expiry.arm_by(until, key);
         } else if self.sessions.bury(key, at, cause).changed {
             let change = self.next_change();
-            self.feed_all(key, change);
+            self.feed_holders(key, change);
             self.settle_record(now, key, None);
         }
     }

@@ -244,7 +244,7 @@ fn write_delta(writer: &mut FrameWriter, mad: &Mad) {
     }
     // Never the session of this node's own client: that a member may end.
     let key = SessionKey([key + 1; 16]);
-    let registers = Registers { from: Change::default(), skip: 0 };
+    let registers = Registers::default();
     let remaining = remaining.map(Duration::from_millis);
     let delta = DeltaWriter { key, session: &session, registers, remaining };
     let written = ItemWriter(writer.bytes()).write(ItemKind::Delta, |bytes| delta.write(bytes, 1 << 16, 1 << 20));

@@ -9,13 +9,9 @@ use crate::{
     key::SessionKey,
     links::Greeted,
     member::{MemberId, MemberState},
-    session::{Change, Session},
-    sessions::Effect,
+    session::Change,
     time::Time,
-    wire::{
-        self, Ack, Alive, Beat, Declared, DeltaReader, FeedHead, Frame, FrameWriter, Hello, Item, Items, Kind, Ping,
-        Probe,
-    },
+    wire::{self, Ack, Alive, Beat, Declared, FeedHead, Frame, FrameWriter, Hello, Item, Items, Kind, Ping, Probe},
 };
 
 /// A clock this far ahead of this node's wall clock is reported.
@@ -150,15 +146,8 @@ impl Node {
         if !self.membership.handle_hello(now, &hello.beat) {
             return Err(FrameError::Unexpected);
         }
-        if hello.fresh
-            && let Some(feed) = self.feeds.get_mut(&hello.beat.from)
-        {
-            // It had removed this member: it may have forgotten ends meanwhile, and that it was asked for word.
-            if self.state != MemberState::Joining {
-                feed.walk_all();
-            } else if self.rounds.handle_forgotten(hello.beat.from) {
-                feed.note(Note::Round);
-            }
+        if hello.fresh {
+            self.handle_forgotten(now, hello.beat.from);
         }
         // What follows the greeting in the same bytes must find the feed.
         self.handle_view_changes(now);
@@ -177,6 +166,21 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// A member had removed this one: it may have forgotten ends meanwhile, and that it was asked for word.
+    fn handle_forgotten(&mut self, now: Time, peer: MemberId) {
+        let everywhere = self.is_everywhere();
+        let Some(feed) = self.feeds.get_mut(&peer) else { return };
+        if self.state == MemberState::Joining {
+            if self.rounds.handle_forgotten(peer) {
+                feed.note(Note::Round);
+            }
+        } else if everywhere {
+            feed.walk_all();
+        } else {
+            self.relocation.handle_placement(now, self.placement.without(peer));
+        }
     }
 
     fn receive_feed(&mut self, now: Time, stream: StreamId, peer: MemberId, body: &[u8]) -> Result<(), FrameError> {
@@ -211,25 +215,20 @@ impl Node {
         Ok(())
     }
 
-    fn check_delta(&self, delta: &DeltaReader<'_>) -> Result<(), FrameError> {
-        let (longest, count) = delta.extent();
-        let fits = longest <= self.config.attribute_bytes_max && count <= MERGED * self.config.attributes_max;
-        if fits { Ok(()) } else { Err(FrameError::Body) }
-    }
-
     fn receive_item(&mut self, now: Time, stream: StreamId, peer: MemberId, item: Item<'_>) -> Result<(), FrameError> {
         match item {
             Item::Delta(delta) => return self.receive_delta(now, stream, peer, &delta),
-            Item::Missing(key) => {
-                self.ownership.handle_arrived(peer, &key);
+            Item::Found(delta) => return self.receive_found(stream, peer, &delta),
+            Item::Fetch(key) => {
+                if let Some(feed) = self.feeds.get_mut(&peer) {
+                    feed.note(Note::Found(key));
+                }
             }
+            Item::Release(key, digest) => self.receive_release(key, digest),
+            Item::Missing(key) => self.receive_missing(peer, key),
             Item::Use(key, remaining) => {
                 if self.sessions.use_elsewhere(now, &key, remaining) && self.owns(&key) {
-                    for (member, feed) in &mut self.feeds {
-                        if *member != peer {
-                            feed.note(Note::Use(key));
-                        }
-                    }
+                    self.note_holders(&key, Note::Use(key), Some(peer));
                 }
             }
             Item::Ask(key) => {
@@ -264,100 +263,6 @@ impl Node {
         Ok(())
     }
 
-    fn receive_delta(
-        &mut self,
-        now: Time,
-        stream: StreamId,
-        peer: MemberId,
-        delta: &DeltaReader<'_>,
-    ) -> Result<(), FrameError> {
-        let key = delta.key();
-        let link = self.links.get_mut(stream).ok_or(FrameError::NoStream)?;
-        let parts = match link.parts.take() {
-            Some((before, mut whole)) if before == key => {
-                delta.merge_into(&mut whole);
-                Some(whole)
-            }
-            Some(_) => return Err(FrameError::Body),
-            None if delta.more() => {
-                let mut whole = Session::default();
-                delta.merge_into(&mut whole);
-                Some(whole)
-            }
-            None => None,
-        };
-        if let Some(whole) = &parts
-            && (MERGED * self.config.session_bytes_max < whole.bytes()
-                || MERGED * self.config.attributes_max < whole.registers())
-        {
-            return Err(FrameError::Body);
-        }
-        if delta.more() {
-            link.parts = parts.map(|whole| (key, whole));
-            return Ok(());
-        }
-        if self.refuses(now, peer, delta) {
-            return Ok(());
-        }
-        self.stats.deltas_applied += 1;
-        let effect = match parts {
-            Some(whole) => self.sessions.apply_whole(now, key, &whole, delta.remaining()),
-            None => self.sessions.apply(now, delta),
-        };
-        if effect.replaced == Some(self.id) {
-            self.feeds.values_mut().for_each(|feed| feed.handle_yield(key));
-        } else if effect.changed && self.owns(&key) {
-            // Its writer does not own it, and may not have met the joiners that this node feeds it to.
-            self.feed_to_joiners(key);
-        }
-        self.settle_record(now, key, effect.ended);
-        self.follow_up(now, peer, delta, effect);
-        Ok(())
-    }
-
-    /// What a delta asks for, once it is applied.
-    fn follow_up(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>, effect: Effect) {
-        let key = delta.key();
-        let pulled = self.ownership.handle_arrived(peer, &key);
-        let Some(session) = self.sessions.record(&key) else { return };
-        let (owner, digest) = (session.owner(), delta.digest());
-        if digest.is_some_and(|digest| digest != session.digest()) {
-            self.pull(peer, key);
-        }
-        if let Some(birth) = effect.early.filter(|_| self.state == MemberState::Ready) {
-            // P4: its owner did not know of a use, or of a longer lifetime.
-            self.sessions.revive(key, birth, self.id);
-            self.feed_all(key, Change::default());
-            self.settle_record(now, key, None);
-        } else if pulled {
-            if owner == Some(self.id) && effect.changed {
-                self.feed_all(key, Change::default());
-            } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
-                self.see_to(now, key);
-                self.feed_all(key, Change::default());
-            }
-        } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
-            self.see_to(now, key);
-        }
-    }
-
-    /// P3: a session that this node does not know, of a member that was away for longer than ends are remembered, from
-    /// before it went: it may have ended meanwhile, so it has.
-    fn refuses(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>) -> bool {
-        let Some(gap) = self.breaks.get(&peer).filter(|gap| gap.too_long) else { return false };
-        let key = delta.key();
-        let Some(birth) = delta.birth().filter(|birth| birth.clock <= gap.clock) else { return false };
-        if self.sessions.record(&key).is_some() {
-            return false;
-        }
-        self.stats.sessions_refused += 1;
-        self.sessions.refuse(key, birth, self.id);
-        let change = self.next_change();
-        self.feed_all(key, change);
-        self.settle_record(now, key, None);
-        true
-    }
-
     fn receive_ack(&mut self, peer: MemberId, number: u64) -> Result<(), FrameError> {
         let Some(feed) = self.feeds.get_mut(&peer) else { return Ok(()) };
         if feed.next_number() <= number {
@@ -365,7 +270,11 @@ impl Node {
         }
         for carried in feed.handle_ack(number) {
             match carried {
-                Carried::Changes(key, from, to) => self.commits.handle_ack(key, from, to, peer),
+                Carried::Changes(key, lack, to) => {
+                    self.commits.handle_ack(key, lack.from, to, peer);
+                    self.release(key);
+                }
+                Carried::Note(Note::Release(key)) => self.relocation.end_offer(&key, peer),
                 Carried::Note(_) => {}
             }
         }
@@ -385,10 +294,7 @@ impl Node {
         Ok(())
     }
 
-    fn owns(&self, key: &SessionKey) -> bool {
+    pub(super) fn owns(&self, key: &SessionKey) -> bool {
         self.sessions.record(key).is_some_and(|session| session.owner() == Some(self.id))
     }
 }
-
-/// Writes of several members to one session may together pass the limits that each is held to.
-const MERGED: usize = 4;

@@ -1,16 +1,19 @@
 //! What goes out on streams: built when there is room for it.
 
 use alloc::{collections::BTreeSet, vec::Vec};
+use core::time::Duration;
 
 use super::Node;
 use crate::{
     beats::Word,
-    feed::{Carried, Feed, Note, Parts, Walk},
+    copies::Unit,
+    feed::{Carried, Feed, Lack, Note, Parts, Walk},
     io::{StreamId, Transmit},
     join::Joiners,
     key::SessionKey,
     member::MemberId,
     ownership::Ownership,
+    relocation::Relocation,
     session::{Change, Session},
     sessions::Sessions,
     time::Time,
@@ -70,9 +73,7 @@ impl Node {
         if let Some(nonce) = owes.pong {
             writer.frame(Kind::Pong, &Ping { nonce });
         }
-        if owes.ack {
-            writer.frame(Kind::Ack, &Ack { number: applied, clock });
-        }
+        let mut asks = false;
         if let Some(feed) = self.feeds.get_mut(&peer).filter(|_| current) {
             let source = Source {
                 now,
@@ -84,10 +85,21 @@ impl Node {
                 sessions: &self.sessions,
                 ownership: &self.ownership,
                 joiners: &self.joiners,
+                relocation: &self.relocation,
+                unit: self.config.unit,
             };
             if feed.has_work() {
                 self.stats.deltas_sent += source.build_feed(peer, feed, &mut writer, clock);
             }
+            asks = feed.has_questions();
+        }
+        if owes.ack && asks {
+            // Who hears the acknowledgement must have heard the questions: it relies on the receiver having all it needs.
+            if let Some(link) = self.links.get_mut(stream) {
+                link.owes.ack = true;
+            }
+        } else if owes.ack {
+            writer.frame(Kind::Ack, &Ack { number: applied, clock });
         }
         writer.into_bytes()
     }
@@ -104,6 +116,8 @@ struct Source<'a> {
     sessions: &'a Sessions,
     ownership: &'a Ownership,
     joiners: &'a Joiners,
+    relocation: &'a Relocation,
+    unit: Unit,
 }
 
 impl Source<'_> {
@@ -118,20 +132,26 @@ impl Source<'_> {
         while frame.has_room() {
             let Some(note) = feed.next_note() else { break };
             feed.drop_note(note);
-            self.add_note(peer, note, &mut frame);
-            frame.carried.push(Carried::Note(note));
+            if let Note::Found(key) = note {
+                if !self.add_found(feed, key, &mut frame) {
+                    feed.note(note);
+                }
+            } else {
+                self.add_note(peer, note, &mut frame);
+                frame.carried.push(Carried::Note(note));
+            }
         }
         while frame.has_room() {
-            let Some((key, from)) = feed.next_lacking() else { break };
+            let Some((key, lack)) = feed.next_lacking() else { break };
             match self.sessions.record(&key) {
                 Some(_) => {
-                    if !self.add_delta(feed, key, from, &mut frame) {
+                    if !self.add_delta(feed, key, lack, &mut frame) {
                         break;
                     }
                 }
                 None => {
                     frame.items().missing(key);
-                    frame.carried.push(Carried::Changes(key, from, self.change));
+                    frame.carried.push(Carried::Changes(key, lack, self.change));
                 }
             }
             feed.take_lacking(key);
@@ -176,6 +196,14 @@ impl Source<'_> {
                 Some(held) => items.offer(key, held),
                 None => items.missing(key),
             },
+            Note::UseElsewhere(key) => items.use_of(key, Duration::MAX),
+            Note::Fetch(key) => items.fetch(key),
+            Note::Found(_) => {}
+            Note::Release(key) => {
+                if let Some(digest) = self.relocation.release(&key, peer) {
+                    items.release(key, digest)
+                }
+            }
             Note::Offered => items.offered(self.ownership.gone(), true),
             Note::OfferedBefore => items.offered(self.ownership.gone(), false),
             Note::Done => {
@@ -185,19 +213,51 @@ impl Source<'_> {
         }
     }
 
-    /// Adds the changes of a session from `from` on; `false` if the frame has no room for it.
-    fn add_delta(&self, feed: &mut Feed, key: SessionKey, from: Change, frame: &mut Building<'_>) -> bool {
+    /// Adds what a peer lacks of a session; `false` if the frame has no room for it.
+    fn add_delta(&self, feed: &mut Feed, key: SessionKey, lack: Lack, frame: &mut Building<'_>) -> bool {
+        let Some(session) = self.sessions.record(&key) else { return true };
+        let whole = self.unit == Unit::WholeSession && session.has_changed_since(lack.from);
+        let registers = Registers {
+            from: if whole { Change::default() } else { lack.from },
+            skip: 0,
+            verify: lack.verify,
+            partial: self.sessions.is_partial(&key),
+        };
+        let purpose = Carried::Changes(key, lack, self.change);
+        self.add_session(feed, (ItemKind::Delta, key), registers, purpose, frame)
+    }
+
+    /// Adds the copy that a peer has asked for; `false` if the frame has no room for it.
+    fn add_found(&self, feed: &mut Feed, key: SessionKey, frame: &mut Building<'_>) -> bool {
+        let purpose = Carried::Note(Note::Found(key));
+        if self.sessions.record(&key).is_none() {
+            frame.items().missing(key);
+            frame.carried.push(purpose);
+            return true;
+        }
+        let registers = Registers { partial: self.sessions.is_partial(&key), ..Registers::default() };
+        self.add_session(feed, (ItemKind::Found, key), registers, purpose, frame)
+    }
+
+    fn add_session(
+        &self,
+        feed: &mut Feed,
+        (kind, key): (ItemKind, SessionKey),
+        registers: Registers,
+        purpose: Carried,
+        frame: &mut Building<'_>,
+    ) -> bool {
         let Some(session) = self.sessions.record(&key) else { return true };
         let remaining = self.sessions.remaining(self.now, &key);
-        let delta = DeltaWriter { key, session, registers: Registers { from, skip: 0 }, remaining };
-        match frame.delta(&delta, self.frame_max) {
+        let delta = DeltaWriter { key, session, registers, remaining };
+        match frame.delta(kind, &delta, self.frame_max) {
             Written::Whole => {
-                frame.carried.push(Carried::Changes(key, from, self.change));
+                frame.carried.push(purpose);
                 true
             }
             Written::Part(skip) => {
-                let session = session.clone();
-                feed.keep_parts(Parts { key, session, from, to: self.change, skip, remaining });
+                let (session, registers) = (session.clone(), Registers { skip, ..registers });
+                feed.keep_parts(Parts { key, session, kind, registers, remaining, purpose });
                 true
             }
             Written::Nothing => false,
@@ -205,14 +265,14 @@ impl Source<'_> {
     }
 
     fn add_part(&self, feed: &mut Feed, parts: Parts, frame: &mut Building<'_>) {
-        let Parts { key, from, to, skip, remaining, .. } = parts;
-        let delta = DeltaWriter { key, session: &parts.session, registers: Registers { from, skip }, remaining };
-        match frame.delta(&delta, self.frame_max) {
+        let Parts { key, kind, registers, remaining, purpose, .. } = parts;
+        let delta = DeltaWriter { key, session: &parts.session, registers, remaining };
+        match frame.delta(kind, &delta, self.frame_max) {
             Written::Whole => {
                 frame.in_parts = false;
-                frame.carried.push(Carried::Changes(key, from, to));
+                frame.carried.push(purpose);
             }
-            Written::Part(skip) => feed.keep_parts(Parts { skip, ..parts }),
+            Written::Part(skip) => feed.keep_parts(Parts { registers: Registers { skip, ..registers }, ..parts }),
             Written::Nothing => feed.keep_parts(parts),
         }
     }
@@ -229,7 +289,7 @@ impl Source<'_> {
                 Walk::All => true,
             };
             if fed {
-                if !self.add_delta(feed, *key, Change::default(), frame) {
+                if !self.add_delta(feed, *key, Lack::default(), frame) {
                     return;
                 }
                 feed.take_lacking(*key);
@@ -272,9 +332,9 @@ impl Building<'_> {
         ItemWriter(self.writer.bytes())
     }
 
-    fn delta(&mut self, delta: &DeltaWriter<'_>, frame_max: usize) -> Written {
+    fn delta(&mut self, kind: ItemKind, delta: &DeltaWriter<'_>, frame_max: usize) -> Written {
         let room = frame_max.saturating_sub(self.writer.frame_bytes(self.start) + wire::ITEM_ROOM);
-        let written = self.items().write(ItemKind::Delta, |bytes| delta.write(bytes, PART_TARGET, room));
+        let written = self.items().write(kind, |bytes| delta.write(bytes, PART_TARGET, room));
         match written {
             Ok(None) => {
                 self.deltas += 1;

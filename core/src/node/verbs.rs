@@ -1,17 +1,14 @@
 //! What the application asks of a node.
 
-use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 use core::{net::SocketAddr, time::Duration};
 
 use super::{Leaving, Node};
 use crate::{
-    commits::{Others, Waiting},
-    copies::Copies,
+    commits::Waiting,
     delta::{CommitError, CommitId, Delta, Demand},
-    fetch::{Fetch, Purpose},
     key::SessionKey,
     member::MemberState,
-    placement::Placement,
     session::{Change, Lifetime},
     sessions::Writing,
     time::Time,
@@ -70,28 +67,17 @@ impl Node {
             self.stats.takeovers += 1;
             self.feed_to_joiners(key);
         }
-        self.feed_all(key, change);
+        if self.is_everywhere() || effect.replaced.is_none() {
+            self.feed_holders(key, change);
+        } else {
+            self.feed_takeover(key, change, effect.replaced);
+        }
+        self.relocation.settle(&key);
         let waiting = Waiting::Application(durability, within.map(|length| now + length));
         self.commits.start(key, change, waiting, self.others_that_hold(&key));
         self.settle_record(now, key, effect.ended);
         self.advance(now);
         Ok(CommitId(change.0))
-    }
-
-    /// Makes sure that a session can be looked at or changed here, where not every member holds it. The answer is for
-    /// now: fetch again before each look or change. Who needs no answer, because the session is new or is created anew,
-    /// need not ask.
-    ///
-    /// # Errors
-    ///
-    /// The node does not serve.
-    pub fn fetch(&mut self, now: Time, _key: SessionKey, _purpose: Purpose) -> Result<Fetch, CommitError> {
-        let _now = self.moved_to(now);
-        match self.state {
-            MemberState::Joining => Err(CommitError::NotReady),
-            MemberState::Leaving => Err(CommitError::Leaving),
-            MemberState::Ready => Ok(Fetch::Here),
-        }
     }
 
     /// A use that changes nothing: a session with an idle time lives on for that long.
@@ -115,29 +101,4 @@ impl Node {
         }
         self.advance(now);
     }
-
-    /// The other members that must hold a session.
-    pub(super) fn others_that_hold(&self, key: &SessionKey) -> Arc<Others> {
-        others_that_hold(&self.others, &self.placement, self.config.copies, key)
-    }
-
-    /// Who must hold what may have changed: counts every commit in flight again.
-    pub(super) fn recount(&mut self) {
-        let (others, placement, copies) = (&self.others, &self.placement, self.config.copies);
-        let lacking = self.commits.handle_view(|key| others_that_hold(others, placement, copies, key));
-        for (member, key, change) in lacking {
-            if let Some(feed) = self.feeds.get_mut(&member) {
-                feed.lack(key, change);
-            }
-        }
-    }
-}
-
-fn others_that_hold(others: &Arc<Others>, placement: &Placement, copies: Copies, key: &SessionKey) -> Arc<Others> {
-    if copies == Copies::Everywhere {
-        return others.clone();
-    }
-    let all: BTreeSet<_> = placement.holders(key).into_iter().filter(|holder| others.all.contains(holder)).collect();
-    let ready = all.intersection(&others.ready).copied().collect();
-    Arc::new(Others { all, ready })
 }

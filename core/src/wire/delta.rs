@@ -60,6 +60,8 @@ struct Head {
     members: Vec<Fixed64>,
     /// More parts of this session follow.
     more: bool,
+    /// It brings all that the sender's copy holds, and that copy is complete.
+    whole: bool,
     floor: Option<(At, EndCause)>,
     lives: Vec<(At, u32, u8, u32)>,
     lifetime: Option<(At, At, LifetimeForm)>,
@@ -88,10 +90,14 @@ struct Register<'a> {
 }
 
 /// Which registers of a session a delta carries: those at or above a change, from a place in their order on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Registers {
     pub(crate) from: Change,
     pub(crate) skip: usize,
+    /// The receiver is to see whether it then holds the same.
+    pub(crate) verify: bool,
+    /// The sender's own copy is not complete.
+    pub(crate) partial: bool,
 }
 
 /// Writes the delta of a session, perhaps in several parts.
@@ -151,13 +157,16 @@ impl DeltaWriter<'_> {
 
     fn head(&self, table: &Table, more: bool, registers: bool) -> Head {
         let session = self.session;
-        let whole = self.registers.from == Change::default();
-        let lifetime = session.lifetime.filter(|register| self.registers.from <= register.changed);
+        let Registers { from, verify, partial, .. } = self.registers;
+        let lifetime = session.lifetime.filter(|register| from <= register.changed);
+        let complete = session.attributes.iter().all(|attribute| from <= attribute.changed);
+        let whole = !partial && complete && lifetime.is_some() == session.lifetime.is_some();
         Head {
             key: self.key,
             base: table.base,
             members: table.members.iter().map(|member| Fixed64(member.0)).collect(),
             more,
+            whole,
             floor: session.floor.map(|end| (table.at(end.at), end.cause)),
             lives: session
                 .lives
@@ -174,7 +183,7 @@ impl DeltaWriter<'_> {
             }),
             remaining_millis: self.remaining.map(millis),
             // Who brings no content tells what it has: the receiver asks for what it lacks.
-            digest: (!registers && !whole).then(|| Fixed64(session.digest())),
+            digest: (verify || (!registers && from != Change::default())).then(|| Fixed64(session.digest())),
         }
     }
 }
@@ -185,7 +194,7 @@ pub(crate) struct NoRoom;
 
 const LIFE_ROOM: usize = 2 * 11 + 2 * 5 + 2 * 8;
 const REGISTER_ROOM: usize = 2 * 11 + 2 * 5 + 1 + 2 * 8;
-const HEAD_ROOM: usize = 16 + 10 + 3 + 12 + 3 + 23 + 10 + 10 + 9 + 8 * 4;
+const HEAD_ROOM: usize = 16 + 10 + 4 + 12 + 3 + 23 + 10 + 10 + 9 + 8 * 4;
 
 fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
     let taken = core::mem::take(bytes);
@@ -259,12 +268,31 @@ impl<'a> DeltaReader<'a> {
         self.head.more
     }
 
+    pub(crate) fn is_whole(&self) -> bool {
+        self.head.whole
+    }
+
     pub(crate) fn remaining(&self) -> Option<Duration> {
         self.head.remaining_millis.map(Duration::from_millis)
     }
 
     pub(crate) fn digest(&self) -> Option<u64> {
         self.head.digest.map(|digest| digest.0)
+    }
+
+    /// Whether it brings no register.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.registers.is_empty() && self.head.lifetime.is_none()
+    }
+
+    /// Whether its sender knows all lives and the floor of a copy.
+    pub(crate) fn knows(&self, session: &Session) -> bool {
+        let floor = self.head.floor.and_then(|(at, cause)| self.stamp(at).map(|at| End { at, cause }));
+        let lives = self.head.lives.iter().filter_map(|&(birth, counter, owner, expired)| {
+            Some(Life { birth: self.stamp(birth)?, counter, owner: self.member(owner)?, expired })
+        });
+        let lives: Vec<_> = lives.collect();
+        floor == session.floor && session.lives.iter().all(|life| lives.contains(life))
     }
 
     /// The birth of the latest life.

@@ -86,9 +86,9 @@ fn item(kind: ItemKind) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut items = ItemWriter(&mut bytes);
     match kind {
-        ItemKind::Delta => {
+        ItemKind::Delta | ItemKind::Found => {
             let (session, remaining) = (session(), Some(Duration::from_secs(1799)));
-            let registers = Registers { from: Change::default(), skip: 0 };
+            let registers = Registers::default();
             let delta = DeltaWriter { key: KEY, session: &session, registers, remaining };
             let rest = items.write(kind, |bytes| delta.write(bytes, 1 << 16, 1 << 20)).expect("there is room");
             assert_eq!(rest, None);
@@ -102,6 +102,8 @@ fn item(kind: ItemKind) -> Vec<u8> {
         ItemKind::Pull => items.pull(KEY),
         ItemKind::Round => items.round(2),
         ItemKind::Done => items.done(2, [FROM].into(), [TO].into()),
+        ItemKind::Fetch => items.fetch(KEY),
+        ItemKind::Release => items.release(KEY, 0x1122_3344_5566_7788),
     }
     bytes
 }
@@ -159,7 +161,7 @@ fn a_delta_brings_a_session_over_whole() {
     let mut copy = Session::default();
     assert!(delta.merge_into(&mut copy));
     assert_eq!(copy, session());
-    assert_eq!((delta.key(), delta.more(), delta.digest()), (KEY, false, None));
+    assert_eq!((delta.key(), delta.more(), delta.is_whole(), delta.digest()), (KEY, false, true, None));
 }
 
 #[test]

@@ -30,6 +30,12 @@ pub(crate) enum Item<'a> {
     Round(u64),
     /// It has got everything; who the sender sees, and whose sessions it has settled.
     Done(u64, Vec<MemberId>, Vec<MemberId>),
+    /// Asks for a copy to look at, or to take over.
+    Fetch(SessionKey),
+    /// The copy that was asked for.
+    Found(DeltaReader<'a>),
+    /// The receiver may drop its copy, if this is still its digest.
+    Release(SessionKey, u64),
 }
 
 /// The kinds of items on the wire. New ones are appended.
@@ -46,10 +52,13 @@ pub(crate) enum ItemKind {
     Pull = 8,
     Round = 9,
     Done = 10,
+    Fetch = 11,
+    Found = 12,
+    Release = 13,
 }
 
 impl ItemKind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Delta,
         Self::Missing,
         Self::Use,
@@ -60,6 +69,9 @@ impl ItemKind {
         Self::Pull,
         Self::Round,
         Self::Done,
+        Self::Fetch,
+        Self::Found,
+        Self::Release,
     ];
 }
 
@@ -77,6 +89,13 @@ pub(crate) struct Held {
     /// The epoch.
     pub(crate) counter: u32,
     pub(crate) owner: MemberId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Release {
+    key: SessionKey,
+    #[serde(with = "postcard::fixint::le")]
+    digest: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,6 +146,14 @@ impl ItemWriter<'_> {
 
     pub(crate) fn done(&mut self, round: u64, view: Vec<MemberId>, settled: Vec<MemberId>) {
         self.put(ItemKind::Done, &Done { round, view, settled });
+    }
+
+    pub(crate) fn fetch(&mut self, key: SessionKey) {
+        self.put(ItemKind::Fetch, &key);
+    }
+
+    pub(crate) fn release(&mut self, key: SessionKey, digest: u64) {
+        self.put(ItemKind::Release, &Release { key, digest });
     }
 
     /// Appends an item whose body is written by `body`; if that fails, nothing is appended.
@@ -214,6 +241,12 @@ impl<'a> Items<'a> {
             ItemKind::Done => {
                 let Done { round, view, settled } = read(body)?;
                 Item::Done(round, view, settled)
+            }
+            ItemKind::Fetch => Item::Fetch(read(body)?),
+            ItemKind::Found => Item::Found(DeltaReader::read(body, self.clock)?),
+            ItemKind::Release => {
+                let Release { key, digest } = read(body)?;
+                Item::Release(key, digest)
             }
         }))
     }

@@ -39,14 +39,14 @@ proptest! {
     fn a_session_in_parts_comes_over_whole(session in sessions(), target in 0..5000_usize) {
         let (mut skip, mut copy, mut parts) = (0, Session::default(), 0);
         loop {
-            let registers = Registers { from: Change::default(), skip };
+            let registers = Registers { skip, ..Registers::default() };
             let delta = DeltaWriter { key: KEY, session: &session, registers, remaining: Some(Duration::ZERO) };
             let mut bytes = Vec::new();
             let rest = delta.write(&mut bytes, target, 1 << 20).expect("there is room for one register");
             let read = DeltaReader::read(&bytes, u64::MAX >> 1).expect("it is valid");
             read.merge_into(&mut copy);
             parts += 1;
-            prop_assert_eq!(read.more(), rest.is_some());
+            prop_assert_eq!((read.more(), read.is_whole()), (rest.is_some(), true));
             match rest {
                 Some(next) => skip = next,
                 None => break,

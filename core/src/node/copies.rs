@@ -1,0 +1,340 @@
+//! Who holds copies: whom a change is fed to, what a change of the view moves, and what is dropped.
+//!
+//! With copies everywhere all of it is simple: everybody is fed everything.
+
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
+
+use super::Node;
+use crate::{
+    commits::Others,
+    copies::Copies,
+    feed::Note,
+    key::SessionKey,
+    member::{MemberId, MemberState},
+    placement::{Candidate, Placement},
+    session::Change,
+    sessions::Effect,
+    time::Time,
+    wire::{DeltaReader, Held},
+};
+
+/// Sessions looked at in one slice of a walk.
+const SLICE: usize = 1024;
+
+impl Node {
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.config.copies == Copies::Everywhere
+    }
+
+    /// Sees who must hold what, after any change of the view or of this node's own state.
+    pub(super) fn place(&mut self) {
+        let mut ready = Vec::new();
+        let mut joining = Vec::new();
+        let others = self.membership.members().into_iter().map(|member| (member.id, member.state));
+        for (id, state) in others.filter(|(id, _)| self.feeds.contains_key(id)).chain([(self.id, self.state)]) {
+            match state {
+                MemberState::Ready => ready.push(Candidate { id }),
+                MemberState::Joining => joining.push(Candidate { id }),
+                MemberState::Leaving => {}
+            }
+        }
+        let placement = Placement::new(self.config.copies, ready, joining);
+        if placement != self.placement {
+            let before = core::mem::replace(&mut self.placement, placement);
+            if !self.is_everywhere() {
+                self.relocation.handle_placement(self.now, before);
+            }
+        }
+        self.recount();
+    }
+
+    /// Whether a session may be served from what is held here.
+    pub(super) fn serves(&self, key: &SessionKey) -> bool {
+        let Some(session) = self.sessions.record(key) else { return false };
+        if self.is_everywhere() {
+            return true;
+        }
+        let holds = session.owner() == Some(self.id) || self.must_hold(key);
+        holds && !self.sessions.is_partial(key)
+    }
+
+    pub(super) fn must_hold(&self, key: &SessionKey) -> bool {
+        self.placement.holders(key).contains(&self.id)
+    }
+
+    /// The others that must hold a session.
+    pub(super) fn other_holders(&self, key: &SessionKey) -> Vec<MemberId> {
+        if self.is_everywhere() {
+            return self.others.all.iter().copied().collect();
+        }
+        let mut holders = self.placement.holders(key);
+        holders.retain(|member| *member != self.id);
+        holders
+    }
+
+    /// Those who must hold a session lack this change of it.
+    pub(super) fn feed_holders(&mut self, key: SessionKey, change: Change) {
+        if self.is_everywhere() {
+            self.feeds.values_mut().for_each(|feed| feed.lack(key, change));
+            return;
+        }
+        for member in self.other_holders(&key) {
+            if let Some(feed) = self.feeds.get_mut(&member) {
+                feed.lack(key, change);
+            }
+        }
+    }
+
+    /// Tells those who must hold a session of a note.
+    pub(super) fn note_holders(&mut self, key: &SessionKey, note: Note, but: Option<MemberId>) {
+        for member in self.other_holders(key).into_iter().filter(|member| Some(*member) != but) {
+            if let Some(feed) = self.feeds.get_mut(&member) {
+                feed.note(note);
+            }
+        }
+    }
+
+    /// Those who must hold a session hear what this node has, without content: whoever holds something else asks for it.
+    pub(super) fn verify_holders(&mut self, key: SessionKey) {
+        let change = self.next_change();
+        self.feed_holders(key, change);
+    }
+
+    /// One member hears who owns a session, and asks for it if it holds something else.
+    pub(super) fn tell(&mut self, member: MemberId, key: SessionKey) {
+        let change = self.next_change();
+        if let Some(feed) = self.feeds.get_mut(&member) {
+            feed.lack_verified(key, change);
+        }
+    }
+
+    /// The commit of a session that another owned: those who must hold it see whether they do, and the other hears of it.
+    pub(super) fn feed_takeover(&mut self, key: SessionKey, change: Change, replaced: Option<MemberId>) {
+        self.relocation.settle(&key);
+        for member in self.other_holders(&key).into_iter().chain(replaced) {
+            if let Some(feed) = self.feeds.get_mut(&member) {
+                feed.lack_verified(key, change);
+            }
+        }
+    }
+
+    /// The owner brings joiners all of a session: who owned it before may have yielded it before it met them, and who else
+    /// writes to it may not have met them at all.
+    pub(super) fn feed_to_joiners(&mut self, key: SessionKey) {
+        for member in self.other_holders(&key) {
+            if !self.others.ready.contains(&member)
+                && let Some(feed) = self.feeds.get_mut(&member)
+            {
+                feed.lack(key, Change::default());
+            }
+        }
+    }
+
+    /// One slice of the walk that moves copies, and what is to be looked at again.
+    pub(super) fn relocate(&mut self, now: Time) {
+        for key in self.relocation.poll_pending(now, self.config.frequency * 2) {
+            self.look_at_copy(now, key);
+        }
+        let Some(cursor) = self.relocation.poll_walk(now) else { return };
+        let keys: Vec<_> = self.sessions.records_after(cursor).take(SLICE).map(|(key, _)| *key).collect();
+        for key in &keys {
+            if self.owns(key) {
+                self.feed_new_holders(*key);
+            }
+            self.look_at_copy(now, *key);
+        }
+        match keys.last() {
+            Some(last) => self.relocation.walked_to(now, *last),
+            None => {
+                self.relocation.end_walk();
+                for key in self.relocation.offered() {
+                    self.release(key);
+                }
+            }
+        }
+    }
+
+    /// P6: the owner brings a session to those who have to hold it since a change of the view.
+    fn feed_new_holders(&mut self, key: SessionKey) {
+        for member in self.other_holders(&key) {
+            if self.relocation.is_new(&key, member)
+                && let Some(feed) = self.feeds.get_mut(&member)
+            {
+                feed.lack(key, Change::default());
+            }
+        }
+    }
+
+    /// Sees whether a copy here must go, or is to be completed.
+    pub(super) fn look_at_copy(&mut self, now: Time, key: SessionKey) {
+        let Some(owner) = self.sessions.record(&key).and_then(|session| session.owner()) else {
+            self.relocation.settle(&key);
+            return;
+        };
+        let partial = self.sessions.is_partial(&key);
+        let stays = owner == self.id || self.must_hold(&key);
+        let present = owner == self.id || self.others.all.contains(&owner);
+        if !present {
+            self.see_to(now, key);
+        }
+        if stays && !partial {
+            self.relocation.settle(&key);
+            return;
+        }
+        self.relocation.keep_at(now + self.config.frequency * 2, key);
+        self.sessions.mark_changed(key);
+        if partial {
+            self.complete(key, owner);
+        }
+        if !stays && present {
+            let astray = self.relocation.is_astray(&key);
+            let to = if astray { self.placement.highest(&key) } else { Some(owner) };
+            if let Some(feed) = to.and_then(|member| self.feeds.get_mut(&member)) {
+                feed.note(Note::Offer(key));
+            }
+        }
+    }
+
+    /// Asks for the whole of a session of which a part came first.
+    fn complete(&mut self, key: SessionKey, owner: MemberId) {
+        if self.others.all.contains(&owner) {
+            self.pull(owner, key);
+            return;
+        }
+        for member in self.other_holders(&key) {
+            self.pull(member, key);
+        }
+    }
+
+    /// What a merged delta asks for where not everybody holds everything: that all who believe in another owner, or hold
+    /// something else, hear of it.
+    pub(super) fn reconcile(
+        &mut self,
+        now: Time,
+        peer: MemberId,
+        delta: &DeltaReader<'_>,
+        owned: bool,
+        effect: Effect,
+    ) {
+        let key = delta.key();
+        let Some(session) = self.sessions.record(&key) else { return };
+        let (owner, behind) = (session.owner(), !delta.knows(session));
+        let owns = owner == Some(self.id);
+        match effect.replaced.filter(|replaced| *replaced != self.id) {
+            Some(replaced) if replaced != peer => self.tell(replaced, key),
+            Some(_) | None => {}
+        }
+        if owned && !owns {
+            self.relocation.end_offers(&key);
+            if let Some(owner) = owner {
+                self.tell(owner, key);
+            }
+        }
+        if behind {
+            self.tell(peer, key);
+        }
+        if owns && effect.changed {
+            for member in self.other_holders(&key).into_iter().filter(|member| *member != peer) {
+                if let Some(feed) = self.feeds.get_mut(&member) {
+                    feed.lack(key, Change::default());
+                }
+            }
+        }
+        if owns && !owned {
+            self.verify_holders(key);
+        }
+        self.look_at_copy(now, key);
+        self.release(key);
+    }
+
+    /// A member offers a copy: it need not hold it, or its owner is gone.
+    pub(super) fn receive_offer_of_copy(&mut self, now: Time, peer: MemberId, key: SessionKey, theirs: Held) {
+        let Some(mine) = self.sessions.record(&key).and_then(|session| session.held()) else {
+            if self.must_hold(&key) {
+                self.pull(peer, key);
+            } else if let Some(feed) = self.feeds.get_mut(&peer) {
+                // Says that there is nothing here.
+                feed.note(Note::Offer(key));
+            }
+            return;
+        };
+        let same = mine.digest == theirs.digest;
+        let newer = (mine.counter, mine.owner) < (theirs.counter, theirs.owner);
+        if newer || (!same && mine.owner == self.id) {
+            self.pull(peer, key);
+        }
+        if mine.owner == self.id {
+            if !self.placement.holders(&key).contains(&peer) {
+                self.relocation.handle_offer(key, peer, theirs.digest, same);
+                self.release(key);
+            }
+        } else if self.others.all.contains(&mine.owner) {
+            self.tell(peer, key);
+        } else if same {
+            self.see_to(now, key);
+        } else {
+            self.pull(peer, key);
+        }
+    }
+
+    /// Lets those drop their copies who need not hold them, if everybody who must has everything.
+    pub(super) fn release(&mut self, key: SessionKey) {
+        if !self.relocation.has_offers(&key) || self.relocation.is_walking() {
+            return;
+        }
+        let holders = self.other_holders(&key);
+        if !self.owns(&key) {
+            self.relocation.end_offers(&key);
+            return;
+        }
+        let fed = |member: &MemberId| self.feeds.get(member).is_none_or(|feed| !feed.is_outstanding(&key));
+        if self.sessions.is_partial(&key) || !holders.iter().all(fed) {
+            return;
+        }
+        for member in self.relocation.poll_releases(&key) {
+            match self.feeds.get_mut(&member) {
+                Some(feed) if !holders.contains(&member) => feed.note(Note::Release(key)),
+                Some(_) | None => self.relocation.end_offer(&key, member),
+            }
+        }
+    }
+
+    /// The owner lets go of the copy here, if it is still what was offered.
+    pub(super) fn receive_release(&mut self, key: SessionKey, digest: u64) {
+        let Some(session) = self.sessions.record(&key) else { return };
+        let kept = session.digest() != digest || session.owner() == Some(self.id) || self.must_hold(&key);
+        if kept || self.feeds.values().any(|feed| feed.is_outstanding(&key)) {
+            return;
+        }
+        self.stats.copies_released += 1;
+        self.expiry.disarm(&key);
+        self.ledger.strike(&key);
+        self.relocation.settle(&key);
+        self.sessions.drop_copy(&key);
+    }
+
+    /// The other members that must hold a session.
+    pub(super) fn others_that_hold(&self, key: &SessionKey) -> Arc<Others> {
+        others_that_hold(&self.others, &self.placement, self.config.copies, key)
+    }
+
+    /// Who must hold what may have changed: counts every commit in flight again.
+    pub(super) fn recount(&mut self) {
+        let (others, placement, copies) = (&self.others, &self.placement, self.config.copies);
+        let lacking = self.commits.handle_view(|key| others_that_hold(others, placement, copies, key));
+        for (member, key, change) in lacking {
+            if let Some(feed) = self.feeds.get_mut(&member) {
+                feed.lack(key, change);
+            }
+        }
+    }
+}
+
+fn others_that_hold(others: &Arc<Others>, placement: &Placement, copies: Copies, key: &SessionKey) -> Arc<Others> {
+    if copies == Copies::Everywhere {
+        return others.clone();
+    }
+    let all: BTreeSet<_> = placement.holders(key).into_iter().filter(|holder| others.all.contains(holder)).collect();
+    let ready = all.intersection(&others.ready).copied().collect();
+    Arc::new(Others { all, ready })
+}

@@ -1,0 +1,185 @@
+//! Sessions that others bring.
+
+use super::Node;
+use crate::{
+    fetch::Found,
+    io::{FrameError, StreamId},
+    key::SessionKey,
+    member::{MemberId, MemberState},
+    session::{Change, Session},
+    sessions::{Brought, Effect},
+    time::Time,
+    wire::DeltaReader,
+};
+
+impl Node {
+    pub(super) fn check_delta(&self, delta: &DeltaReader<'_>) -> Result<(), FrameError> {
+        let (longest, count) = delta.extent();
+        let fits = longest <= self.config.attribute_bytes_max && count <= MERGED * self.config.attributes_max;
+        if fits { Ok(()) } else { Err(FrameError::Body) }
+    }
+
+    /// What of a session has arrived with this delta, if others have come before it or must follow.
+    fn collect(&mut self, stream: StreamId, found: bool, delta: &DeltaReader<'_>) -> Result<Parts, FrameError> {
+        let key = delta.key();
+        let link = self.links.get_mut(stream).ok_or(FrameError::NoStream)?;
+        let parts = match link.parts.take() {
+            Some((before, mut whole)) if before == (found, key) => {
+                delta.merge_into(&mut whole);
+                Some(whole)
+            }
+            Some(_) => return Err(FrameError::Body),
+            None if delta.more() => {
+                let mut whole = Session::default();
+                delta.merge_into(&mut whole);
+                Some(whole)
+            }
+            None => None,
+        };
+        let Some(whole) = parts else { return Ok(Parts::Single) };
+        if MERGED * self.config.session_bytes_max < whole.bytes()
+            || MERGED * self.config.attributes_max < whole.registers()
+        {
+            return Err(FrameError::Body);
+        }
+        if delta.more() {
+            link.parts = Some(((found, key), whole));
+            return Ok(Parts::Unfinished);
+        }
+        Ok(Parts::Last(whole))
+    }
+
+    pub(super) fn receive_delta(
+        &mut self,
+        now: Time,
+        stream: StreamId,
+        peer: MemberId,
+        delta: &DeltaReader<'_>,
+    ) -> Result<(), FrameError> {
+        let parts = self.collect(stream, false, delta)?;
+        if matches!(parts, Parts::Unfinished) || self.refuses(now, peer, delta) || self.is_no_concern(delta) {
+            return Ok(());
+        }
+        let (key, owned) = (delta.key(), self.owns(&delta.key()));
+        self.stats.deltas_applied += 1;
+        let effect = match parts {
+            Parts::Last(whole) => {
+                let brought = Brought { whole: delta.is_whole(), remaining: delta.remaining() };
+                self.sessions.apply_whole(now, key, &whole, brought)
+            }
+            Parts::Single | Parts::Unfinished => self.sessions.apply(now, delta),
+        };
+        if effect.replaced == Some(self.id) {
+            if self.is_everywhere() {
+                self.feeds.values_mut().for_each(|feed| feed.handle_yield(key));
+            } else {
+                self.feed_to_joiners(key);
+            }
+        } else if effect.changed && self.owns(&key) {
+            // Its writer does not own it, and may not have met the joiners that this node feeds it to.
+            self.feed_to_joiners(key);
+        }
+        self.settle_record(now, key, effect.ended);
+        self.follow_up(now, peer, delta, effect);
+        if !self.is_everywhere() {
+            self.reconcile(now, peer, delta, owned, effect);
+        }
+        Ok(())
+    }
+
+    /// Word without content of a session that this node neither holds nor must hold.
+    fn is_no_concern(&self, delta: &DeltaReader<'_>) -> bool {
+        let key = delta.key();
+        !self.is_everywhere()
+            && delta.digest().is_some()
+            && delta.is_bare()
+            && self.sessions.record(&key).is_none()
+            && !self.must_hold(&key)
+    }
+
+    /// The copy that was asked for has come.
+    pub(super) fn receive_found(
+        &mut self,
+        stream: StreamId,
+        peer: MemberId,
+        delta: &DeltaReader<'_>,
+    ) -> Result<(), FrameError> {
+        let session = match self.collect(stream, true, delta)? {
+            Parts::Unfinished => return Ok(()),
+            Parts::Last(whole) => whole,
+            Parts::Single => {
+                let mut session = Session::default();
+                delta.merge_into(&mut session);
+                session
+            }
+        };
+        let found = Found { session, remaining: delta.remaining(), whole: delta.is_whole() };
+        self.fetches.handle_found(&delta.key(), peer, &found);
+        Ok(())
+    }
+
+    /// A member holds nothing of what it was asked for.
+    pub(super) fn receive_missing(&mut self, peer: MemberId, key: SessionKey) {
+        self.ownership.handle_arrived(peer, &key);
+        self.fetches.handle_missing(&key, peer);
+        self.relocation.handle_astray(&key);
+    }
+
+    /// What a delta asks for, once it is applied.
+    fn follow_up(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>, effect: Effect) {
+        let key = delta.key();
+        let pulled = self.ownership.handle_arrived(peer, &key);
+        if delta.is_whole() {
+            self.relocation.handle_merged(&key, peer);
+        }
+        let Some(session) = self.sessions.record(&key) else { return };
+        let (owner, digest) = (session.owner(), delta.digest());
+        if digest.is_some_and(|digest| digest != session.digest()) {
+            self.pull(peer, key);
+        }
+        if let Some(birth) = effect.early.filter(|_| self.state == MemberState::Ready) {
+            // P4: its owner did not know of a use, or of a longer lifetime.
+            self.sessions.revive(key, birth, self.id);
+            self.feed_holders(key, Change::default());
+            self.settle_record(now, key, None);
+        } else if pulled {
+            if owner == Some(self.id) && effect.changed {
+                self.feed_holders(key, Change::default());
+            } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
+                self.see_to(now, key);
+                self.feed_holders(key, Change::default());
+            }
+        } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
+            self.see_to(now, key);
+        }
+    }
+
+    /// P3: a session that this node does not know, of a member that was away for longer than ends are remembered, from
+    /// before it went: it may have ended meanwhile, so it has.
+    fn refuses(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>) -> bool {
+        let Some(gap) = self.breaks.get(&peer).filter(|gap| gap.too_long) else { return false };
+        let key = delta.key();
+        let Some(birth) = delta.birth().filter(|birth| birth.clock <= gap.clock) else { return false };
+        if self.sessions.record(&key).is_some() {
+            return false;
+        }
+        self.stats.sessions_refused += 1;
+        self.sessions.refuse(key, birth, self.id);
+        let change = self.next_change();
+        self.feed_holders(key, change);
+        self.tell(peer, key);
+        self.settle_record(now, key, None);
+        true
+    }
+}
+
+/// How much of a session is there.
+enum Parts {
+    /// It came in one piece.
+    Single,
+    Unfinished,
+    Last(Session),
+}
+
+/// Writes of several members to one session may together pass the limits that each is held to.
+pub(super) const MERGED: usize = 4;

@@ -1,0 +1,113 @@
+//! Members with backups over a network that loses nothing.
+
+mod net;
+
+use std::time::Duration;
+
+use heirloom_core::{Copies, Delta, Durability, Fetch, Fetched, Outcome, Purpose, SessionKey};
+use net::Net;
+
+const COUNT: usize = 5;
+
+fn cluster(backups: u8) -> Net {
+    let mut net = Net::with([Copies::Backups(backups); COUNT]);
+    (0..COUNT).for_each(|n| net.start(n));
+    net.run(Duration::from_secs(8));
+    net
+}
+
+fn key(n: u8) -> SessionKey {
+    SessionKey([n; 16])
+}
+
+/// Which of the living hold a copy, and that all copies are equal.
+fn copies(net: &Net, key: &SessionKey, dead: &[usize]) -> Vec<usize> {
+    let living: Vec<_> = (0..COUNT).filter(|n| !dead.contains(n)).collect();
+    let held = |n: usize| net.nodes[n].records().find(|(held, _)| *held == key).map(|(_, session)| session.clone());
+    let holders: Vec<_> = living.iter().copied().filter(|n| held(*n).is_some()).collect();
+    assert!(holders.windows(2).all(|two| held(two[0]) == held(two[1])), "the copies are equal");
+    for n in living {
+        let must = net.nodes[n].holders(key);
+        let owner = holders.first().and_then(|first| held(*first)?.owner());
+        let expected: Vec<_> = must.into_iter().chain(owner).collect();
+        assert_eq!(holders.contains(&n), expected.contains(&net.nodes[n].id()), "who must hold it does, nobody else");
+    }
+    holders
+}
+
+fn fetch(net: &mut Net, n: usize, key: SessionKey, purpose: Purpose) -> Fetched {
+    match net.nodes[n].fetch(net.now, key, purpose).expect("it serves") {
+        Fetch::Here => Fetched::Here,
+        Fetch::Asked(id) => {
+            for _ in 0..100 {
+                net.run(Duration::from_millis(1));
+                if let Some((answered, fetched)) = net.nodes[n].poll_fetched() {
+                    assert_eq!(answered, id);
+                    return fetched;
+                }
+            }
+            panic!("an answer comes")
+        }
+    }
+}
+
+fn write(net: &mut Net, n: usize, key: SessionKey, value: &'static str, durability: Durability) -> Outcome {
+    let id = net.nodes[n].commit(net.now, key, Delta::new().set(value, value), durability).expect("it is taken");
+    let outcomes = net.outcomes(n, Duration::from_millis(20));
+    outcomes.into_iter().find(|(_, (told, _))| *told == id).expect("it ends").1.1
+}
+
+#[test]
+fn a_session_has_its_copies_and_no_other_and_a_death_moves_only_what_it_must() {
+    for backups in 1..=3 {
+        let mut net = cluster(backups);
+        for n in 0..60 {
+            let member = usize::from(n) % COUNT;
+            let outcome = write(&mut net, member, key(n), "a", Durability::All);
+            let Outcome::Durable(receipt) = outcome else { panic!("{outcome:?}") };
+            let most = usize::from(backups) + 1;
+            assert!((most - 1..=most).contains(&receipt.members.len()));
+        }
+        for n in 0..60 {
+            copies(&net, &key(n), &[]);
+        }
+        let before: u64 = net.nodes.iter().map(|node| node.stats().deltas_applied).sum();
+        net.kill(2);
+        net.run(Duration::from_secs(8));
+        for n in 0..60 {
+            let holders = copies(&net, &key(n), &[2]);
+            assert!(usize::from(backups) < holders.len(), "{holders:?}");
+        }
+        let after: u64 = net.nodes.iter().map(|node| node.stats().deltas_applied).sum();
+        println!("{backups} backups: {} deltas applied", after - before);
+        assert!((0..COUNT).filter(|n| *n != 2).all(|n| net.nodes[n].is_settled()));
+    }
+}
+
+#[test]
+fn every_member_reads_and_changes_a_session_wherever_it_is() {
+    let mut net = cluster(1);
+    write(&mut net, 0, key(1), "a", Durability::All);
+    for n in 0..COUNT {
+        match fetch(&mut net, n, key(1), Purpose::Read) {
+            Fetched::Here => assert!(net.nodes[n].session(&key(1)).is_some()),
+            Fetched::Copy(session, deadline) => {
+                assert!(session.attribute(b"a").is_some());
+                assert!(deadline.is_some_and(|deadline| net.now < deadline));
+            }
+            other @ (Fetched::Unknown | Fetched::Late) => panic!("{other:?}"),
+        }
+        assert_eq!(fetch(&mut net, n, key(2), Purpose::Read), Fetched::Unknown);
+    }
+    copies(&net, &key(1), &[]);
+    for (n, name) in ["b", "c", "d", "e", "f"].into_iter().enumerate() {
+        assert_eq!(fetch(&mut net, n, key(1), Purpose::Write), Fetched::Here);
+        let outcome = write(&mut net, n, key(1), name, Durability::All);
+        assert!(matches!(outcome, Outcome::Durable(_)));
+        let session = net.nodes[n].session(&key(1)).expect("it is here");
+        assert_eq!(session.attributes().count(), n + 2);
+        assert_eq!(session.owner(), Some(net.nodes[n].id()));
+    }
+    net.run(Duration::from_secs(4));
+    copies(&net, &key(1), &[]);
+}
