@@ -17,7 +17,8 @@ pub struct Config {
     pub cluster_name: String,
     /// A name of this member for people.
     pub name: String,
-    /// How much this member holds of what is not held by all: one of twice the weight holds twice the copies. 1 to 1000.
+    /// How much this member holds of what is not held by all, 1 to 1000: one of twice the weight ranks highest for twice the
+    /// sessions, and holds about twice the copies where members are many more than copies of one session.
     pub weight: u16,
     /// The machine that this member runs on, at most 64 bytes: copies of a session go to different ones as far as there
     /// are any. Empty: not known, so no other member is on it.

@@ -74,6 +74,7 @@ mod node;
 mod ownership;
 mod peer;
 mod placement;
+mod rank;
 mod relocation;
 mod rng;
 mod session;

@@ -7,10 +7,11 @@ use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 use super::Node;
 use crate::{
     commits::Others,
+    config::Config,
     copies::Copies,
     feed::Note,
     key::SessionKey,
-    member::{MemberId, MemberState},
+    member::{Member, MemberId, MemberState},
     placement::{Candidate, Placement},
     session::Change,
     sessions::Effect,
@@ -30,11 +31,16 @@ impl Node {
     pub(super) fn place(&mut self) {
         let mut ready = Vec::new();
         let mut joining = Vec::new();
-        let others = self.membership.members().into_iter().map(|member| (member.id, member.state));
-        for (id, state) in others.filter(|(id, _)| self.feeds.contains_key(id)).chain([(self.id, self.state)]) {
+        let others = self.membership.members().into_iter().filter(|member| self.feeds.contains_key(&member.id));
+        let others = others.map(|Member { id, weight, host, zone, state, .. }| {
+            (Candidate { id: *id, weight: *weight, host, zone }, *state)
+        });
+        let Config { weight, host, zone, .. } = &self.config;
+        let me = Candidate { id: self.id, weight: *weight, host, zone };
+        for (candidate, state) in others.chain([(me, self.state)]) {
             match state {
-                MemberState::Ready => ready.push(Candidate { id }),
-                MemberState::Joining => joining.push(Candidate { id }),
+                MemberState::Ready => ready.push(candidate),
+                MemberState::Joining => joining.push(candidate),
                 MemberState::Leaving => {}
             }
         }
