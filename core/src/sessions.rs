@@ -40,6 +40,8 @@ pub(crate) struct Entry {
     told: Time,
     /// Changes came before the session that they belong to: what is here is not all of it.
     partial: bool,
+    /// This node need not hold it: it waits to be released, and is not served.
+    left_over: bool,
 }
 
 /// Who commits, and with what.
@@ -51,6 +53,8 @@ pub(crate) struct Writing {
     pub(crate) change: Change,
     /// The lifetime of a new session.
     pub(crate) lifetime: Lifetime,
+    /// Others may hold a session of which this node knows nothing.
+    pub(crate) blind: bool,
 }
 
 /// What comes along with the content of a delta.
@@ -87,13 +91,14 @@ impl Sessions {
         limits.check(&delta, old, there, self.live)?;
         let entry = self.table.entry(key).or_default();
         let before = (entry.session.is_live(), entry.session.owner());
+        entry.left_over = false;
         entry.partial &= delta.start == Start::FromWhatIsThere;
         let session = Arc::make_mut(&mut entry.session);
-        let Writing { now, me, stamps: (first, second), change, .. } = *writing;
+        let Writing { now, me, stamps: (first, second), change, blind, .. } = *writing;
         let ends = match delta.start {
             Start::End => Some(EndCause::Ended),
             // Also what has expired: it might yet be voided.
-            Start::Anew if session.is_unburied() => Some(EndCause::Replaced),
+            Start::Anew if blind || session.is_unburied() => Some(EndCause::Replaced),
             Start::FromWhatIsThere if !there && before.0 => Some(EndCause::MaxAge),
             Start::Anew | Start::FromWhatIsThere => None,
         };
@@ -170,6 +175,8 @@ impl Sessions {
     /// Takes a session over: its next epoch, by `me`. What had expired stays expired.
     pub(crate) fn take_over(&mut self, key: SessionKey, me: MemberId) {
         let Some(entry) = self.table.get_mut(&key) else { return };
+        self.changed.insert(key);
+        entry.left_over = false;
         let session = Arc::make_mut(&mut entry.session);
         if let Some(life) = session.head().copied() {
             let counter = life.counter + 1;
@@ -182,6 +189,7 @@ impl Sessions {
     pub(crate) fn revive(&mut self, key: SessionKey, birth: Stamp, me: MemberId) {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let live = entry.session.is_live();
+        entry.left_over = false;
         let session = Arc::make_mut(&mut entry.session);
         if let Some(life) = session.life(birth).copied() {
             let counter = life.counter.max(life.expired) + 1;
@@ -320,9 +328,17 @@ impl Sessions {
         self.table.get(key).is_some_and(|entry| entry.partial)
     }
 
-    /// Whether what is held of a session may be served has changed, for readers.
-    pub(crate) fn mark_changed(&mut self, key: SessionKey) {
-        self.changed.insert(key);
+    /// Whether this node need not hold a session, and waits to be released.
+    pub(crate) fn set_left_over(&mut self, key: &SessionKey, left_over: bool) {
+        if let Some(entry) = self.table.get_mut(key).filter(|entry| entry.left_over != left_over) {
+            entry.left_over = left_over;
+            self.changed.insert(*key);
+        }
+    }
+
+    /// What may be served of a session from here, whether it lives or not.
+    pub(crate) fn served(&self, key: &SessionKey) -> Option<&Arc<Session>> {
+        self.table.get(key).filter(|entry| !entry.partial && !entry.left_over).map(|entry| &entry.session)
     }
 
     /// Drops a copy.

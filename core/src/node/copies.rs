@@ -56,12 +56,7 @@ impl Node {
 
     /// Whether a session may be served from what is held here.
     pub(super) fn serves(&self, key: &SessionKey) -> bool {
-        let Some(session) = self.sessions.record(key) else { return false };
-        if self.is_everywhere() {
-            return true;
-        }
-        let holds = session.owner() == Some(self.id) || self.must_hold(key);
-        holds && !self.sessions.is_partial(key)
+        if self.is_everywhere() { self.sessions.record(key).is_some() } else { self.sessions.served(key).is_some() }
     }
 
     pub(super) fn must_hold(&self, key: &SessionKey) -> bool {
@@ -180,6 +175,7 @@ impl Node {
         let partial = self.sessions.is_partial(&key);
         let stays = owner == self.id || self.must_hold(&key);
         let present = owner == self.id || self.others.all.contains(&owner);
+        self.sessions.set_left_over(&key, !stays);
         if !present {
             self.see_to(now, key);
         }
@@ -188,7 +184,6 @@ impl Node {
             return;
         }
         self.relocation.keep_at(now + self.config.frequency * 2, key);
-        self.sessions.mark_changed(key);
         if partial {
             self.complete(key, owner);
         }
@@ -306,10 +301,12 @@ impl Node {
     }
 
     /// The owner lets go of the copy here, if it is still what was offered.
-    pub(super) fn receive_release(&mut self, key: SessionKey, digest: u64) {
+    pub(super) fn receive_release(&mut self, peer: MemberId, key: SessionKey, digest: u64) {
         let Some(session) = self.sessions.record(&key) else { return };
         let kept = session.digest() != digest || session.owner() == Some(self.id) || self.must_hold(&key);
-        if kept || self.feeds.values().any(|feed| feed.is_outstanding(&key)) {
+        // Who releases it has it all; others may still have to acknowledge what was written here.
+        let mut others = self.feeds.iter().filter(|(member, _)| **member != peer);
+        if kept || others.any(|(_, feed)| feed.is_outstanding(&key)) {
             return;
         }
         self.stats.copies_released += 1;

@@ -224,7 +224,7 @@ impl Node {
                     feed.note(Note::Found(key));
                 }
             }
-            Item::Release(key, digest) => self.receive_release(key, digest),
+            Item::Release(key, digest) => self.receive_release(peer, key, digest),
             Item::Missing(key) => self.receive_missing(peer, key),
             Item::Use(key, remaining) => {
                 if self.sessions.use_elsewhere(now, &key, remaining) && self.owns(&key) {

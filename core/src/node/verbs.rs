@@ -6,6 +6,7 @@ use core::{net::SocketAddr, time::Duration};
 use super::{Leaving, Node};
 use crate::{
     commits::Waiting,
+    copies::Copies,
     delta::{CommitError, CommitId, Delta, Demand},
     key::SessionKey,
     member::MemberState,
@@ -59,7 +60,8 @@ impl Node {
             Duration::ZERO => Lifetime::Never,
             idle => Lifetime::Idle(idle),
         };
-        let writing = Writing { now, me: self.id, stamps, change, lifetime };
+        let blind = !matches!(self.config.copies, Copies::Everywhere | Copies::Nowhere) && !self.serves(&key);
+        let writing = Writing { now, me: self.id, stamps, change, lifetime, blind };
         let effect = self.sessions.commit(&writing, key, delta, &self.limits)?;
         self.change = change;
         self.stats.commits += 1;
