@@ -5,7 +5,11 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{member::MemberId, session::Lifetime};
+use crate::{
+    member::MemberId,
+    session::{Lifetime, Session},
+    version::{AttributeVersion, Conflict, SessionVersion},
+};
 
 /// Changes of one session that are made together.
 ///
@@ -21,6 +25,14 @@ pub struct Delta {
     pub(crate) start: Start,
     pub(crate) changes: Vec<(Bytes, Option<Bytes>)>,
     pub(crate) lifetime: Option<Lifetime>,
+    conditions: Vec<Condition>,
+}
+
+/// What must be there for a delta to be applied.
+#[derive(Clone, Debug)]
+enum Condition {
+    Attribute(Bytes, Option<AttributeVersion>),
+    Session(Option<SessionVersion>),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +78,59 @@ impl Delta {
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = Some(lifetime);
         self
+    }
+
+    /// Only if this version of an attribute is there, or none: the commit is refused if another is
+    /// ([`CommitError::Conflict`]). Of several conditions all must hold.
+    ///
+    /// It is judged on the member that commits, against what that one holds; where not every member holds a session,
+    /// [`Node::fetch`](crate::Node::fetch) brings it there. Across members it is no lock: two that write at once may both
+    /// succeed, and their writes merge.
+    #[must_use]
+    pub fn if_attribute(mut self, name: impl Into<Bytes>, version: Option<AttributeVersion>) -> Self {
+        self.conditions.push(Condition::Attribute(name.into(), version));
+        self
+    }
+
+    /// Only if the session is as it was when it had this version, whoever owns it by now. As
+    /// [`if_attribute`](Self::if_attribute).
+    #[must_use]
+    pub fn if_session(mut self, version: SessionVersion) -> Self {
+        self.conditions.push(Condition::Session(Some(version)));
+        self
+    }
+
+    /// Only if there is no such session. As [`if_attribute`](Self::if_attribute).
+    #[must_use]
+    pub fn if_no_session(mut self) -> Self {
+        self.conditions.push(Condition::Session(None));
+        self
+    }
+
+    /// Judges the conditions against the session that is there.
+    pub(crate) fn check_conditions(&self, there: Option<&Session>) -> Result<(), Conflict> {
+        for condition in &self.conditions {
+            match condition {
+                Condition::Attribute(name, wanted) => {
+                    let there = there.and_then(|session| session.attribute_version(name));
+                    if there != *wanted {
+                        return Err(Conflict::Attribute { name: name.clone(), there });
+                    }
+                }
+                Condition::Session(wanted) => {
+                    let there = there.map(Session::version);
+                    let holds = match (&there, wanted) {
+                        (Some(there), Some(wanted)) => there.is_same_but_for_the_epoch(wanted),
+                        (None, None) => true,
+                        (Some(_), None) | (None, Some(_)) => false,
+                    };
+                    if !holds {
+                        return Err(Conflict::Session { there });
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -157,6 +222,9 @@ pub enum CommitError {
     /// The node is leaving.
     #[error("the node is leaving the cluster")]
     Leaving,
+    /// A condition of the delta does not hold.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// There is no session to end.
     #[error("no such session")]
     NoSession,

@@ -82,6 +82,7 @@ mod sessions;
 mod stamp;
 mod stats;
 mod time;
+mod version;
 mod wire;
 
 pub use config::{Config, ConfigError};
@@ -96,3 +97,4 @@ pub use node::Node;
 pub use session::{Lifetime, Session};
 pub use stats::Stats;
 pub use time::{Time, Wall};
+pub use version::{AtLeast, AttributeVersion, Conflict, NoVersion, SessionVersion};

@@ -19,6 +19,7 @@ use crate::{
     life::{End, EndCause, Life},
     member::MemberId,
     stamp::Stamp,
+    version::{AttributeVersion, SessionVersion},
     wire::Held,
 };
 
@@ -110,10 +111,18 @@ pub struct Session {
 impl Session {
     /// The value of an attribute.
     pub fn attribute(&self, name: &[u8]) -> Option<&Bytes> {
-        let end = self.attributes.partition_point(|attribute| attribute.name[..] <= *name);
-        let same = self.attributes[..end].iter().rev().take_while(|attribute| attribute.name[..] == *name);
-        let mut shown = same.filter(|attribute| self.shows(attribute.birth));
-        shown.next()?.value.as_ref()
+        self.shown(name)?.value.as_ref()
+    }
+
+    /// Which write of an attribute is there; `None` if there is no such attribute.
+    pub fn attribute_version(&self, name: &[u8]) -> Option<AttributeVersion> {
+        let attribute = self.shown(name).filter(|attribute| attribute.value.is_some())?;
+        Some(AttributeVersion::new(attribute.birth, attribute.stamp))
+    }
+
+    /// What there is to see of it. It takes a walk over the attributes.
+    pub fn version(&self) -> SessionVersion {
+        SessionVersion::of(self)
     }
 
     /// The attributes, by name.
@@ -247,6 +256,13 @@ impl Session {
 
     fn shows(&self, birth: Stamp) -> bool {
         self.life(birth).is_some_and(|life| self.lasts(life))
+    }
+
+    /// What counts of a name, a removal too.
+    fn shown(&self, name: &[u8]) -> Option<&Attribute> {
+        let end = self.attributes.partition_point(|attribute| attribute.name[..] <= *name);
+        let mut same = self.attributes[..end].iter().rev().take_while(|attribute| attribute.name[..] == *name);
+        same.find(|attribute| self.shows(attribute.birth))
     }
 
     fn find(&self, name: &[u8], birth: Stamp) -> Result<usize, usize> {

@@ -87,6 +87,7 @@ impl Sessions {
         limits: &Limits,
     ) -> Result<Effect, CommitError> {
         let there = self.is_there(writing.now, &key);
+        delta.check_conditions(self.record(&key).filter(|_| there).map(Arc::as_ref))?;
         let old = self.record(&key).filter(|_| there && delta.start == Start::FromWhatIsThere);
         limits.check(&delta, old, there, self.live)?;
         let entry = self.table.entry(key).or_default();
