@@ -205,6 +205,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// A command that may be refused if too many wait.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what is refused comes back whole; a box for each would cost every one"
+    )]
     fn pass(&self, command: Command) -> Result<(), Untaken<Command>> {
         let serve = |inside: &mut Inside, commands: &mut VecDeque<Command>, told: &mut Told| {
             inside.serve(commands, self.clock.now(), &self.table, &self.alarm, told);

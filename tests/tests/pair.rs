@@ -5,7 +5,9 @@ use core::time::Duration;
 use std::{net::UdpSocket, sync::Arc, thread, time::Instant};
 
 use bytes::Bytes;
-use heirloom_core::{CommitError, Delta, Durability, EndCause, Event, Lifetime, MemberState, ReadyCause, RemovalCause};
+use heirloom_core::{
+    CommitError, Delta, Durability, EndCause, Event, Lifetime, MemberState, ReadyCause, RemovalCause, SessionVersion,
+};
 use heirloom_runtime::{CommitFailed, DRIVER_TOKENS, Handle, Interest, Poller};
 use heirloom_std::Driver;
 use heirloom_tests::{LONG, Lab, Member, await_event, await_until, block_on, introduce};
@@ -261,6 +263,38 @@ fn a_session_lives_for_its_idle_time_after_the_last_read() {
     let lived = b.handle.now().since(last);
     assert!(idle <= lived, "it has lived for {lived:?} only");
     assert_eq!(b.handle.session(&key), None);
+    a.stop();
+    b.stop();
+}
+
+/// What comes of conditions and deadlines comes through the handle.
+#[test]
+fn of_writers_that_compare_and_set_one_wins_each_round() {
+    let [a, b] = pair();
+    let key = a.handle.key(0, b"s1").unwrap();
+    let made = a.handle.commit(key, Delta::new().if_no_session().set("n", vec![0]), Durability::All).wait();
+    assert_eq!(made.unwrap().members, [b.handle.id()]);
+    let writer = |handle: Handle| {
+        thread::spawn(move || {
+            let mut won = 0_u8;
+            while won < 50 {
+                let read = handle.peek(&key).unwrap();
+                let next = read.attribute(b"n").unwrap()[0] + 1;
+                let delta = Delta::new().if_attribute("n", read.attribute_version(b"n")).set("n", vec![next]);
+                match handle.commit(key, delta, Durability::One.within(LONG)).wait() {
+                    Ok(_) => won += 1,
+                    Err(CommitFailed::Refused(CommitError::Conflict(_))) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        })
+    };
+    // On one member: there it is judged.
+    let writers = [0; 3].map(|_| writer(a.handle.clone()));
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert_eq!(a.handle.peek(&key).unwrap().attribute(b"n").map(|value| &value[..]), Some(&[150][..]));
+    let seen = SessionVersion::from_bytes(&b.handle.peek(&key).unwrap().version().to_bytes()).unwrap();
+    assert!(b.handle.commit(key, Delta::end().if_session(seen), Durability::One).wait().is_ok());
     a.stop();
     b.stop();
 }
