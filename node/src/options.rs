@@ -10,12 +10,13 @@ use core::{
 };
 use std::{fs, path::PathBuf};
 
-use clap::{CommandFactory as _, Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser};
 use heirloom_core::{Config, Durability};
 use heirloom_runtime::Settings;
 
 use self::values::{
-    Group, parse_address, parse_count, parse_group, parse_idle, parse_interface, parse_name, parse_peer,
+    Group, parse_address, parse_count, parse_durability, parse_duration, parse_group, parse_idle, parse_interface,
+    parse_name, parse_peer,
 };
 
 mod values;
@@ -74,9 +75,14 @@ pub(crate) struct Flags {
     /// Another member, for where there is no multicast; may be given several times
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_peer)]
     peer: Option<Vec<String>>,
-    /// How many other members must have a write before it is answered [default: one, and local while there is none]
-    #[arg(long, value_name = "COPIES")]
-    durability: Option<Copies>,
+    /// How many other members must have a write before it is answered: local, one, copies:N, majority (of those that are
+    /// to hold the session, this one included) or all [default: one, and local while there is none]
+    #[arg(long, value_name = "COPIES", value_parser = parse_durability)]
+    durability: Option<Durability>,
+    /// How long a write waits for them before it is answered that they do not have it; 0 is until they are out of the view
+    /// [default: drop_time, probe_time and 1s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    commit_for: Option<Duration>,
     /// How long a session lives without a use, if it was given no end; 0 is for ever [default: 1800]
     #[arg(long, value_name = "SECONDS", value_parser = parse_idle)]
     idle: Option<u64>,
@@ -91,14 +97,6 @@ pub(crate) struct Flags {
     config: Option<PathBuf>,
 }
 
-/// How many other members must have a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Copies {
-    Local,
-    One,
-    All,
-}
-
 /// All settings of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -108,6 +106,8 @@ pub(crate) struct Options {
     pub(crate) clients_max: usize,
     /// What a write waits for; `None`: for one copy, while there is another member.
     pub(crate) durability: Option<Durability>,
+    /// How long it waits; `None`: until too few members are left.
+    pub(crate) commit_for: Option<Duration>,
     /// Hosts and ports of other members.
     pub(crate) peers: Vec<String>,
     /// The sockets of the cluster.
@@ -145,7 +145,12 @@ impl Options {
         let options = Self {
             listen: flags.listen.unwrap_or(listen),
             clients_max: flags.clients_max.unwrap_or(CLIENTS_MAX),
-            durability: flags.durability.map(Copies::durability),
+            durability: flags.durability,
+            commit_for: match flags.commit_for {
+                // A hung member is out of the view by then.
+                None => Some(config.drop_time + config.probe_time + Duration::from_secs(1)),
+                Some(length) => Some(length).filter(|length| !length.is_zero()),
+            },
             peers: flags.peer.unwrap_or_default(),
             settings: Settings {
                 bind: flags.bind.unwrap_or(defaults.bind),
@@ -201,20 +206,11 @@ impl Flags {
             interface: self.interface.or(other.interface),
             peer: self.peer.or(other.peer),
             durability: self.durability.or(other.durability),
+            commit_for: self.commit_for.or(other.commit_for),
             idle: self.idle.or(other.idle),
             clients_max: self.clients_max.or(other.clients_max),
             insecure: self.insecure.or(other.insecure),
             config: self.config.or(other.config),
-        }
-    }
-}
-
-impl Copies {
-    fn durability(self) -> Durability {
-        match self {
-            Self::Local => Durability::Local,
-            Self::One => Durability::One,
-            Self::All => Durability::All,
         }
     }
 }
@@ -305,7 +301,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 12] = [
+    const KEYS: [(&str, [&str; 3]); 13] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -314,7 +310,8 @@ mod tests {
         ("multicast", ["228.0.0.4:1", "off", "[ff02::1]:3"]),
         ("interface", ["127.0.0.1", "127.0.0.2", "::1"]),
         ("peer", ["a:1", "b:2", "[::1]:3"]),
-        ("durability", ["local", "one", "all"]),
+        ("durability", ["copies:2", "majority", "all"]),
+        ("commit-for", ["0", "500ms", "5s"]),
         ("idle", ["0", "1", "2147483648"]),
         ("clients-max", ["1", "2", "3"]),
         ("insecure", ["true", "false", "true"]),
@@ -364,13 +361,27 @@ mod tests {
     }
 
     #[test]
+    fn a_write_waits_until_a_hung_member_is_out_of_the_view_unless_it_is_told_for_how_long() {
+        let seconds = |flags: &[&str], file: &str| {
+            let flags: Vec<_> = flags.iter().map(|&flag| flag.into()).collect();
+            read(&flags, &[], Some(file)).expect("it is allowed").commit_for.map(|length| length.as_secs())
+        };
+        assert_eq!(seconds(&[], ""), Some(5));
+        assert_eq!(seconds(&[], "[cluster]\ndrop_time = \"10s\"\nprobe_time = \"4s\""), Some(15));
+        assert_eq!(seconds(&["--commit-for=2s"], "[cluster]\ndrop_time = \"10s\""), Some(2));
+        assert_eq!(seconds(&["--commit-for=0"], ""), None);
+    }
+
+    #[test]
     fn what_is_not_allowed_is_named_with_what_is_on_one_line() {
         type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str, &'static str);
-        let rows: [Row; 12] = [
+        let rows: [Row; 14] = [
             (&["--listen=x"], &[], "", "invalid value 'x' for '--listen <ADDR>': write an IP address and a port"),
             (&[], &[("HEIRLOOM_BIND", "x")], "", "HEIRLOOM_BIND: invalid value 'x' for '--bind <ADDR>'"),
             (&[], &[], "bind = \"x\"", "test.toml: bind: invalid value 'x' for '--bind <ADDR>'"),
-            (&["--durability=two"], &[], "", "[possible values: local, one, all]"),
+            (&["--durability=two"], &[], "", "write local, one, majority, all or copies:N"),
+            (&["--durability=copies:0"], &[], "", "write local, one, majority, all or copies:N"),
+            (&["--commit-for=5"], &[], "", "`5` is not a duration"),
             (&["--idle=-1"], &[], "", "write whole seconds, 0 to 2147483648"),
             (&["--name=a b"], &[], "", "1 to 64"),
             (&["--multicast=10.0.0.1:1"], &[], "", "write a multicast group and a port, like 228.0.0.4:45564, or off"),

@@ -174,9 +174,9 @@ enum Decided {
 
 fn error_text(failure: &CommitFailed) -> String {
     match failure {
-        CommitFailed::NotDurable { have, want, .. } => {
-            let have = have.len();
-            format!("NOREPLICAS the write stays, but only {have} of {want} other members have it")
+        CommitFailed::NotDurable { have, want, late, .. } => {
+            let (have, late) = (have.len(), if *late { " in time" } else { "" });
+            format!("NOREPLICAS the write stays, but only {have} of {want} other members have it{late}")
         }
         CommitFailed::Refused(CommitError::NotReady) => LOADING.into(),
         CommitFailed::Refused(CommitError::Leaving) => "LOADING the node is leaving the cluster".into(),

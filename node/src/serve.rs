@@ -102,7 +102,7 @@ impl Server {
         let wakes = Wakes::new(poller.clone());
         let clients = Clients::new(listener, poller.clone(), wakes.clone(), limits).map_err(failed("cannot listen"))?;
         let events = (handle.next_event(), wakes.waker(EVENTS));
-        let store = Local::new(handle, options.durability);
+        let store = Local::new(handle, options.durability, options.commit_for);
         info!(id = %store.id(), bind = %store.address(), %listen, "the node has started");
         let desk = Desk { store, program, scratch: Scratch::new() };
         Ok(Self { driver, poller, wakes, desk, clients, peers, signals, events, leaving: None })

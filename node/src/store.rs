@@ -6,7 +6,9 @@
 use core::{cell::Cell, net::SocketAddr, ops::Deref, time::Duration};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use heirloom_core::{Delta, Durability, Member, MemberId, MemberState, Receipt, Session, SessionKey, Stats, Time};
+use heirloom_core::{
+    Delta, Demand, Durability, Member, MemberId, MemberState, Receipt, Session, SessionKey, Stats, Time,
+};
 use heirloom_runtime::{Commit, CommitFailed, Handle, IdTooLong, Published};
 
 /// A member of the cluster, as the commands see it.
@@ -64,15 +66,18 @@ impl View for Published {
 pub(crate) struct Local {
     handle: Handle,
     durability: Option<Durability>,
+    commit_for: Option<Duration>,
     // Read at every command, and changed only by an event.
     state: Cell<MemberState>,
     ready_peers: Cell<usize>,
 }
 
 impl Local {
-    /// Without a durability, a write waits for one copy as long as there is a member to hold it.
-    pub(crate) fn new(handle: Handle, durability: Option<Durability>) -> Self {
-        let local = Self { handle, durability, state: Cell::new(MemberState::Joining), ready_peers: Cell::new(0) };
+    /// Without a durability, a write waits for one copy as long as there is a member to hold it; and no longer than
+    /// `commit_for`.
+    pub(crate) fn new(handle: Handle, durability: Option<Durability>, commit_for: Option<Duration>) -> Self {
+        let (state, ready_peers) = (Cell::new(MemberState::Joining), Cell::new(0));
+        let local = Self { handle, durability, commit_for, state, ready_peers };
         local.handle_change();
         local
     }
@@ -88,11 +93,12 @@ impl Local {
         &self.handle
     }
 
-    fn durability(&self) -> Durability {
-        self.durability.unwrap_or(match self.ready_peers.get() {
+    fn demand(&self) -> Demand {
+        let durability = self.durability.unwrap_or(match self.ready_peers.get() {
             0 => Durability::Local,
             _ => Durability::One,
-        })
+        });
+        Demand { durability, within: self.commit_for }
     }
 }
 
@@ -113,7 +119,7 @@ impl Store for Local {
     }
 
     fn commit(&self, key: SessionKey, delta: Delta) -> Commit {
-        self.handle.commit(key, delta, self.durability())
+        self.handle.commit(key, delta, self.demand())
     }
 
     fn probe(&self, key: SessionKey, durability: Durability) -> Commit {

@@ -136,6 +136,33 @@ fn a_write_waits_for_its_copies_and_stays_without_them() {
 }
 
 #[test]
+fn a_write_that_needs_more_members_than_there_are_is_refused_its_copies_and_stays() {
+    let node = Process::first(&["--durability=majority"]);
+    let other = node.join(&["--durability=copies:2"]);
+    let mut client = node.client();
+    eventually(|| client.set::<_, _, ()>("a", 1).is_ok());
+    let short = other.client().set::<_, _, ()>("a", 2).expect_err("only one other can hold a copy");
+    assert_eq!(short.code(), Some("NOREPLICAS"));
+    eventually(|| client.get::<_, i32>("a").unwrap() == 2);
+}
+
+#[test]
+fn a_stopped_member_costs_a_write_no_more_than_it_is_given() {
+    let node = Process::first(&["--durability=one", "--commit-for=50ms"]);
+    let other = node.join(&[]);
+    let mut client = node.client();
+    eventually(|| client.set::<_, _, ()>("a", 1).is_ok());
+    // Its kernel still takes what comes.
+    other.signal("-STOP");
+    let late = client.set::<_, _, ()>("a", 2).expect_err("nobody answers");
+    assert_eq!(late.code(), Some("NOREPLICAS"));
+    assert!(late.to_string().contains("0 of 1 other members have it in time"), "{late}");
+    assert_eq!(client.get::<_, i32>("a").unwrap(), 2);
+    other.signal("-CONT");
+    eventually(|| other.client().get::<_, i32>("a").unwrap() == 2);
+}
+
+#[test]
 fn a_client_can_wait_for_more_copies_than_its_writes_do() {
     let node = Process::first(&["--durability=local"]);
     let [second, third] = [node.join(&[]), node.join(&[])];

@@ -1,8 +1,14 @@
 //! How the values of settings are written, and what is said of those that are not.
 
-use core::net::{IpAddr, SocketAddr};
+use core::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use heirloom_core::config::LIFETIME_MAX;
+use heirloom_core::{
+    Durability,
+    config::{self, LIFETIME_MAX},
+};
 use rustix::system::uname;
 
 /// The group for signs of life, or none.
@@ -30,6 +36,27 @@ pub(super) fn parse_peer(text: &str) -> Result<String, String> {
     let is_allowed = |(host, port): (&str, &str)| !host.is_empty() && port.parse().is_ok_and(|port: u16| port != 0);
     let peer = Some(text).filter(|text| text.rsplit_once(':').is_some_and(is_allowed));
     peer.map(str::to_owned).ok_or_else(|| "write a host and a port, like example.org:4000".into())
+}
+
+pub(super) fn parse_durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "local" => Ok(Durability::Local),
+        "one" => Ok(Durability::One),
+        "majority" => Ok(Durability::Majority),
+        "all" => Ok(Durability::All),
+        _ => {
+            let copies = text.strip_prefix("copies:").and_then(|copies| copies.parse().ok());
+            let copies = copies.filter(|copies| (1..=COPIES_MAX).contains(copies)).map(Durability::Copies);
+            copies.ok_or_else(|| format!("write local, one, majority, all or copies:N, with N from 1 to {COPIES_MAX}"))
+        }
+    }
+}
+
+/// As many as a view may have members.
+const COPIES_MAX: u16 = 4096;
+
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    config::text::parse(text)
 }
 
 pub(super) fn parse_idle(text: &str) -> Result<u64, String> {
