@@ -113,8 +113,9 @@ impl Relocation {
         }
     }
 
-    pub(crate) fn is_astray(&self, key: &SessionKey) -> bool {
-        self.astray.contains(key)
+    /// Whether that was so when the last offer was made; the next one goes to the owner again.
+    pub(crate) fn take_astray(&mut self, key: &SessionKey) -> bool {
+        self.astray.remove(key)
     }
 
     /// A member offers a copy that it need not hold. `merged` tells whether this node holds all of it.

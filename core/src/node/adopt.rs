@@ -57,7 +57,7 @@ impl Node {
     }
 
     /// Takes over the session of a dead owner.
-    fn adopt(&mut self, now: Time, key: SessionKey) {
+    pub(super) fn adopt(&mut self, now: Time, key: SessionKey) {
         self.stats.adoptions += 1;
         let owner = self.sessions.record(&key).and_then(|session| session.owner());
         if let Some(owner) = owner.filter(|owner| *owner != self.id && !self.ownership.is_gone(*owner)) {

@@ -188,11 +188,30 @@ impl Node {
             self.complete(key, owner);
         }
         if !stays && present {
-            let astray = self.relocation.is_astray(&key);
-            let to = if astray { self.placement.highest(&key) } else { Some(owner) };
-            if let Some(feed) = to.and_then(|member| self.feeds.get_mut(&member)) {
-                feed.note(Note::Offer(key));
-            }
+            let astray = self.relocation.take_astray(&key);
+            let highest = self.placement.highest(&key);
+            self.offer_to(if astray { highest.unwrap_or(owner) } else { owner }, key);
+        }
+    }
+
+    /// Tells a member in short what is held here of a session: it sees to it, or says that it knows nothing of it.
+    pub(super) fn offer_to(&mut self, member: MemberId, key: SessionKey) {
+        if let Some(feed) = self.feeds.get_mut(&member) {
+            feed.note(Note::Offer(key));
+        }
+    }
+
+    /// A member in view knows nothing of a session. If it is the one that is believed to own it, the highest-ranked adopts
+    /// the session: a life that shows again because a later one is over may have an owner that let go of it.
+    pub(super) fn handle_unknown(&mut self, now: Time, peer: MemberId, key: SessionKey) {
+        if self.is_everywhere() || self.sessions.record(&key).and_then(|session| session.owner()) != Some(peer) {
+            return;
+        }
+        if self.placement.highest(&key) == Some(self.id) {
+            self.adopt(now, key);
+        } else {
+            self.relocation.handle_astray(&key);
+            self.look_at_copy(now, key);
         }
     }
 
@@ -253,9 +272,9 @@ impl Node {
         let Some(mine) = self.sessions.record(&key).and_then(|session| session.held()) else {
             if self.must_hold(&key) {
                 self.pull(peer, key);
-            } else if let Some(feed) = self.feeds.get_mut(&peer) {
+            } else {
                 // Says that there is nothing here.
-                feed.note(Note::Offer(key));
+                self.offer_to(peer, key);
             }
             return;
         };
@@ -270,7 +289,12 @@ impl Node {
                 self.release(key);
             }
         } else if self.others.all.contains(&mine.owner) {
-            self.tell(peer, key);
+            if same && (mine.counter, mine.owner) == (theirs.counter, theirs.owner) {
+                // Both believe in one owner; it may know nothing of it.
+                self.offer_to(mine.owner, key);
+            } else if !newer {
+                self.tell(peer, key);
+            }
         } else if same {
             self.see_to(now, key);
         } else {

@@ -61,8 +61,11 @@ impl Node {
         };
         if owner != Some(self.id) {
             self.expiry.arm(now + grace, key);
-            if owner.is_some_and(|owner| !self.others.all.contains(&owner)) {
-                self.see_to(now, key);
+            match owner {
+                Some(owner) if !self.others.all.contains(&owner) => self.see_to(now, key),
+                // It should have expired it: it may know nothing of it.
+                Some(owner) if !self.is_everywhere() => self.offer_to(owner, key),
+                Some(_) | None => {}
             }
         } else if matches!(lifetime, Some(Lifetime::Idle(_))) {
             self.ask_before_expiry(now, key);

@@ -119,10 +119,10 @@ impl Node {
     }
 
     /// A member holds nothing of what it was asked for.
-    pub(super) fn receive_missing(&mut self, peer: MemberId, key: SessionKey) {
+    pub(super) fn receive_missing(&mut self, now: Time, peer: MemberId, key: SessionKey) {
         self.ownership.handle_arrived(peer, &key);
         self.fetches.handle_missing(&key, peer);
-        self.relocation.handle_astray(&key);
+        self.handle_unknown(now, peer, key);
     }
 
     /// What a delta asks for, once it is applied.

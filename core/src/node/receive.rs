@@ -225,7 +225,7 @@ impl Node {
                 }
             }
             Item::Release(key, digest) => self.receive_release(peer, key, digest),
-            Item::Missing(key) => self.receive_missing(peer, key),
+            Item::Missing(key) => self.receive_missing(now, peer, key),
             Item::Use(key, remaining) => {
                 if self.sessions.use_elsewhere(now, &key, remaining) && self.owns(&key) {
                     self.note_holders(&key, Note::Use(key), Some(peer));
