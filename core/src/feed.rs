@@ -229,6 +229,11 @@ impl Feed {
         }
     }
 
+    /// Whether something of a session is unsent.
+    pub(crate) fn lacks(&self, key: &SessionKey) -> bool {
+        self.lacking.contains_key(key)
+    }
+
     /// Where the walk stands: what it feeds, and after which key.
     pub(crate) fn walk(&self) -> Option<(Walk, Option<SessionKey>)> {
         self.walk

@@ -15,7 +15,9 @@ use crate::{key::SessionKey, member::MemberId, session::Session, time::Time};
 /// What a session is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// To look at it. Nothing is kept here, and its owner stays; it is told of the use.
+    /// To look at it without using it. Nothing is kept here.
+    Peek,
+    /// To use it without changing it: its owner, which stays the owner, is told. Nothing is kept here.
     Read,
     /// To change it: this member becomes its owner.
     Write,
@@ -57,6 +59,8 @@ pub(crate) struct Fetches {
 #[derive(Clone, Debug)]
 struct Asking {
     wanted: Vec<(FetchId, Purpose)>,
+    /// Came when others had been asked already: their answers may be older than the question.
+    later: Vec<(FetchId, Purpose)>,
     until: Time,
     asked: BTreeSet<MemberId>,
     /// Whose answers are missing.
@@ -82,21 +86,27 @@ pub(crate) enum Answered {
     Unknown(Vec<(FetchId, Purpose)>),
 }
 
+/// A question that came while the same one was under way.
+pub(crate) type Later = Vec<(FetchId, Purpose)>;
+
 impl Fetches {
     /// Asks; tells whether that is not going on already.
     pub(crate) fn ask(&mut self, key: SessionKey, purpose: Purpose, until: Time) -> (FetchId, bool) {
         self.last += 1;
         let id = FetchId(self.last);
         let news = !self.asking.contains_key(&key);
-        let asking = self.asking.entry(key).or_insert_with(|| Asking {
-            wanted: Vec::new(),
-            until,
-            asked: BTreeSet::new(),
-            missing: BTreeSet::new(),
-            found: None,
-        });
-        asking.wanted.push((id, purpose));
+        if let Some(asking) = self.asking.get_mut(&key) {
+            asking.later.push((id, purpose));
+        } else {
+            self.start(key, alloc::vec![(id, purpose)], until);
+        }
         (id, news)
+    }
+
+    /// Asks anew, for who came when others had been asked already.
+    pub(crate) fn start(&mut self, key: SessionKey, wanted: Later, until: Time) {
+        let (asked, missing) = (BTreeSet::new(), BTreeSet::new());
+        self.asking.insert(key, Asking { wanted, later: Vec::new(), until, asked, missing, found: None });
     }
 
     /// These members are being asked; returns those that have not been before.
@@ -133,12 +143,12 @@ impl Fetches {
     }
 
     /// Takes one session for which all who were asked have answered. `others` are all that could be asked.
-    pub(crate) fn poll_answered(&mut self, others: &BTreeSet<MemberId>) -> Option<(SessionKey, Answered)> {
+    pub(crate) fn poll_answered(&mut self, others: &BTreeSet<MemberId>) -> Option<(SessionKey, Answered, Later)> {
         let (key, asking) = self.asking.iter().find(|(_, asking)| asking.missing.is_empty())?;
         let key = *key;
         let whole = asking.found.as_ref().is_some_and(|found| found.whole);
         if !whole && !others.is_subset(&asking.asked) {
-            return Some((key, Answered::Widen));
+            return Some((key, Answered::Widen, Vec::new()));
         }
         let asking = self.asking.remove(&key)?;
         let answered = match asking.found {
@@ -146,7 +156,7 @@ impl Fetches {
             Some(found) => Answered::Found(found, asking.wanted),
             None => Answered::Unknown(asking.wanted),
         };
-        Some((key, answered))
+        Some((key, answered, asking.later))
     }
 
     /// Gives up what has been asked for too long.
@@ -155,7 +165,8 @@ impl Fetches {
         self.asking.retain(|_, asking| {
             let late = asking.until <= now;
             if late {
-                answers.extend(asking.wanted.iter().map(|(id, _)| (*id, Fetched::Late)));
+                let all = asking.wanted.iter().chain(&asking.later);
+                answers.extend(all.map(|(id, _)| (*id, Fetched::Late)));
             }
             !late
         });
@@ -175,6 +186,7 @@ impl Fetches {
 
     /// Questions under way, and answers that were not fetched.
     pub(crate) fn len(&self) -> usize {
-        self.asking.values().map(|asking| asking.wanted.len()).sum::<usize>() + self.answers.len()
+        let asking = self.asking.values().map(|asking| asking.wanted.len() + asking.later.len());
+        asking.sum::<usize>() + self.answers.len()
     }
 }

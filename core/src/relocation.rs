@@ -85,10 +85,11 @@ impl Relocation {
         !self.before.iter().all(|placement| placement.holders(key).contains(&member))
     }
 
-    /// A copy here must go, or is to be completed; it is looked at now and then until that is done.
-    pub(crate) fn keep_at(&mut self, now: Time, key: SessionKey) {
-        self.pending.insert(key);
-        self.pending_at.get_or_insert(now);
+    /// A copy here must go, or is to be completed; it is looked at now and then until that is done. Tells whether that is
+    /// news.
+    pub(crate) fn keep(&mut self, at: Time, key: SessionKey) -> bool {
+        self.pending_at.get_or_insert(at);
+        self.pending.insert(key)
     }
 
     /// Nothing more is to be done about a copy.

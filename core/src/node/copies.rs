@@ -9,7 +9,7 @@ use crate::{
     commits::Others,
     config::Config,
     copies::Copies,
-    feed::Note,
+    feed::{Feed, Note},
     key::SessionKey,
     member::{Member, MemberId, MemberState},
     placement::{Candidate, Placement},
@@ -21,6 +21,15 @@ use crate::{
 
 /// Sessions looked at in one slice of a walk.
 const SLICE: usize = 1024;
+
+/// Why a copy is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// It is its turn.
+    Due,
+    /// Something has arrived.
+    News,
+}
 
 impl Node {
     pub(super) fn is_everywhere(&self) -> bool {
@@ -134,7 +143,7 @@ impl Node {
     /// One slice of the walk that moves copies, and what is to be looked at again.
     pub(super) fn relocate(&mut self, now: Time) {
         for key in self.relocation.poll_pending(now, self.config.frequency * 2) {
-            self.look_at_copy(now, key);
+            self.look_at_copy(now, key, Pace::Due);
         }
         let Some(cursor) = self.relocation.poll_walk(now) else { return };
         let keys: Vec<_> = self.sessions.records_after(cursor).take(SLICE).map(|(key, _)| *key).collect();
@@ -142,7 +151,7 @@ impl Node {
             if self.owns(key) {
                 self.feed_new_holders(*key);
             }
-            self.look_at_copy(now, *key);
+            self.look_at_copy(now, *key, Pace::Due);
         }
         match keys.last() {
             Some(last) => self.relocation.walked_to(now, *last),
@@ -166,8 +175,9 @@ impl Node {
         }
     }
 
-    /// Sees whether a copy here must go, or is to be completed.
-    pub(super) fn look_at_copy(&mut self, now: Time, key: SessionKey) {
+    /// Sees whether a copy here must go, or is to be completed. What is known of already waits for its turn: two members that
+    /// answer each other must not do so at the speed of the network.
+    fn look_at_copy(&mut self, now: Time, key: SessionKey, pace: Pace) {
         let Some(owner) = self.sessions.record(&key).and_then(|session| session.owner()) else {
             self.relocation.settle(&key);
             return;
@@ -183,7 +193,9 @@ impl Node {
             self.relocation.settle(&key);
             return;
         }
-        self.relocation.keep_at(now + self.config.frequency * 2, key);
+        if !self.relocation.keep(now + self.config.frequency * 2, key) && pace == Pace::News {
+            return;
+        }
         if partial {
             self.complete(key, owner);
         }
@@ -211,7 +223,6 @@ impl Node {
             self.adopt(now, key);
         } else {
             self.relocation.handle_astray(&key);
-            self.look_at_copy(now, key);
         }
     }
 
@@ -263,7 +274,7 @@ impl Node {
         if owns && !owned {
             self.verify_holders(key);
         }
-        self.look_at_copy(now, key);
+        self.look_at_copy(now, key, Pace::News);
         self.release(key);
     }
 
@@ -343,6 +354,19 @@ impl Node {
     /// The other members that must hold a session.
     pub(super) fn others_that_hold(&self, key: &SessionKey) -> Arc<Others> {
         others_that_hold(&self.others, &self.placement, self.config.copies, key)
+    }
+
+    /// Adds the ready members that need not hold a session but are about to hear of it: one that was its owner until just
+    /// now serves what it has until then.
+    pub(super) fn add_told(&self, others: &mut Arc<Others>, key: &SessionKey) {
+        let told = |(member, feed): &(&MemberId, &Feed)| self.others.ready.contains(*member) && feed.lacks(key);
+        for member in self.feeds.iter().filter(told).map(|(member, _)| *member) {
+            if !others.all.contains(&member) {
+                let others = Arc::make_mut(others);
+                others.all.insert(member);
+                others.ready.insert(member);
+            }
+        }
     }
 
     /// Who must hold what may have changed: counts every commit in flight again.

@@ -38,12 +38,16 @@ impl Node {
         self.stats.fetches += 1;
         let (id, news) = self.fetches.ask(key, purpose, now + self.config.fetch_for);
         if news {
-            let ready = &self.others.ready;
-            let holders = self.other_holders(&key).into_iter().filter(|member| ready.contains(member)).collect();
-            self.ask_for(key, holders);
+            self.ask_holders(key);
         }
         self.advance(now);
         Ok(Fetch::Asked(id))
+    }
+
+    fn ask_holders(&mut self, key: SessionKey) {
+        let ready = &self.others.ready;
+        let holders = self.other_holders(&key).into_iter().filter(|member| ready.contains(member)).collect();
+        self.ask_for(key, holders);
     }
 
     fn ask_for(&mut self, key: SessionKey, members: Vec<MemberId>) {
@@ -56,7 +60,7 @@ impl Node {
 
     /// Goes on with the questions for which the answers are in.
     pub(super) fn answer_fetches(&mut self, now: Time) {
-        while let Some((key, answered)) = self.fetches.poll_answered(&self.others.ready) {
+        while let Some((key, answered, later)) = self.fetches.poll_answered(&self.others.ready) {
             match answered {
                 Answered::Widen => self.ask_for(key, self.others.ready.iter().copied().collect()),
                 Answered::Unknown(wanted) => match self.sessions.record(&key).cloned() {
@@ -70,6 +74,12 @@ impl Node {
                 },
                 Answered::Found(found, wanted) => self.answer_found(now, key, found, wanted),
             }
+            if self.serves(&key) {
+                later.into_iter().for_each(|(id, _)| self.fetches.answer(id, Fetched::Here));
+            } else if !later.is_empty() {
+                self.fetches.start(key, later, now + self.config.fetch_for);
+                self.ask_holders(key);
+            }
         }
     }
 
@@ -81,7 +91,7 @@ impl Node {
         let live = found.session.is_live();
         if live && wanted.iter().any(|(_, purpose)| *purpose == Purpose::Write) {
             self.take_over_found(now, key, &found);
-        } else if live {
+        } else if live && wanted.iter().any(|(_, purpose)| *purpose == Purpose::Read) {
             self.tell_use_elsewhere(key, found.session.owner());
         }
         let deadline = found.remaining.map(|remaining| now + remaining);
@@ -90,7 +100,7 @@ impl Node {
             let fetched = match purpose {
                 Purpose::Write if live => Fetched::Here,
                 Purpose::Write => Fetched::Unknown,
-                Purpose::Read => Fetched::Copy(session.clone(), deadline),
+                Purpose::Read | Purpose::Peek => Fetched::Copy(session.clone(), deadline),
             };
             self.fetches.answer(id, fetched);
         }

@@ -7,7 +7,7 @@ use super::{Leaving, Node};
 use crate::{
     commits::Waiting,
     copies::Copies,
-    delta::{CommitError, CommitId, Delta, Demand},
+    delta::{CommitError, CommitId, Delta, Demand, Durability},
     key::SessionKey,
     member::MemberState,
     session::{Change, Lifetime},
@@ -77,7 +77,11 @@ impl Node {
         }
         self.relocation.settle(&key);
         let waiting = Waiting::Application(durability, within.map(|length| now + length));
-        self.commits.start(key, change, waiting, self.others_that_hold(&key));
+        let mut others = self.others_that_hold(&key);
+        if durability == Durability::All {
+            self.add_told(&mut others, &key);
+        }
+        self.commits.start(key, change, waiting, others);
         self.settle_record(now, key, effect.ended);
         self.advance(now);
         Ok(CommitId(change.0))
