@@ -10,7 +10,7 @@ use alloc::{
 };
 use core::time::Duration;
 
-use crate::{key::SessionKey, member::MemberId, session::Session, time::Time};
+use crate::{key::SessionKey, member::MemberId, session::Session, time::Time, version::SessionVersion};
 
 /// What a session is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +47,22 @@ pub enum Fetched {
     Unknown,
     /// Some that may have it have not answered within `fetch_for`.
     Late,
+    /// Nobody who was asked has all that was asked for.
+    Stale {
+        /// What they have together, if anything.
+        have: Option<SessionVersion>,
+        /// What was asked for.
+        want: SessionVersion,
+    },
+}
+
+/// One question of the application.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) id: FetchId,
+    pub(crate) purpose: Purpose,
+    /// The copy must not be older than this.
+    pub(crate) floor: Option<SessionVersion>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -58,9 +74,9 @@ pub(crate) struct Fetches {
 
 #[derive(Clone, Debug)]
 struct Asking {
-    wanted: Vec<(FetchId, Purpose)>,
+    wanted: Vec<Wanted>,
     /// Came when others had been asked already: their answers may be older than the question.
-    later: Vec<(FetchId, Purpose)>,
+    later: Vec<Wanted>,
     until: Time,
     asked: BTreeSet<MemberId>,
     /// Whose answers are missing.
@@ -82,29 +98,33 @@ pub(crate) struct Found {
 pub(crate) enum Answered {
     /// None that was asked has it: others must be asked too.
     Widen,
-    Found(Found, Vec<(FetchId, Purpose)>),
-    Unknown(Vec<(FetchId, Purpose)>),
+    Found(Found, Vec<Wanted>),
+    Unknown(Vec<Wanted>),
 }
-
-/// A question that came while the same one was under way.
-pub(crate) type Later = Vec<(FetchId, Purpose)>;
 
 impl Fetches {
     /// Asks; tells whether that is not going on already.
-    pub(crate) fn ask(&mut self, key: SessionKey, purpose: Purpose, until: Time) -> (FetchId, bool) {
+    pub(crate) fn ask(
+        &mut self,
+        key: SessionKey,
+        purpose: Purpose,
+        floor: Option<SessionVersion>,
+        until: Time,
+    ) -> (FetchId, bool) {
         self.last += 1;
         let id = FetchId(self.last);
+        let wanted = Wanted { id, purpose, floor };
         let news = !self.asking.contains_key(&key);
         if let Some(asking) = self.asking.get_mut(&key) {
-            asking.later.push((id, purpose));
+            asking.later.push(wanted);
         } else {
-            self.start(key, alloc::vec![(id, purpose)], until);
+            self.start(key, alloc::vec![wanted], until);
         }
         (id, news)
     }
 
     /// Asks anew, for who came when others had been asked already.
-    pub(crate) fn start(&mut self, key: SessionKey, wanted: Later, until: Time) {
+    pub(crate) fn start(&mut self, key: SessionKey, wanted: Vec<Wanted>, until: Time) {
         let (asked, missing) = (BTreeSet::new(), BTreeSet::new());
         self.asking.insert(key, Asking { wanted, later: Vec::new(), until, asked, missing, found: None });
     }
@@ -143,11 +163,15 @@ impl Fetches {
     }
 
     /// Takes one session for which all who were asked have answered. `others` are all that could be asked.
-    pub(crate) fn poll_answered(&mut self, others: &BTreeSet<MemberId>) -> Option<(SessionKey, Answered, Later)> {
+    pub(crate) fn poll_answered(&mut self, others: &BTreeSet<MemberId>) -> Option<(SessionKey, Answered, Vec<Wanted>)> {
         let (key, asking) = self.asking.iter().find(|(_, asking)| asking.missing.is_empty())?;
         let key = *key;
-        let whole = asking.found.as_ref().is_some_and(|found| found.whole);
-        if !whole && !others.is_subset(&asking.asked) {
+        let floors = || asking.wanted.iter().filter_map(|wanted| wanted.floor.as_ref());
+        let enough = asking.found.as_ref().is_some_and(|found| {
+            let have = floors().next().map(|_| found.session.version());
+            found.whole && floors().all(|floor| have.as_ref().is_some_and(|have| have.covers(floor)))
+        });
+        if !enough && !others.is_subset(&asking.asked) {
             return Some((key, Answered::Widen, Vec::new()));
         }
         let asking = self.asking.remove(&key)?;
@@ -166,7 +190,7 @@ impl Fetches {
             let late = asking.until <= now;
             if late {
                 let all = asking.wanted.iter().chain(&asking.later);
-                answers.extend(all.map(|(id, _)| (*id, Fetched::Late)));
+                answers.extend(all.map(|wanted| (wanted.id, Fetched::Late)));
             }
             !late
         });

@@ -4,7 +4,7 @@ mod net;
 
 use std::time::Duration;
 
-use heirloom_core::{Copies, Delta, Durability, Fetch, Fetched, Outcome, Purpose, SessionKey};
+use heirloom_core::{AtLeast, Copies, Delta, Durability, Fetch, FetchId, Fetched, Outcome, Purpose, SessionKey};
 use net::Net;
 
 const COUNT: usize = 5;
@@ -38,17 +38,23 @@ fn copies(net: &Net, key: &SessionKey, dead: &[usize]) -> Vec<usize> {
 fn fetch(net: &mut Net, n: usize, key: SessionKey, purpose: Purpose) -> Fetched {
     match net.nodes[n].fetch(net.now, key, purpose).expect("it serves") {
         Fetch::Here => Fetched::Here,
-        Fetch::Asked(id) => {
-            for _ in 0..100 {
-                net.run(Duration::from_millis(1));
-                if let Some((answered, fetched)) = net.nodes[n].poll_fetched() {
-                    assert_eq!(answered, id);
-                    return fetched;
-                }
-            }
-            panic!("an answer comes")
-        }
+        Fetch::Asked(id) => answer(net, n, id),
     }
+}
+
+fn answer(net: &mut Net, n: usize, id: FetchId) -> Fetched {
+    for _ in 0..100 {
+        if let Some((answered, fetched)) = net.nodes[n].poll_fetched() {
+            assert_eq!(answered, id);
+            return fetched;
+        }
+        net.run(Duration::from_millis(1));
+    }
+    panic!("an answer comes")
+}
+
+fn write_without_waiting(net: &mut Net, n: usize, key: SessionKey, value: &'static str) {
+    net.nodes[n].commit(net.now, key, Delta::new().set(value, value), Durability::Local).expect("it is taken");
 }
 
 fn write(net: &mut Net, n: usize, key: SessionKey, value: &'static str, durability: Durability) -> Outcome {
@@ -95,7 +101,7 @@ fn every_member_reads_and_changes_a_session_wherever_it_is() {
                 assert!(session.attribute(b"a").is_some());
                 assert!(deadline.is_some_and(|deadline| net.now < deadline));
             }
-            other @ (Fetched::Unknown | Fetched::Late) => panic!("{other:?}"),
+            other @ (Fetched::Unknown | Fetched::Late | Fetched::Stale { .. }) => panic!("{other:?}"),
         }
         assert_eq!(fetch(&mut net, n, key(2), Purpose::Read), Fetched::Unknown);
     }
@@ -110,4 +116,67 @@ fn every_member_reads_and_changes_a_session_wherever_it_is() {
     }
     net.run(Duration::from_secs(4));
     copies(&net, &key(1), &[]);
+}
+
+#[test]
+fn a_copy_older_than_what_the_caller_has_seen_asks_for_the_newer_one() {
+    for copies in [Copies::Everywhere, Copies::Backups(1)] {
+        let mut net = Net::with([copies; COUNT]);
+        (0..COUNT).for_each(|n| net.start(n));
+        net.run(Duration::from_secs(8));
+        write(&mut net, 0, key(1), "a", Durability::All);
+        // Done on the member that serves it, and on its way to the others.
+        write_without_waiting(&mut net, 0, key(1), "b");
+        let seen = net.nodes[0].session(&key(1)).expect("it is here").version();
+        for n in 0..COUNT {
+            let found = match net.nodes[n].session_at_least(net.now, &key(1), &seen).expect("it serves") {
+                AtLeast::Here(session) => session,
+                AtLeast::Asked(id) => match answer(&mut net, n, id) {
+                    Fetched::Copy(session, _) => session,
+                    other @ (Fetched::Here | Fetched::Unknown | Fetched::Late | Fetched::Stale { .. }) => {
+                        panic!("{other:?}")
+                    }
+                },
+                other @ (AtLeast::Ended(_) | AtLeast::Stale { .. }) => panic!("{other:?}"),
+            };
+            assert!(found.attribute(b"b").is_some());
+        }
+    }
+}
+
+#[test]
+fn what_nobody_has_is_told_as_stale() {
+    let mut net = cluster(1);
+    write(&mut net, 0, key(1), "a", Durability::All);
+    let mut other = cluster(1);
+    write(&mut other, 0, key(1), "elsewhere", Durability::All);
+    let unheard = other.nodes[0].session(&key(1)).expect("it is there").version();
+    for n in 0..COUNT {
+        let AtLeast::Asked(id) = net.nodes[n].session_at_least(net.now, &key(1), &unheard).expect("it serves") else {
+            panic!("others may have it")
+        };
+        let Fetched::Stale { have, want } = answer(&mut net, n, id) else { panic!("nobody has it") };
+        assert!(have.is_some_and(|have| !have.covers(&unheard)));
+        assert_eq!(want, unheard);
+    }
+}
+
+#[test]
+fn who_asks_while_others_answer_gets_an_answer_of_its_own() {
+    let mut net = cluster(1);
+    write(&mut net, 0, key(1), "a", Durability::All);
+    let holders = net.nodes[0].holders(&key(1));
+    let bystander =
+        (1..COUNT).find(|n| !holders.contains(&net.nodes[*n].id())).expect("five members, three copies at most");
+    let ask = |net: &mut Net| match net.nodes[bystander].fetch(net.now, key(1), Purpose::Read).expect("it serves") {
+        Fetch::Asked(id) => id,
+        Fetch::Here => panic!("it is not here"),
+    };
+    let first = ask(&mut net);
+    net.run(Duration::from_millis(1));
+    write_without_waiting(&mut net, 0, key(1), "b");
+    let second = ask(&mut net);
+    let Fetched::Copy(_, _) = answer(&mut net, bystander, first) else { panic!("it is there") };
+    let Fetched::Copy(session, _) = answer(&mut net, bystander, second) else { panic!("it is there") };
+    assert!(session.attribute(b"b").is_some());
 }

@@ -7,11 +7,12 @@ use crate::{
     copies::Copies,
     delta::CommitError,
     feed::Note,
-    fetch::{Answered, Fetch, FetchId, Fetched, Found, Purpose},
+    fetch::{Answered, Fetch, FetchId, Fetched, Found, Purpose, Wanted},
     key::SessionKey,
     member::{MemberId, MemberState},
     sessions::Brought,
     time::Time,
+    version::{AtLeast, SessionVersion},
 };
 
 impl Node {
@@ -24,24 +25,65 @@ impl Node {
     /// The node does not serve, or `commits_max` questions are under way.
     pub fn fetch(&mut self, now: Time, key: SessionKey, purpose: Purpose) -> Result<Fetch, CommitError> {
         let now = self.moved_to(now);
+        let alone = matches!(self.config.copies, Copies::Everywhere | Copies::Nowhere);
+        if self.state == MemberState::Ready && (alone || self.serves(&key)) {
+            return Ok(Fetch::Here);
+        }
+        let id = self.ask(now, key, purpose, None)?;
+        self.advance(now);
+        Ok(Fetch::Asked(id))
+    }
+
+    /// A session that is not older than what was seen of it elsewhere, by who hands in its version: if the copy here is, or
+    /// there is none, others are asked, for at most `fetch_for`. It is no use of it.
+    ///
+    /// # Errors
+    ///
+    /// The node does not serve, or `commits_max` questions are under way.
+    pub fn session_at_least(
+        &mut self,
+        now: Time,
+        key: &SessionKey,
+        floor: &SessionVersion,
+    ) -> Result<AtLeast, CommitError> {
+        let now = self.moved_to(now);
+        let record = self.sessions.record(key);
+        let have = record.map(|session| session.version());
+        let serves = self.serves(key) && have.as_ref().is_some_and(|have| have.covers(floor));
+        match record.filter(|_| serves).map(|session| (session, session.ended())) {
+            Some((session, None)) => return Ok(AtLeast::Here(session.clone())),
+            Some((_, Some(cause))) => return Ok(AtLeast::Ended(cause)),
+            None => {}
+        }
+        if self.others.ready.is_empty() {
+            return Ok(AtLeast::Stale { have, want: floor.clone() });
+        }
+        let id = self.ask(now, *key, Purpose::Peek, Some(floor.clone()))?;
+        self.advance(now);
+        Ok(AtLeast::Asked(id))
+    }
+
+    fn ask(
+        &mut self,
+        now: Time,
+        key: SessionKey,
+        purpose: Purpose,
+        floor: Option<SessionVersion>,
+    ) -> Result<FetchId, CommitError> {
         match self.state {
             MemberState::Joining => return Err(CommitError::NotReady),
             MemberState::Leaving => return Err(CommitError::Leaving),
             MemberState::Ready => {}
         }
-        if matches!(self.config.copies, Copies::Everywhere | Copies::Nowhere) || self.serves(&key) {
-            return Ok(Fetch::Here);
-        }
         if self.config.commits_max <= self.fetches.len() {
             return Err(CommitError::TooManyCommits { max: self.config.commits_max });
         }
         self.stats.fetches += 1;
-        let (id, news) = self.fetches.ask(key, purpose, now + self.config.fetch_for);
+        let (id, news) = self.fetches.ask(key, purpose, floor, now + self.config.fetch_for);
         if news {
             self.ask_holders(key);
         }
-        self.advance(now);
-        Ok(Fetch::Asked(id))
+        Ok(id)
     }
 
     fn ask_holders(&mut self, key: SessionKey) {
@@ -70,38 +112,49 @@ impl Node {
                         let found = Found { session: (*session).clone(), remaining, whole: true };
                         self.answer_found(now, key, found, wanted);
                     }
-                    None => wanted.into_iter().for_each(|(id, _)| self.fetches.answer(id, Fetched::Unknown)),
+                    None => self.answer_unknown(wanted),
                 },
                 Answered::Found(found, wanted) => self.answer_found(now, key, found, wanted),
             }
-            if self.serves(&key) {
-                later.into_iter().for_each(|(id, _)| self.fetches.answer(id, Fetched::Here));
-            } else if !later.is_empty() {
-                self.fetches.start(key, later, now + self.config.fetch_for);
+            let serves = self.serves(&key);
+            let (here, again): (Vec<_>, Vec<_>) = later.into_iter().partition(|late| serves && late.floor.is_none());
+            here.into_iter().for_each(|wanted| self.fetches.answer(wanted.id, Fetched::Here));
+            if !again.is_empty() {
+                self.fetches.start(key, again, now + self.config.fetch_for);
                 self.ask_holders(key);
             }
         }
     }
 
-    fn answer_found(&mut self, now: Time, key: SessionKey, mut found: Found, wanted: Vec<(FetchId, Purpose)>) {
+    fn answer_found(&mut self, now: Time, key: SessionKey, mut found: Found, wanted: Vec<Wanted>) {
         if let Some(mine) = self.sessions.record(&key) {
             // Not to be served from, but perhaps newer.
             found.session.merge(mine);
         }
         let live = found.session.is_live();
-        if live && wanted.iter().any(|(_, purpose)| *purpose == Purpose::Write) {
+        if live && wanted.iter().any(|wanted| wanted.purpose == Purpose::Write) {
             self.take_over_found(now, key, &found);
-        } else if live && wanted.iter().any(|(_, purpose)| *purpose == Purpose::Read) {
+        } else if live && wanted.iter().any(|wanted| wanted.purpose == Purpose::Read) {
             self.tell_use_elsewhere(key, found.session.owner());
         }
         let deadline = found.remaining.map(|remaining| now + remaining);
         let session = Arc::new(found.session);
-        for (id, purpose) in wanted {
-            let fetched = match purpose {
-                Purpose::Write if live => Fetched::Here,
-                Purpose::Write => Fetched::Unknown,
-                Purpose::Read | Purpose::Peek => Fetched::Copy(session.clone(), deadline),
+        let have = wanted.iter().any(|wanted| wanted.floor.is_some()).then(|| session.version());
+        for Wanted { id, purpose, floor } in wanted {
+            let stale = floor.filter(|floor| have.as_ref().is_none_or(|have| !have.covers(floor)));
+            let fetched = match (stale, purpose) {
+                (Some(want), _) => Fetched::Stale { have: have.clone(), want },
+                (None, Purpose::Write) if live => Fetched::Here,
+                (None, Purpose::Write) => Fetched::Unknown,
+                (None, Purpose::Read | Purpose::Peek) => Fetched::Copy(session.clone(), deadline),
             };
+            self.fetches.answer(id, fetched);
+        }
+    }
+
+    fn answer_unknown(&mut self, wanted: Vec<Wanted>) {
+        for Wanted { id, floor, .. } in wanted {
+            let fetched = floor.map_or(Fetched::Unknown, |want| Fetched::Stale { have: None, want });
             self.fetches.answer(id, fetched);
         }
     }

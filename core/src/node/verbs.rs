@@ -13,7 +13,6 @@ use crate::{
     session::{Change, Lifetime},
     sessions::Writing,
     time::Time,
-    version::{AtLeast, SessionVersion},
 };
 
 impl Node {
@@ -85,19 +84,6 @@ impl Node {
         self.settle_record(now, key, effect.ended);
         self.advance(now);
         Ok(CommitId(change.0))
-    }
-
-    /// A session that is not older than what was seen of it elsewhere, by who hands in its version. It is no use of it.
-    pub fn session_at_least(&mut self, now: Time, key: &SessionKey, floor: &SessionVersion) -> AtLeast {
-        self.moved_to(now);
-        let record = self.sessions.record(key);
-        let have = record.map(|session| session.version());
-        let serves = self.serves(key) && have.as_ref().is_some_and(|have| have.covers(floor));
-        match record.filter(|_| serves).map(|session| (session, session.ended())) {
-            Some((session, None)) if session.is_live() => AtLeast::Here(session.clone()),
-            Some((_, Some(cause))) => AtLeast::Ended(cause),
-            Some((_, None)) | None => AtLeast::Stale { have, want: floor.clone() },
-        }
     }
 
     /// A use that changes nothing: a session with an idle time lives on for that long.
