@@ -4,7 +4,7 @@ use heirloom_core::{Config, SessionKey};
 
 use crate::{
     ask::Ask,
-    cluster::Discovery,
+    cluster::{Discovery, Places},
     net::{HostId, LastBytes},
     weather::Weather,
 };
@@ -64,6 +64,8 @@ pub struct Setup {
     pub weather: Weather,
     /// How members find each other.
     pub discovery: Discovery,
+    /// Where hosts stand.
+    pub places: Places,
     /// Lives are numbered in the order of hosts, and clocks are exact: for scripts.
     pub is_plain: bool,
 }

@@ -1,9 +1,10 @@
 //! What clients ask for: commits that the oracles can recognise in whatever a member shows.
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use heirloom_core::{Delta, Durability, Lifetime, SessionKey};
+use heirloom_core::{Delta, Demand, Durability, Lifetime, SessionKey};
 
 /// The number of a commit that was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +55,8 @@ pub struct Ask {
     pub bytes: usize,
     /// How durable it shall be.
     pub durability: Durability,
+    /// How long it may take until it is.
+    pub within: Option<Duration>,
 }
 
 impl Ask {
@@ -61,12 +64,16 @@ impl Ask {
     pub fn set(key: SessionKey, attribute: u8, durability: Durability) -> Self {
         let sets = BTreeSet::from([Attribute(attribute)]);
         let (start, removes) = (Start::There, BTreeSet::new());
-        Self { key, start, sets, removes, lifetime: None, bytes: 16, durability }
+        Self { key, start, sets, removes, lifetime: None, bytes: 16, durability, within: None }
     }
 
     /// Ends a session.
     pub fn end(key: SessionKey, durability: Durability) -> Self {
         Self { start: Start::End, sets: BTreeSet::new(), ..Self::set(key, 0, durability) }
+    }
+
+    pub(crate) fn demand(&self) -> Demand {
+        Demand { durability: self.durability, within: self.within }
     }
 
     pub(crate) fn delta(&self, serial: Serial) -> Delta {

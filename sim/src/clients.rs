@@ -36,7 +36,7 @@ pub fn key(number: u64) -> SessionKey {
 
 /// The actions of all clients from one moment to another.
 pub(crate) fn actions(
-    mut draws: Draws,
+    [mut draws, mut rare]: [Draws; 2],
     hosts: u16,
     from: Moment,
     until: Moment,
@@ -52,6 +52,13 @@ pub(crate) fn actions(
         &[Durability::One],
         &[Durability::Local],
     ]);
+    let demands = rare.pick(&[
+        durabilities,
+        durabilities,
+        &[Durability::Majority],
+        &[Durability::Copies(1), Durability::Copies(2), Durability::Majority, Durability::Local],
+    ]);
+    let patience = rare.pick(&[None, None, None, Some(Duration::from_millis(300)), Some(Duration::from_secs(2))]);
     let mut actions = Vec::new();
     let mut at = from;
     while at < until {
@@ -62,8 +69,12 @@ pub(crate) fn actions(
             Routing::Random => draws.bits(),
         };
         let prefer = HostId(u16::try_from(number % u64::from(hosts)).unwrap_or(0));
-        let durability = draws.pick(durabilities);
-        actions.push((at, one(&mut draws, prefer, session, durability, is_large)));
+        let durability = draws.pick(demands);
+        let mut action = one(&mut draws, prefer, session, durability, is_large);
+        if let Action::Commit(_, ask) = &mut action {
+            ask.within = patience;
+        }
+        actions.push((at, action));
         // Some clients come at the same moment.
         if draws.per_mille(800) {
             at = at + draws.duration(Duration::from_micros(100), pause_max);

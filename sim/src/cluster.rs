@@ -6,16 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use heirloom_core::{
-    CommitError, CommitId, Config, Delta, Durability, Event, MemberId, MemberState, Node, Outcome, SessionKey,
+    CommitError, CommitId, Config, Delta, Demand, Event, Fetch, FetchId, Fetched, MemberId, MemberState, Node, Outcome,
+    Purpose, SessionKey,
 };
 
 use crate::{
+    action::Setup,
     chance::Chance,
     clock::{Clock, Moment},
     host::{Host, Process},
     net::{HostId, LastBytes, Net, Presence},
     violation::Violation,
-    weather::Weather,
 };
 
 /// Something that a process told its application.
@@ -36,6 +37,8 @@ pub enum What {
     Event(Event),
     /// A commit has ended.
     Outcome(CommitId, Outcome),
+    /// A fetch has been answered.
+    Fetched(FetchId, Fetched),
     /// The state that readers see of a session may be another.
     Changed(SessionKey),
 }
@@ -49,6 +52,31 @@ pub enum Discovery {
     Peers,
     /// Both.
     Both,
+}
+
+/// Where hosts stand, and how much each holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Places {
+    /// Nothing is known of it.
+    #[default]
+    Alike,
+    /// Two on a machine each, of different weights.
+    Machines,
+    /// Two machines, each a zone, hold them all.
+    Zones,
+}
+
+impl Places {
+    fn settle(self, config: Config, host: HostId) -> Config {
+        match self {
+            Self::Alike => config,
+            Self::Machines => {
+                let weight = [100, 20, 300][host.index() % 3];
+                Config { host: format!("machine {}", host.index() / 2), weight, ..config }
+            }
+            Self::Zones => Config { zone: format!("zone {}", host.index() % 2), ..config },
+        }
+    }
 }
 
 /// What a cluster has counted.
@@ -68,6 +96,7 @@ pub struct Cluster {
     pub(crate) now: Moment,
     pub(crate) config: Config,
     pub(crate) discovery: Discovery,
+    places: Places,
     pub(crate) hosts: Vec<Host>,
     pub(crate) net: Net,
     pub(crate) wakes: BTreeSet<(Moment, HostId)>,
@@ -80,8 +109,9 @@ pub struct Cluster {
 
 impl Cluster {
     /// So many hosts that nothing runs on yet.
-    pub fn new(chance: Chance, config: Config, weather: Weather, discovery: Discovery, clocks: Vec<Clock>) -> Self {
-        let host = |clock| Host { clock, process: None, lives: Vec::new() };
+    pub fn new(chance: Chance, setup: Setup, clocks: Vec<Clock>) -> Self {
+        let Setup { config, weather, discovery, places, .. } = setup;
+        let host = |clock| Host { clock, process: None, former: None, lives: Vec::new() };
         let mut net = Net::new(chance, weather);
         for index in 0..clocks.len() {
             let host = HostId(u16::try_from(index).expect("a cluster is small"));
@@ -91,6 +121,7 @@ impl Cluster {
             now: Moment::ZERO,
             config,
             discovery,
+            places,
             hosts: clocks.into_iter().map(host).collect(),
             net,
             wakes: BTreeSet::new(),
@@ -108,8 +139,8 @@ impl Cluster {
     /// When something runs there, or the settings are wrong.
     pub fn start(&mut self, host: HostId, life: MemberId, seed: u64) -> Result<(), Violation> {
         let time = self.hosts[host.index()].clock.time(self.now);
-        let mut node =
-            Node::new(life, host.address(), self.config.clone(), seed, time).expect("the settings are checked");
+        let config = self.places.settle(self.config.clone(), host);
+        let mut node = Node::new(life, host.address(), config, seed, time).expect("the settings are checked");
         node.set_group(self.discovery != Discovery::Peers);
         if self.discovery != Discovery::Group {
             let others = self.all().filter(|other| *other != host).map(HostId::address).collect();
@@ -127,9 +158,10 @@ impl Cluster {
     /// Ends a process without a word of it; with `Off` its host is silent from now on.
     pub fn stop(&mut self, host: HostId, presence: Presence, last: LastBytes) {
         let process = self.hosts[host.index()].process.take();
-        if let Some(wake) = process.and_then(|process| process.wake) {
+        if let Some(wake) = process.as_ref().and_then(|process| process.wake) {
             self.wakes.remove(&(wake, host));
         }
+        self.hosts[host.index()].former = process;
         self.net.handle_exit(self.now, host, presence, last);
     }
 
@@ -178,9 +210,14 @@ impl Cluster {
         host: HostId,
         key: SessionKey,
         delta: Delta,
-        durability: Durability,
+        demand: Demand,
     ) -> Option<Result<CommitId, CommitError>> {
-        self.input(host, |node, time| node.commit(time, key, delta, durability))
+        self.input(host, |node, time| node.commit(time, key, delta, demand))
+    }
+
+    /// Asks a host where a process runs for a session. The turn comes with `settle`.
+    pub fn fetch(&mut self, host: HostId, key: SessionKey, purpose: Purpose) -> Option<Result<Fetch, CommitError>> {
+        self.input(host, |node, time| node.fetch(time, key, purpose))
     }
 
     /// Uses a session without a change. The turn comes with `settle`.
@@ -260,6 +297,12 @@ impl Cluster {
     pub fn living(&self, life: MemberId) -> Option<(HostId, &Process)> {
         let host = self.host_of(life)?;
         self.process(host).filter(|process| process.life == life).map(|process| (host, process))
+    }
+
+    /// The process with this life as it was when it ended, if it was the last on its host.
+    pub fn former(&self, life: MemberId) -> Option<&Process> {
+        let host = self.host(self.host_of(life)?);
+        host.former.as_ref().filter(|process| process.life == life)
     }
 
     /// Where a life ran, for a life that ever was.

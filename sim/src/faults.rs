@@ -6,6 +6,7 @@ use crate::{
     chance::Purpose,
     ledger::{Scope, Trouble},
     net::{HostId, LastBytes, Presence},
+    oracles::View,
     sim::Sim,
     violation::Violation,
     weather::Weather,
@@ -53,7 +54,7 @@ impl Sim {
     pub(crate) fn end(&mut self, host: HostId, presence: Presence, last: LastBytes) {
         let Some(life) = self.cluster.process(host).map(|process| process.life) else { return };
         self.cluster.stop(host, presence, last);
-        self.history.handle_death(life);
+        self.handle_exit(life);
         self.note_death(host, life);
     }
 
@@ -61,6 +62,8 @@ impl Sim {
         if self.faults.remove(&Fault::Pause(host)) {
             self.ledger.end(self.cluster.now(), Trouble::Reach, Scope::Host(host));
         }
+        let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+        self.oracles.handle_end(view, life);
         self.ledger.handle_death(self.cluster.now(), life);
         self.ledger.strike(self.cluster.now(), Trouble::Reach, Scope::Host(host));
     }

@@ -5,9 +5,12 @@
 //! other's writer had seen is the older, and of two that did not see each other either may win.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use heirloom_core::{CommitId, Lifetime, MemberId, Node, Outcome, SessionKey};
+use heirloom_core::{CommitId, Lifetime, MemberId, Node, Outcome, Session, SessionKey};
 
 use crate::{
     ask::{Ask, Attribute, Serial, Start},
@@ -83,6 +86,8 @@ pub struct Use {
     pub life: MemberId,
     /// What the member showed then.
     pub shown: BTreeSet<Serial>,
+    /// Whether the member held the session, or looked at a copy that others sent it.
+    pub is_held: bool,
 }
 
 /// All that was tried and done with one session.
@@ -111,41 +116,48 @@ impl History {
         Serial(self.last + 1)
     }
 
+    /// Keeps the number of the next commit for one that waits.
+    pub const fn reserve(&mut self) {
+        self.last += 1;
+    }
+
     /// A member took a commit; `shown` is what it showed of the session just before.
     pub fn handle_commit(
         &mut self,
         at: Moment,
         (host, life): (HostId, MemberId),
-        ask: Ask,
+        (serial, ask): (Serial, Ask),
         id: CommitId,
         shown: &Shown,
     ) {
-        self.last += 1;
-        let serial = Serial(self.last);
         let story = self.stories.entry(ask.key).or_default();
-        let mut past = story.seen.remove(&life).unwrap_or_default();
-        for before in shown.values().filter_map(|serial| self.attempts.get(serial)) {
-            past.insert(before.place);
-            past.extend(&before.past);
+        let mut before = story.seen.get(&life).cloned().unwrap_or_default();
+        // What has waited for others may have been overtaken by what its member saw and did meanwhile.
+        let has_waited = serial.0 <= self.last;
+        self.last = self.last.max(serial.0);
+        let mut past = if has_waited { Past::default() } else { before.clone() };
+        for seen in shown.values().filter_map(|serial| self.attempts.get(serial)) {
+            past.insert(seen.place);
+            past.extend(&seen.past);
         }
         let origins = shown.values().filter_map(|serial| self.attempts.get(serial)).map(|before| before.origin);
         let origin = origins.min().filter(|_| ask.start == Start::There).unwrap_or(at);
         let place = story.attempts.len();
-        let mut seen = past.clone();
-        seen.insert(place);
-        story.seen.insert(life, seen);
+        before.extend(&past);
+        before.insert(place);
+        story.seen.insert(life, before);
         story.attempts.push(serial);
         let shown = shown.values().copied().chain([serial]).collect();
-        story.uses.push(Use { at, life, shown });
+        story.uses.push(Use { at, life, shown, is_held: true });
         self.pending.insert((life, id), serial);
         let told = Told::Pending;
         self.attempts.insert(serial, Attempt { serial, ask, host, life, at, told, origin, place, past });
     }
 
     /// A client used a session that its member showed.
-    pub fn handle_use(&mut self, at: Moment, life: MemberId, key: SessionKey, shown: &Shown) {
+    pub fn handle_use(&mut self, at: Moment, life: MemberId, key: SessionKey, shown: &Shown, is_held: bool) {
         let shown = shown.values().copied().collect();
-        self.stories.entry(key).or_default().uses.push(Use { at, life, shown });
+        self.stories.entry(key).or_default().uses.push(Use { at, life, shown, is_held });
     }
 
     /// A commit has ended; `None` when no such commit is in flight.
@@ -202,7 +214,11 @@ impl History {
 
     /// What a node lacks of a commit: `None` when it holds it, or something that may have come after it.
     pub fn lack(&self, cluster: &Cluster, node: &Node, attempt: &Attempt) -> Option<String> {
-        let shown = shown(node, &attempt.ask.key);
+        self.lack_in(cluster, &held(node, &attempt.ask.key), attempt)
+    }
+
+    /// What is missing of a commit in what somebody shows of its session.
+    pub fn lack_in(&self, cluster: &Cluster, shown: &Shown, attempt: &Attempt) -> Option<String> {
         if attempt.ask.start != Start::There
             && let Some(old) = shown.values().find(|old| self.is_before(**old, attempt))
         {
@@ -219,6 +235,14 @@ impl History {
             }
         }
         None
+    }
+
+    /// Whether a copy surely has what a commit did, or something that came after it: what is not there may have been taken
+    /// away, or have never come.
+    pub fn has(&self, cluster: &Cluster, session: &Session, attempt: &Attempt) -> bool {
+        let shown = shown_in(session);
+        let is_there = session.is_live() && attempt.ask.sets.iter().all(|set| shown.contains_key(set));
+        (is_there || !session.is_live()) && self.lack_in(cluster, &shown, attempt).is_none()
     }
 
     /// Whether a session may have expired since a commit. Only uses of processes that still run keep it alive: nobody else
@@ -243,7 +267,9 @@ impl History {
             })
         };
         let uses = story.uses.iter().filter(|usage| attempt.origin <= usage.at).filter(concerns);
-        let counted = uses.filter(|usage| cluster.living(usage.life).is_some()).map(|usage| usage.at);
+        // Who looks at a copy of others tells them, and keeps no note of it.
+        let known = |usage: &&Use| usage.is_held && cluster.living(usage.life).is_some();
+        let counted = uses.filter(known).map(|usage| usage.at);
         let mut moments: Vec<_> = [attempt.origin, attempt.at].into_iter().chain(counted).collect();
         moments.sort_unstable();
         moments.push(now);
@@ -291,13 +317,27 @@ impl History {
     }
 }
 
+/// What a node holds of a session, an ended one included.
+pub(crate) fn record<'a>(node: &'a Node, key: &SessionKey) -> Option<&'a Arc<Session>> {
+    node.records().find(|(found, _)| *found == key).map(|(_, session)| session)
+}
+
 /// What a node shows of a session: which commit wrote each attribute.
 pub type Shown = BTreeMap<Attribute, Serial>;
 
 /// What a node shows of a session.
 pub fn shown(node: &Node, key: &SessionKey) -> Shown {
-    let attributes = node.session(key).into_iter().flat_map(|session| session.attributes());
-    let known = attributes.filter_map(|(name, value)| {
+    node.session(key).map(|session| shown_in(session)).unwrap_or_default()
+}
+
+/// What a node holds of a session that lives, whether it may serve it or not.
+pub(crate) fn held(node: &Node, key: &SessionKey) -> Shown {
+    record(node, key).filter(|session| session.is_live()).map(|session| shown_in(session)).unwrap_or_default()
+}
+
+/// What a copy of a session shows.
+pub fn shown_in(session: &Session) -> Shown {
+    let known = session.attributes().filter_map(|(name, value)| {
         let serial = value.get(..8)?.try_into().ok()?;
         Some((Attribute::named(name)?, Serial(u64::from_le_bytes(serial))))
     });

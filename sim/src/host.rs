@@ -19,6 +19,8 @@ pub struct Host {
     pub clock: Clock,
     /// What runs there.
     pub process: Option<Process>,
+    /// The last process that ended there, as it was.
+    pub former: Option<Process>,
     /// All lives that ran there, the present one last.
     pub lives: Vec<MemberId>,
 }

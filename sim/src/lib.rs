@@ -6,8 +6,8 @@
 //! idleness, until nothing is left. The same plan gives the same run, byte for byte.
 //!
 //! ```
-//! use heirloom_sim::{Plan, run};
-//! let report = run(&Plan::draw(1)).expect("every promise is kept");
+//! use heirloom_sim::{Choice, Plan, run};
+//! let report = run(&Plan::draw(1, Choice::Any)).expect("every promise is kept");
 //! println!("{} events in {:?}", report.events, report.simulated);
 //! ```
 //!
@@ -30,6 +30,7 @@ mod net;
 mod oracles;
 mod pipe;
 mod plan;
+mod requests;
 mod run;
 mod scenario;
 mod shrink;
@@ -43,15 +44,16 @@ pub use action::{Action, Setup};
 pub use ask::{Ask, Attribute, Serial, Start};
 pub use chance::{Chance, Draws, Purpose};
 pub use clock::{Clock, Moment, RATE_ERROR_MAX};
-pub use cluster::{Cluster, Counts, Discovery, Fact, What};
-pub use history::{Attempt, History, Shown, Story, Told, Use, shown};
+pub use cluster::{Cluster, Counts, Discovery, Fact, Places, What};
+pub use history::{Attempt, History, Shown, Story, Told, Use, shown, shown_in};
 pub use host::{Host, Process};
 pub use ledger::{Ledger, Scope, Trouble};
 pub use net::{Arrival, HostId, LastBytes, Net, Paths, Presence};
 pub use oracles::{Oracles, View};
-pub use plan::Plan;
+pub use plan::{Choice, Plan};
+pub use requests::{Answer, Question};
 pub use run::{Report, replay, run, run_twice, trace, wait_until_quiet};
-pub use scenario::Scenario;
+pub use scenario::{MODES, Scenario};
 pub use shrink::shrink;
 pub use sim::Sim;
 pub use streams::{Connection, Taken};

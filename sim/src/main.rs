@@ -6,25 +6,25 @@ use std::{
     time::Instant,
 };
 
-use heirloom_sim::{Plan, replay, run, run_twice, shrink, trace};
+use heirloom_sim::{Choice, Plan, replay, run, run_twice, shrink, trace};
 
 const USAGE: &str = "\
-usage: heirloom-sim run   --seeds FIRST..END   run these seeds
-       heirloom-sim twice --seeds FIRST..END   run each of them twice: the same must be sent
-       heirloom-sim trace --seed SEED          tell what happens in a run
-       heirloom-sim shrink --seed SEED         make a failing run as short as possible, and tell it
-       heirloom-sim plan  --seed SEED          show what a seed does
+usage: heirloom-sim run   --seeds FIRST..END [--copies COPIES]   run these seeds
+       heirloom-sim twice --seeds FIRST..END [--copies COPIES]   run each of them twice: the same must be sent
+       heirloom-sim trace --seed SEED        [--copies COPIES]   tell what happens in a run
+       heirloom-sim shrink --seed SEED       [--copies COPIES]   make a failing run as short as possible, and tell it
+       heirloom-sim plan  --seed SEED        [--copies COPIES]   show what a seed does
+COPIES: any (each seed draws it), everywhere, backups (each seed draws how many), backups:1 to backups:8
 exit: 0 every promise is kept, 1 one is broken, 2 this text";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words[..] {
-        ["run", "--seeds", seeds] => range(seeds).map(|seeds| batch(seeds, |seed| run(&Plan::draw(seed)))),
-        ["twice", "--seeds", seeds] => range(seeds).map(|seeds| batch(seeds, run_twice)),
-        ["trace", "--seed", seed] => seed.parse().ok().map(|seed| tell(&Plan::draw(seed))),
-        ["shrink", "--seed", seed] => seed.parse().ok().map(short),
-        ["plan", "--seed", seed] => seed.parse().ok().map(|seed| show(&Plan::draw(seed))),
+        [verb, option, range] => perform(verb, option, range, Choice::Any),
+        [verb, option, range, "--copies", copies] => {
+            copies.parse().ok().and_then(|choice| perform(verb, option, range, choice))
+        }
         _ => None,
     };
     match result {
@@ -37,6 +37,18 @@ fn main() -> ExitCode {
     }
 }
 
+fn perform(verb: &str, option: &str, seeds: &str, choice: Choice) -> Option<io::Result<u64>> {
+    let plan = || seeds.parse().ok().map(|seed| Plan::draw(seed, choice));
+    match (verb, option) {
+        ("run", "--seeds") => Some(batch(range(seeds)?, choice, |seed| run(&Plan::draw(seed, choice)))),
+        ("twice", "--seeds") => Some(batch(range(seeds)?, choice, |seed| run_twice(seed, choice))),
+        ("trace", "--seed") => Some(tell(&plan()?)),
+        ("shrink", "--seed") => Some(short(&plan()?)),
+        ("plan", "--seed") => Some(show(&plan()?)),
+        _ => None,
+    }
+}
+
 fn range(text: &str) -> Option<core::ops::Range<u64>> {
     let (first, end) = text.split_once("..")?;
     Some(first.parse().ok()?..end.parse().ok()?)
@@ -45,6 +57,7 @@ fn range(text: &str) -> Option<core::ops::Range<u64>> {
 /// Runs seeds; tells how many of them broke a promise.
 fn batch(
     seeds: core::ops::Range<u64>,
+    choice: Choice,
     run: impl Fn(u64) -> Result<heirloom_sim::Report, heirloom_sim::Violation>,
 ) -> io::Result<u64> {
     std::panic::set_hook(Box::new(|_| ()));
@@ -65,7 +78,7 @@ fn batch(
             }
             Err(violation) => {
                 failures += 1;
-                writeln!(out, "seed {seed}: {violation}\n  replay: {}", replay(seed))?;
+                writeln!(out, "seed {seed}: {violation}\n  replay: {}", replay(seed, choice))?;
             }
         }
     }
@@ -84,15 +97,15 @@ fn batch(
 /// The runs that making a plan shorter may take.
 const RUNS_MAX: u32 = 3000;
 
-fn short(seed: u64) -> io::Result<u64> {
+fn short(plan: &Plan) -> io::Result<u64> {
     std::panic::set_hook(Box::new(|_| ()));
-    match shrink(&Plan::draw(seed), RUNS_MAX) {
+    match shrink(plan, RUNS_MAX) {
         Some((plan, _)) => {
             show(&plan)?;
             tell(&plan)
         }
         None => {
-            println!("seed {seed} breaks no promise");
+            println!("seed {} breaks no promise", plan.setup.seed);
             Ok(0)
         }
     }

@@ -6,11 +6,14 @@
 
 use core::time::Duration;
 
+use heirloom_core::{Copies, MemberId, SessionKey};
+
 use crate::{
     clock::Moment,
     cluster::{Cluster, Fact},
-    history::{Attempt, History, lengthened},
+    history::{Attempt, History, Shown, lengthened},
     ledger::Ledger,
+    net::HostId,
     violation::Violation,
 };
 
@@ -19,14 +22,31 @@ mod converge;
 mod durable;
 mod ended;
 mod expiry;
+mod fates;
 mod join;
+mod placed;
 
 use agreement::Agreement;
 pub(crate) use converge::tell;
 use durable::Durable;
 use ended::Ended;
 use expiry::Expiry;
+use fates::Fates;
 use join::Join;
+pub(crate) use placed::expected;
+
+/// A client looked at a session.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Where it asked.
+    pub host: HostId,
+    /// For what.
+    pub key: SessionKey,
+    /// When.
+    pub asked_at: Moment,
+    /// What it was shown; `None` when its member gave up.
+    pub shown: Option<Shown>,
+}
 
 /// What an oracle sees.
 #[derive(Clone, Copy)]
@@ -45,6 +65,11 @@ impl View<'_> {
         self.cluster.now()
     }
 
+    /// Whether every member holds every session.
+    pub fn is_everywhere(&self) -> bool {
+        self.cluster.config().copies == Copies::Everywhere
+    }
+
     /// How long a member needs to see that another is gone, or there again, at most.
     pub fn stable_after(&self) -> Duration {
         let config = self.cluster.config();
@@ -53,12 +78,20 @@ impl View<'_> {
         lengthened(config.drop_time + config.probe_time + config.frequency * 3) + ways + SLACK
     }
 
+    /// How long copies need to be where they must be, and nowhere else, when views are stable, at most.
+    pub fn placed_after(&self) -> Duration {
+        if self.is_everywhere() { Duration::ZERO } else { RELEASE }
+    }
+
     /// How long changes need to reach all members in calm, at most.
     pub fn spread_after(&self) -> Duration {
         let weather = self.cluster.net().weather();
         (weather.delay_tail.max(weather.delay_max) + weather.quantum) * 20 + SLACK
     }
 }
+
+/// How often a copy that is one too many is offered until it is released, and more than once.
+const RELEASE: Duration = Duration::from_secs(10);
 
 /// What a bound has beside its derivation: timers meet on their quantum, turns take their time.
 const SLACK: Duration = Duration::from_millis(500);
@@ -70,6 +103,7 @@ pub struct Oracles {
     durable: Durable,
     ended: Ended,
     expiry: Expiry,
+    fates: Fates,
     join: Join,
 }
 
@@ -82,7 +116,7 @@ impl Oracles {
     pub fn handle_fact(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
         self.agreement.handle_fact(view, fact)?;
         self.durable.handle_fact(view, fact)?;
-        self.ended.handle_fact(view, fact)?;
+        self.ended.handle_fact(view, &self.fates, fact)?;
         self.expiry.handle_fact(view, fact)?;
         self.join.handle_fact(view, fact)
     }
@@ -96,6 +130,15 @@ impl Oracles {
         self.ended.handle_commit(view, attempt)
     }
 
+    /// Judges what a client has just been shown.
+    ///
+    /// # Errors
+    ///
+    /// The promise that it breaks.
+    pub fn handle_answer(&mut self, view: View<'_>, read: &Read) -> Result<(), Violation> {
+        self.durable.handle_answer(view, &self.fates, read)
+    }
+
     /// Judges what a client has just been told.
     ///
     /// # Errors
@@ -106,6 +149,11 @@ impl Oracles {
         self.ended.handle_outcome(view, attempt)
     }
 
+    /// Notes that a process has ended.
+    pub fn handle_end(&mut self, view: View<'_>, life: MemberId) {
+        self.fates.handle_end(view, life);
+    }
+
     /// Judges the state of the cluster; asked now and then.
     ///
     /// # Errors
@@ -113,6 +161,8 @@ impl Oracles {
     /// The promise that is broken.
     pub fn check(&mut self, view: View<'_>) -> Result<(), Violation> {
         self.agreement.check(view)?;
+        placed::check(view)?;
+        self.durable.check(view)?;
         self.join.check(view)
     }
 
@@ -127,8 +177,8 @@ impl Oracles {
     ///
     /// The promise that is broken.
     pub fn check_quiet(&self, view: View<'_>) -> Result<(), Violation> {
-        self.durable.check_quiet(view)?;
-        self.ended.check_quiet(view)?;
+        self.durable.check_quiet(view, &self.fates)?;
+        self.ended.check_quiet(view, &self.fates)?;
         converge::check_published(view)
     }
 

@@ -2,16 +2,16 @@
 //!
 //! Each seed draws which kinds of fault there are at all: a fault that is always there hides what others do.
 
-use core::time::Duration;
+use core::{fmt, str::FromStr, time::Duration};
 
-use heirloom_core::Config;
+use heirloom_core::{Config, ConfigError, Copies, Unit};
 
 use crate::{
     action::{Action, Setup},
     chance::{Chance, Draws, Purpose},
     clients,
     clock::{Moment, signed},
-    cluster::Discovery,
+    cluster::{Discovery, Places},
     net::{HostId, LastBytes},
     weather::Weather,
 };
@@ -31,24 +31,77 @@ pub struct Plan {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Among which ways of copying a seed chooses; in text `any`, `everywhere`, `backups` or `backups:1` to `backups:8`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// All members or some backups.
+    #[default]
+    Any,
+    /// One backup or two.
+    Backups,
+    /// This one.
+    Only(Copies),
+}
+
+impl Choice {
+    fn draw(self, draws: &mut Draws) -> Copies {
+        let backups = draws.pick(&[1, 1, 2]);
+        let is_everywhere = draws.per_mille(500);
+        match self {
+            Self::Any if is_everywhere => Copies::Everywhere,
+            Self::Any | Self::Backups => Copies::Backups(backups),
+            Self::Only(copies) => copies,
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Backups => f.write_str("backups"),
+            Self::Only(copies) => copies.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "any" => Ok(Self::Any),
+            "backups" => Ok(Self::Backups),
+            copies => copies.parse().map(Self::Only),
+        }
+    }
+}
+
 impl Plan {
     /// The plan of a seed.
-    pub fn draw(seed: u64) -> Self {
+    pub fn draw(seed: u64, choice: Choice) -> Self {
         let chance = Chance::new(seed);
         let mut draws = chance.draws(Purpose::Plan, 0, 0, 0);
         let mut rare = chance.draws(Purpose::Plan, 0, 0, 1);
-        let hosts = draws.pick(&[1, 2, 2, 3, 3, 3, 4, 5]) + if rare.per_mille(100) { 3 } else { 0 };
+        let mut copying = chance.draws(Purpose::Plan, 0, 0, 2);
+        let copies = choice.draw(&mut copying);
+        // Where not all hold everything, there should be some who do not.
+        let more = if copies == Copies::Everywhere { 0 } else { 1 };
+        let hosts = draws.pick(&[1, 2, 2, 3, 3, 3, 4, 5]) + if rare.per_mille(100) { 3 } else { 0 } + more;
         let is_large = draws.per_mille(200);
         let mut setup = Setup {
             seed,
             hosts,
             config: Config {
+                copies,
+                unit: copying.pick(&[Unit::Delta, Unit::Delta, Unit::Delta, Unit::WholeSession]),
                 commits_max: rare.pick(&[1 << 16, 1 << 16, 1 << 16, 4]),
                 events_max: rare.pick(&[1 << 12, 1 << 12, 1 << 12, 8]),
                 ..config(&mut draws, is_large)
             },
             weather: weather(&mut draws, is_large),
             discovery: draws.pick(&[Discovery::Group, Discovery::Peers, Discovery::Both, Discovery::Both]),
+            places: copying.pick(&[Places::Alike, Places::Alike, Places::Machines, Places::Zones]),
             is_plain: false,
         };
         // A stream must be able to open while a suspect is asked.
@@ -59,7 +112,7 @@ impl Plan {
         let faults = if draws.per_mille(200) { 0 } else { draws.between(1, 12) };
         let world = Faults { setup: &setup, from: clients_from, until: healed_at };
         actions.extend(world.draw(&mut chance.draws(Purpose::Faults, 0, 0, 0), faults));
-        let clients = chance.draws(Purpose::Clients, 0, 0, 0);
+        let clients = [0, 1].map(|index| chance.draws(Purpose::Clients, 0, 0, index));
         actions.extend(clients::actions(clients, hosts, clients_from, healed_at, is_large));
         actions.sort_by_key(|(at, _)| *at);
         let absence_max = healed_at.since(Moment::ZERO) + setup.config.drop_time + setup.config.probe_time;

@@ -11,10 +11,10 @@ use crate::{
     ask::{Ask, Serial},
     clients,
     clock::Moment,
-    history::{Told, lengthened},
+    history::{Told, lengthened, record},
     net::HostId,
-    oracles::{Oracles, View},
-    plan::{Plan, healed},
+    oracles::{Oracles, View, tell},
+    plan::{Choice, Plan, healed},
     sim::Sim,
     violation::{Promise, Violation},
 };
@@ -51,7 +51,20 @@ pub fn trace(plan: &Plan) -> (Result<Report, Violation>, Vec<String>) {
     let mut sim = Sim::new(plan.setup.clone());
     sim.write_down();
     let result = run_on(&mut sim, plan);
-    (result, sim.trail().to_vec())
+    let left = result.as_ref().err().map(|violation| state(sim.view(), violation)).unwrap_or_default();
+    (result, sim.trail().iter().cloned().chain(left).collect())
+}
+
+/// What each host has of the sessions that a violation tells of.
+fn state(view: View<'_>, violation: &Violation) -> Vec<String> {
+    let told = view.history.stories().map(|(key, _)| key).filter(|key| violation.story.contains(&key.to_string()));
+    let hosts = told.flat_map(|key| view.cluster.running().map(move |(host, process)| (key, host, &process.node)));
+    let lines = hosts.map(|(key, host, node)| {
+        let shown = if node.session(key).is_some() { "shows" } else { "hides" };
+        let held = record(node, key).map_or("nothing".into(), |session| tell(session));
+        format!("{host} {} {shown} {key} {held}; who must hold it: {:?}", node.id(), node.holders(key))
+    });
+    lines.collect()
 }
 
 fn run_on(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
@@ -68,8 +81,8 @@ fn run_on(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
 /// # Errors
 ///
 /// The first promise that was broken.
-pub fn run_twice(seed: u64) -> Result<Report, Violation> {
-    let plan = Plan::draw(seed);
+pub fn run_twice(seed: u64, choice: Choice) -> Result<Report, Violation> {
+    let plan = Plan::draw(seed, choice);
     let (first, second) = (run(&plan)?, run(&plan)?);
     let story = || format!("two runs of a seed differ: {first:?} and {second:?}");
     Violation::unless(first == second, Promise::Determinism, Moment::ZERO, story)?;
@@ -77,8 +90,10 @@ pub fn run_twice(seed: u64) -> Result<Report, Violation> {
 }
 
 /// The command that runs one seed again.
-pub fn replay(seed: u64) -> String {
-    format!("HEIRLOOM_SEED={seed} cargo test -p heirloom-sim --test seeds -- one_seed --nocapture")
+pub fn replay(seed: u64, choice: Choice) -> String {
+    format!(
+        "HEIRLOOM_SEED={seed} HEIRLOOM_COPIES={choice} cargo test -p heirloom-sim --test seeds -- one_seed --nocapture"
+    )
 }
 
 fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
@@ -107,7 +122,7 @@ pub(crate) fn quiet_bound(view: View<'_>) -> Duration {
     let config = view.cluster.config();
     // A member that was just asked to leave, one that just starts alone, one that then joins the others.
     let phases = config.leave_for + config.join_for * 2 + view.stable_after() + view.cluster.net().weather().stall_max;
-    lengthened(phases) + view.spread_after() * 4
+    lengthened(phases) + view.spread_after() * 4 + view.placed_after()
 }
 
 /// Waits until all members are equal, and judges them.
@@ -121,7 +136,7 @@ pub fn wait_until_quiet(sim: &mut Sim) -> Result<(), Violation> {
     sim.check_quiet()
 }
 
-/// Writes on every member; each write must be acknowledged by all and be seen by all.
+/// Writes on every member; each write must be acknowledged by all who must hold it.
 fn write_everywhere(sim: &mut Sim) -> Result<(), Violation> {
     let hosts: Vec<HostId> = sim.cluster().running().map(|(host, _)| host).collect();
     let mut written: Vec<Serial> = Vec::new();
@@ -142,14 +157,18 @@ fn write_everywhere(sim: &mut Sim) -> Result<(), Violation> {
 
 /// Why a write in calm is not yet what it should be.
 fn missing(view: View<'_>, serial: Serial) -> Option<Violation> {
-    let attempt = view.history.attempt(serial)?;
-    let others = view.cluster.running().count() - 1;
+    let Some(attempt) = view.history.attempt(serial) else {
+        let story = format!("#{} is not taken in calm", serial.0);
+        return Some(Violation { promise: Promise::Durable, at: view.now(), story });
+    };
+    let (_, writer) = view.cluster.living(attempt.life)?;
+    let others = writer.node.holders(&attempt.ask.key).iter().filter(|holder| **holder != attempt.life).count();
     let story = match &attempt.told {
         Told::Durable(_, members) if members.len() == others => return None,
         // Nothing is durable because nobody is left to ask.
         Told::NotDurable if others == 0 => return None,
         told @ (Told::Pending | Told::Durable(..) | Told::NotDurable | Told::Unknown) => {
-            format!("a write on {} in calm, for all {others} others: {told:?}", attempt.host)
+            format!("a write on {} in calm, for {others} others: {told:?}", attempt.host)
         }
     };
     Some(Violation { promise: Promise::Durable, at: view.now(), story })

@@ -4,20 +4,26 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use heirloom_core::{Config, Event, SessionKey};
+use heirloom_core::{Config, Copies, Event, SessionKey};
 
 use crate::{
     action::{Action, Setup},
     ask::{Ask, Serial},
+    clients,
     clock::Moment,
-    cluster::Discovery,
-    history::{Told, shown},
+    cluster::{Discovery, Places},
+    history::{Told, held},
     net::HostId,
+    oracles::expected,
+    requests::{Answer, Question},
     run::wait_until_quiet,
     sim::Sim,
     violation::Violation,
     weather::Weather,
 };
+
+/// The ways in which sessions are copied that a script is told for.
+pub const MODES: [Copies; 3] = [Copies::Everywhere, Copies::Backups(1), Copies::Backups(2)];
 
 /// A script under way.
 ///
@@ -43,9 +49,30 @@ impl Scenario {
     /// lower ids than those of `n1`.
     pub fn with(name: &'static str, hosts: u16, change: impl FnOnce(&mut Setup)) -> Self {
         let (config, weather) = (Config::default(), Weather::calm());
-        let mut setup = Setup { seed: 1, hosts, config, weather, discovery: Discovery::Both, is_plain: true };
+        let (discovery, places) = (Discovery::Both, Places::Alike);
+        let mut setup = Setup { seed: 1, hosts, config, weather, discovery, places, is_plain: true };
         change(&mut setup);
         Self { name, sim: Sim::new(setup) }
+    }
+
+    /// Tells a story once for each way in which sessions are copied, with so many members that are ready.
+    #[track_caller]
+    pub fn in_each_mode(name: &'static str, hosts: u16, change: impl Fn(&mut Setup), tell: impl Fn(Self)) {
+        Self::before_each_mode(name, hosts, change, |mut story| {
+            story.start_all();
+            tell(story);
+        });
+    }
+
+    /// Tells a story once for each way in which sessions are copied, with so many hosts that nothing runs on yet.
+    #[track_caller]
+    pub fn before_each_mode(name: &'static str, hosts: u16, change: impl Fn(&mut Setup), tell: impl Fn(Self)) {
+        for copies in MODES {
+            tell(Self::with(name, hosts, |setup| {
+                setup.config.copies = copies;
+                change(setup);
+            }));
+        }
     }
 
     /// So many hosts that nothing runs on yet.
@@ -111,7 +138,7 @@ impl Scenario {
         self.sim.now().since(since)
     }
 
-    /// Commits on a host that must take it.
+    /// Commits on a host that must take it, at once or when it has fetched the session.
     #[track_caller]
     pub fn commit(&mut self, host: u16, ask: Ask) -> Serial {
         let result = self.sim.commit(HostId(host), ask);
@@ -119,10 +146,42 @@ impl Scenario {
         taken.unwrap_or_else(|| panic!("{}: n{host} takes no commit", self.name))
     }
 
-    /// Uses a session.
+    /// Commits on a host that refuses it.
+    #[track_caller]
+    pub fn refused(&mut self, host: u16, ask: Ask) {
+        let result = self.sim.commit(HostId(host), ask);
+        if let Some(serial) = self.demand(result) {
+            // It waits for the session to be fetched.
+            self.run_for(Duration::from_secs(1));
+            assert!(self.sim.told(serial).is_none(), "{}: n{host} takes a commit", self.name);
+        }
+    }
+
+    /// Looks at a session on a host that serves, which is a use of it.
+    #[track_caller]
+    pub fn read(&mut self, host: u16, key: SessionKey) -> Question {
+        let result = self.sim.read(HostId(host), key);
+        let question = self.demand(result);
+        question.unwrap_or_else(|| panic!("{}: n{host} does not serve", self.name))
+    }
+
+    /// What became of a look.
+    pub fn answer(&self, question: Question) -> Option<&Answer> {
+        self.sim.answer(question)
+    }
+
+    /// Whether a look showed what a commit wrote.
+    pub fn saw(&self, question: Question, serial: Serial) -> bool {
+        match self.sim.answer(question) {
+            Some(Answer::Shown(shown)) => shown.values().any(|shown| *shown == serial),
+            Some(Answer::Unknown | Answer::Late) | None => false,
+        }
+    }
+
+    /// Uses a session, if anything serves there.
     #[track_caller]
     pub fn touch(&mut self, host: u16, key: SessionKey) {
-        let result = self.sim.touch(HostId(host), key);
+        let result = self.sim.read(HostId(host), key);
         self.demand(result);
     }
 
@@ -145,11 +204,59 @@ impl Scenario {
         matches!(self.sim.told(serial), Some(Told::Durable(..)))
     }
 
-    /// Whether a host shows what a commit wrote.
+    /// Whether a host holds what a commit wrote.
     pub fn holds(&self, host: u16, serial: Serial) -> bool {
         let key = self.sim.history().attempt(serial).map(|attempt| attempt.ask.key);
         let process = self.sim.cluster().process(HostId(host));
-        key.zip(process).is_some_and(|(key, process)| shown(&process.node, &key).values().any(|shown| *shown == serial))
+        key.zip(process).is_some_and(|(key, process)| held(&process.node, &key).values().any(|held| *held == serial))
+    }
+
+    /// How sessions are copied.
+    pub fn copies(&self) -> Copies {
+        self.sim.cluster().config().copies
+    }
+
+    /// A session that must be on the first of these hosts: as many of them as must hold it.
+    #[track_caller]
+    pub fn key_on(&self, hosts: &[u16]) -> SessionKey {
+        let (_, process) = self.sim.cluster().running().next().expect("somebody serves");
+        let is_on_them = |key: &SessionKey| {
+            let holders = process.node.holders(key);
+            let known = holders.iter().filter_map(|holder| self.sim.cluster().host_of(*holder));
+            let known: BTreeSet<HostId> = known.collect();
+            hosts.iter().take(holders.len()).all(|host| known.contains(&HostId(*host)))
+        };
+        // Scripts name other sessions by lesser numbers.
+        let found = (1_000_000..1_100_000).map(clients::key).find(is_on_them);
+        found.unwrap_or_else(|| panic!("{}: no session is on {hosts:?}", self.name))
+    }
+
+    /// The hosts that must hold a session, its owner included.
+    pub fn holders(&self, key: SessionKey) -> BTreeSet<u16> {
+        let holders = expected(self.sim.view(), &key);
+        holders.into_iter().filter_map(|holder| Some(self.sim.cluster().host_of(holder)?.0)).collect()
+    }
+
+    /// A host where a member runs that need not hold a session, if there is one.
+    pub fn bystander(&self, key: SessionKey) -> Option<u16> {
+        let holders = self.holders(key);
+        self.sim.cluster().running().map(|(host, _)| host.0).find(|host| !holders.contains(host))
+    }
+
+    /// Demands that all who must hold what a commit wrote do.
+    #[track_caller]
+    pub fn keeps(&self, serial: Serial) {
+        let key = self.sim.history().attempt(serial).map(|attempt| attempt.ask.key);
+        let holders = key.map(|key| self.holders(key)).unwrap_or_default();
+        assert!(!holders.is_empty(), "{} ({:?}): nobody must hold {serial:?}", self.name, self.copies());
+        for host in holders {
+            assert!(self.holds(host, serial), "{} ({:?}): n{host} does not hold {serial:?}", self.name, self.copies());
+        }
+    }
+
+    /// The lengths of all that the node of a host keeps, written down: a measure of its memory.
+    pub fn weight(&self, host: u16) -> usize {
+        self.sim.cluster().process(HostId(host)).map_or(0, |process| format!("{:?}", process.node).len())
     }
 
     /// Whether a host shows a session.
@@ -181,6 +288,6 @@ impl Scenario {
 
     #[track_caller]
     fn demand<T>(&self, result: Result<T, Violation>) -> T {
-        result.unwrap_or_else(|violation| panic!("{}: {violation}", self.name))
+        result.unwrap_or_else(|violation| panic!("{} ({:?}): {violation}", self.name, self.copies()))
     }
 }

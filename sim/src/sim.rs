@@ -3,19 +3,20 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use heirloom_core::{CommitError, Event, MemberState, SessionKey};
+use heirloom_core::Event;
 
 use crate::{
     action::{Action, Setup},
-    ask::{Ask, Serial},
+    ask::Serial,
     chance::{Chance, Purpose},
     clock::{Clock, Moment},
     cluster::{Cluster, Fact, What},
     faults::Fault,
-    history::{History, Told, shown},
+    history::{History, Told, record},
     ledger::{Ledger, Scope, Trouble},
     net::{HostId, LastBytes, Presence},
     oracles::{Oracles, View, tell},
+    requests::Requests,
     violation::{Promise, Violation},
     weather::Weather,
 };
@@ -31,7 +32,8 @@ pub struct Sim {
     pub(crate) cluster: Cluster,
     pub(crate) history: History,
     pub(crate) ledger: Ledger,
-    oracles: Oracles,
+    pub(crate) oracles: Oracles,
+    pub(crate) requests: Requests,
     pub(crate) chance: Chance,
     /// The weather of the place.
     pub(crate) usual: Weather,
@@ -51,16 +53,17 @@ impl Sim {
             true => Clock::exact(),
             false => Clock::draw(&mut chance.draws(Purpose::Clock, u64::from(host), 0, 0)),
         };
-        let usual = setup.weather.clone();
+        let (usual, is_plain) = (setup.weather.clone(), setup.is_plain);
         let clocks = (0..setup.hosts).map(clock).collect();
         Self {
-            cluster: Cluster::new(chance, setup.config, setup.weather, setup.discovery, clocks),
+            cluster: Cluster::new(chance, setup, clocks),
             history: History::default(),
             ledger: Ledger::default(),
             oracles: Oracles::default(),
+            requests: Requests::default(),
             chance,
             usual,
-            is_plain: setup.is_plain,
+            is_plain,
             faults: BTreeSet::new(),
             checked_at: Moment::ZERO,
             events: Vec::new(),
@@ -119,60 +122,10 @@ impl Sim {
             }
             Action::Touch(prefer, key) => {
                 if let Some(host) = self.serving(prefer) {
-                    self.touch(host, key)?;
+                    self.read(host, key)?;
                 }
             }
         }
-        self.attend()
-    }
-
-    /// Commits on a ready host; `None` when the node refuses for a reason that a client may give it.
-    ///
-    /// # Errors
-    ///
-    /// The promise that was broken.
-    pub fn commit(&mut self, host: HostId, ask: Ask) -> Result<Option<Serial>, Violation> {
-        let Some(process) = self.cluster.process(host) else { return Ok(None) };
-        let (life, state, seen) = (process.life, process.node.state(), shown(&process.node, &ask.key));
-        let serial = self.history.next_serial();
-        let result = self.cluster.commit(host, ask.key, ask.delta(serial), ask.durability);
-        self.note(|_| format!("{host} #{} {result:?}", serial.0));
-        let wrong = |promise, story| Err(Violation { promise, at: self.now(), story });
-        let taken = match result {
-            Some(Ok(_)) if state != MemberState::Ready => {
-                return wrong(Promise::Join, format!("{host} takes a commit though it is {state:?}"));
-            }
-            Some(Ok(id)) => {
-                self.history.handle_commit(self.cluster.now(), (host, life), ask, id, &seen);
-                if let Some(attempt) = self.history.attempt(serial) {
-                    let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
-                    self.oracles.handle_commit(view, attempt)?;
-                }
-                Some(serial)
-            }
-            Some(Err(CommitError::NotReady)) if state == MemberState::Ready => {
-                return wrong(Promise::Turn, format!("{host} is ready and says that it is not"));
-            }
-            Some(Err(_)) | None => None,
-        };
-        self.cluster.settle(host)?;
-        self.attend()?;
-        Ok(taken)
-    }
-
-    /// Uses a session, where it is shown.
-    ///
-    /// # Errors
-    ///
-    /// The promise that was broken.
-    pub fn touch(&mut self, host: HostId, key: SessionKey) -> Result<(), Violation> {
-        let Some(process) = self.cluster.process(host) else { return Ok(()) };
-        if process.node.session(&key).is_some() {
-            let seen = shown(&process.node, &key);
-            self.history.handle_use(self.cluster.now(), process.life, key, &seen);
-        }
-        self.cluster.touch(host, &key);
-        self.cluster.settle(host)?;
         self.attend()
     }
 
@@ -210,12 +163,18 @@ impl Sim {
         missing: impl Fn(&Oracles, View<'_>) -> Option<Violation>,
     ) -> Result<(), Violation> {
         loop {
-            match missing(&self.oracles, self.view()) {
+            let missing = missing(&self.oracles, self.view()).or_else(|| self.waiting());
+            match missing {
                 None => return Ok(()),
                 Some(violation) if until <= self.now() => return Err(violation),
                 Some(_) => self.run_until(until.min(self.now() + Duration::from_millis(100)))?,
             }
         }
+    }
+
+    fn waiting(&self) -> Option<Violation> {
+        let story = self.requests.waiting()?;
+        Some(Violation { promise: Promise::Turn, at: self.now(), story })
     }
 
     /// Judges a quiet cluster.
@@ -270,7 +229,7 @@ impl Sim {
     }
 
     /// Hears what processes told: first the history, then the oracles.
-    fn attend(&mut self) -> Result<(), Violation> {
+    pub(crate) fn attend(&mut self) -> Result<(), Violation> {
         while let Some(fact) = self.cluster.poll_fact() {
             self.hear(&fact)?;
         }
@@ -292,17 +251,20 @@ impl Sim {
         }
         let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
         self.oracles.handle_fact(view, fact)?;
+        if let What::Fetched(id, fetched) = &fact.what {
+            self.hear_fetched(fact, *id, fetched)?;
+        }
         if let What::Event(event) = &fact.what {
             self.events.push((now, fact.host, event.clone()));
         }
         if matches!(&fact.what, What::Event(Event::Left)) {
-            self.history.handle_death(fact.life);
+            self.handle_exit(fact.life);
             self.note_death(fact.host, fact.life);
         }
         Ok(())
     }
 
-    fn note(&mut self, line: impl FnOnce(&Self) -> String) {
+    pub(crate) fn note(&mut self, line: impl FnOnce(&Self) -> String) {
         if self.trail.is_some() {
             let line = format!("{:>13} {}", self.now().to_string(), line(self));
             self.trail.iter_mut().for_each(|trail| trail.push(line.clone()));
@@ -314,11 +276,10 @@ impl Sim {
         match &fact.what {
             What::Event(event) => format!("{host} {event:?}"),
             What::Outcome(id, outcome) => format!("{host} {id:?} {outcome:?}"),
+            What::Fetched(id, fetched) => format!("{host} {id:?} {fetched:?}"),
             What::Changed(key) => {
-                let record = self.cluster.process(host).and_then(|process| {
-                    process.node.records().find(|(found, _)| *found == key).map(|(_, session)| tell(session))
-                });
-                format!("{host} {key} {}", record.unwrap_or_default())
+                let record = self.cluster.process(host).and_then(|process| record(&process.node, key));
+                format!("{host} {key} {}", record.map(|session| tell(session)).unwrap_or_default())
             }
         }
     }

@@ -142,6 +142,9 @@ impl Cluster {
             process.publish(key);
             tell(What::Changed(key));
         }
+        while let Some((id, fetched)) = process.node.poll_fetched() {
+            tell(What::Fetched(id, fetched));
+        }
         while let Some((id, outcome)) = process.node.poll_outcome() {
             tell(What::Outcome(id, outcome));
         }

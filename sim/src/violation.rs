@@ -17,6 +17,8 @@ pub enum Promise {
     Expiry,
     /// P5: a joiner is complete or not ready.
     Join,
+    /// P6: who must hold a session is known, and nobody else holds it.
+    Placed,
     /// P7: nothing panics, nothing runs for ever.
     Calm,
     /// P8: the same inputs give the same outputs.
@@ -37,6 +39,7 @@ impl fmt::Display for Promise {
             Self::Ended => "P3 ended",
             Self::Expiry => "P4 expiry",
             Self::Join => "P5 join",
+            Self::Placed => "P6 placed",
             Self::Calm => "P7 calm",
             Self::Determinism => "P8 determinism",
             Self::Agreement => "P9 agreement",

@@ -1,41 +1,45 @@
-//! Fixed seeds, in parts that run side by side. `HEIRLOOM_SEED=17` or `HEIRLOOM_SEEDS=0..1000` runs others in `one_seed`.
+//! Fixed seeds, for each way of copying, in parts that run side by side. `HEIRLOOM_SEED=17` or `HEIRLOOM_SEEDS=0..1000` runs
+//! others in `one_seed`, with `HEIRLOOM_COPIES=everywhere` or `backups:2` for one way of copying.
 
 use core::ops::Range;
 
-use heirloom_sim::{Plan, replay, run, run_twice};
+use heirloom_core::Copies;
+use heirloom_sim::{Choice, Plan, replay, run, run_twice};
 
-fn run_all(seeds: Range<u64>) {
-    let failed = seeds.filter_map(|seed| Some((seed, run(&Plan::draw(seed)).err()?)));
-    let stories = failed.map(|(seed, violation)| format!("seed {seed}: {violation}\n  replay: {}\n", replay(seed)));
-    let stories: String = stories.collect();
+const EVERYWHERE: Choice = Choice::Only(Copies::Everywhere);
+
+fn run_all(seeds: Range<u64>, choice: Choice) {
+    let failed = seeds.filter_map(|seed| Some((seed, run(&Plan::draw(seed, choice)).err()?)));
+    let story = |(seed, violation)| format!("seed {seed}: {violation}\n  replay: {}\n", replay(seed, choice));
+    let stories: String = failed.map(story).collect();
     assert!(stories.is_empty(), "\n{stories}");
 }
 
 #[test]
-fn seeds_0_to_50() {
-    run_all(0..50);
+fn seeds_0_to_100_everywhere() {
+    run_all(0..100, EVERYWHERE);
 }
 
 #[test]
-fn seeds_50_to_100() {
-    run_all(50..100);
+fn seeds_100_to_200_everywhere() {
+    run_all(100..200, EVERYWHERE);
 }
 
 #[test]
-fn seeds_100_to_150() {
-    run_all(100..150);
+fn seeds_0_to_100_with_backups() {
+    run_all(0..100, Choice::Backups);
 }
 
 #[test]
-fn seeds_150_to_200() {
-    run_all(150..200);
+fn seeds_100_to_200_with_backups() {
+    run_all(100..200, Choice::Backups);
 }
 
 #[test]
 fn a_seed_gives_the_same_run_twice() {
-    for seed in 200..206 {
-        if let Err(violation) = run_twice(seed) {
-            panic!("seed {seed}: {violation}\n  replay: {}", replay(seed));
+    for (seed, choice) in (200..206).zip([EVERYWHERE, Choice::Backups].into_iter().cycle()) {
+        if let Err(violation) = run_twice(seed, choice) {
+            panic!("seed {seed}: {violation}\n  replay: {}", replay(seed, choice));
         }
     }
 }
@@ -43,13 +47,15 @@ fn a_seed_gives_the_same_run_twice() {
 #[test]
 fn one_seed() {
     let number = |text: &str| text.parse::<u64>().expect("a seed is a number");
+    let copies = std::env::var("HEIRLOOM_COPIES").unwrap_or("any".into());
+    let choice = copies.parse().expect("copies are any, everywhere, backups, or backups:1 to backups:8");
     if let Ok(seed) = std::env::var("HEIRLOOM_SEED") {
         let seed = number(&seed);
-        println!("{:#?}", run(&Plan::draw(seed)));
-        run_all(seed..seed + 1);
+        println!("{:#?}", run(&Plan::draw(seed, choice)));
+        run_all(seed..seed + 1, choice);
     }
     if let Ok(seeds) = std::env::var("HEIRLOOM_SEEDS") {
         let (first, end) = seeds.split_once("..").expect("seeds are given as first..end");
-        run_all(number(first)..number(end));
+        run_all(number(first)..number(end), choice);
     }
 }

@@ -6,14 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use heirloom_core::{MemberState, Session, SessionKey};
+use heirloom_core::{MemberState, Session};
 
 use crate::{
-    oracles::View,
+    oracles::{View, placed},
     violation::{Promise, Violation},
 };
 
-/// The first difference between members, or the first commit that is not yet decided.
+/// The first difference between copies, or the first commit that is not yet decided.
 pub(crate) fn unrest(view: View<'_>) -> Option<Violation> {
     let wrong = |story| Some(Violation { promise: Promise::Converge, at: view.now(), story });
     if let Some((host, process)) =
@@ -24,24 +24,14 @@ pub(crate) fn unrest(view: View<'_>) -> Option<Violation> {
     if let Some(attempt) = view.history.pending().next() {
         return wrong(format!("{} has not told what became of #{}", attempt.host, attempt.serial.0));
     }
-    let (first, process) = view.cluster.running().next()?;
-    let expected = live(process.node.records());
-    for (host, process) in view.cluster.running() {
-        let found = live(process.node.records());
-        let keys: BTreeSet<_> = expected.keys().chain(found.keys()).copied().collect();
-        let different = keys.into_iter().find(|key| expected.get(key) != found.get(key));
-        if let Some(key) = different {
-            let (one, other) = (story(expected.get(&key)), story(found.get(&key)));
-            return wrong(format!("{first} and {host} differ in {key}: {one} and {other}"));
-        }
-    }
-    None
+    placed::unrest(view)
 }
 
 /// What readers see without asking the node is what the node shows.
 pub(crate) fn check_published(view: View<'_>) -> Result<(), Violation> {
     for (host, process) in view.cluster.running() {
-        let shown = live(process.node.records());
+        let shown = process.node.records().filter_map(|(key, _)| Some((*key, process.node.session(key)?)));
+        let shown: BTreeMap<_, _> = shown.collect();
         let published: BTreeMap<_, _> = process.published.iter().map(|(key, session)| (*key, session)).collect();
         let keys: BTreeSet<_> = shown.keys().chain(published.keys()).copied().collect();
         // Who owns it and what is hidden is nothing to a reader.
@@ -49,7 +39,7 @@ pub(crate) fn check_published(view: View<'_>) -> Result<(), Violation> {
         let different =
             keys.into_iter().find(|key| shown.get(key).map(|one| read(one)) != published.get(key).map(|one| read(one)));
         if let Some(key) = different {
-            let (one, other) = (story(shown.get(&key)), story(published.get(&key)));
+            let (one, other) = (story(shown.get(&key).copied()), story(published.get(&key).copied()));
             let story = format!("{host} shows {one} for {key}, and never said that it is not {other} any more");
             return Err(Violation { promise: Promise::Turn, at: view.now(), story });
         }
@@ -57,17 +47,12 @@ pub(crate) fn check_published(view: View<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-fn live<'a>(
-    records: impl Iterator<Item = (&'a SessionKey, &'a Arc<Session>)>,
-) -> BTreeMap<SessionKey, &'a Arc<Session>> {
-    records.filter(|(_, session)| session.is_live()).map(|(key, session)| (*key, session)).collect()
-}
-
 fn values(session: &Session) -> BTreeMap<Bytes, Bytes> {
     session.attributes().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-fn story(session: Option<&&Arc<Session>>) -> String {
+/// A record in a few words, or that there is none.
+pub(crate) fn story(session: Option<&Arc<Session>>) -> String {
     session.map_or_else(|| "nothing".into(), |session| tell(session))
 }
 

@@ -1,12 +1,16 @@
 //! P2: an acknowledgement means applied, on each member that it names, when it is given; and what was acknowledged is
 //! there at the end when one of those that had it ran through. Nothing is shown that no client wrote.
 
-use heirloom_core::{Durability, SessionKey};
+use std::collections::BTreeSet;
+
+use heirloom_core::{Durability, MemberId, MemberState, SessionKey};
 
 use crate::{
     cluster::{Fact, What},
-    history::{Attempt, Told, shown},
-    oracles::View,
+    history::{Attempt, Told, lengthened, record, shown},
+    host::Process,
+    ledger::Trouble,
+    oracles::{Read, View, fates::Fates, placed},
     violation::{Promise, Violation},
 };
 
@@ -20,7 +24,7 @@ impl Durable {
     pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
         match &fact.what {
             What::Changed(key) => check_known(view, fact, key),
-            What::Outcome(..) | What::Event(_) => Ok(()),
+            What::Outcome(..) | What::Fetched(..) | What::Event(_) => Ok(()),
         }
     }
 
@@ -28,16 +32,18 @@ impl Durable {
     pub(crate) fn handle_outcome(&self, view: View<'_>, attempt: &Attempt) -> Result<(), Violation> {
         let Told::Durable(_, members) = &attempt.told else { return Ok(()) };
         let wrong = |story| Err(Violation { promise: Promise::Durable, at: view.now(), story });
-        if attempt.ask.durability == Durability::One && members.is_empty() {
-            return wrong(format!(
-                "{} told #{} that one other member has it, and names none",
-                attempt.host, attempt.serial.0
-            ));
+        if let Some(want) = wanted(view, attempt).filter(|want| members.len() < *want) {
+            return wrong(format!("{} needs {want} and names {members:?}", tale(attempt)));
         }
         if members.contains(&attempt.life) {
             return wrong(format!("{} names itself in the receipt of #{}", attempt.host, attempt.serial.0));
         }
         for (host, process) in members.iter().filter_map(|member| view.cluster.living(*member)) {
+            // Who had to hold it then may have been released since, with nothing of it.
+            let holders = process.node.holders(&attempt.ask.key);
+            if !holders.contains(&process.life) && record(&process.node, &attempt.ask.key).is_none() {
+                continue;
+            }
             if let Some(lack) = view.history.lack(view.cluster, &process.node, attempt) {
                 return wrong(format!("{} told {} that {host} has it, but there {lack}", attempt.host, tale(attempt)));
             }
@@ -45,23 +51,104 @@ impl Durable {
         Ok(())
     }
 
-    /// At the end: whatever was applied on a member that ran through must be everywhere, or be overtaken.
-    pub(crate) fn check_quiet(&self, view: View<'_>) -> Result<(), Violation> {
-        let refused = view.cluster.running().any(|(_, process)| 0 < process.node.stats().sessions_refused);
-        for attempt in view.history.attempts() {
-            let Some(keeper) = keeper(view, attempt) else { continue };
-            for (host, process) in view.cluster.running() {
-                let lack = view.history.lack(view.cluster, &process.node, attempt);
-                let is_excused = self.forgets && refused && process.node.session(&attempt.ask.key).is_none();
-                if let Some(lack) = lack.filter(|_| !is_excused) {
-                    let (tale, at) = (tale(attempt), view.now());
-                    let story = format!("{host} lost {tale}, which {keeper} had all the time: {lack}");
-                    return Err(Violation { promise: Promise::Durable, at, story });
-                }
+    /// A client was shown a session: in calm nothing is missing that was acknowledged before it asked.
+    pub(crate) fn handle_answer(&self, view: View<'_>, fates: &Fates, read: &Read) -> Result<(), Violation> {
+        let calm = view.ledger.calm_everywhere(&Trouble::ALL);
+        let stable = view.stable_after() + view.spread_after() + view.placed_after();
+        if calm.is_none_or(|calm| read.asked_at < calm + stable) {
+            return Ok(());
+        }
+        let wrong = |story| Err(Violation { promise: Promise::Durable, at: view.now(), story });
+        let Some(shown) = &read.shown else {
+            return wrong(format!("{} asked for {} in calm and got no answer", read.host, read.key));
+        };
+        let story = view.history.story(&read.key).into_iter().flat_map(|story| story.attempts.iter().rev());
+        for attempt in story.take(READ_MAX).filter_map(|serial| view.history.attempt(*serial)) {
+            let Told::Durable(at, _) = attempt.told else { continue };
+            // Two members may take a session over at once, and serve what they have until they hear of each other.
+            let at_once = view.is_everywhere() && attempt.ask.durability == Durability::All;
+            let known_at = if at_once { at } else { at + view.spread_after() };
+            let lack = view.history.lack_in(view.cluster, shown, attempt);
+            let lack = lack.filter(|_| known_at < read.asked_at && self.is_owed(view, fates, attempt));
+            if let Some(lack) = lack {
+                return wrong(format!("{} shows {} without {}: {lack}", read.host, read.key, tale(attempt)));
             }
         }
         Ok(())
     }
+
+    /// Every commit ends when its time is over, if its member runs.
+    pub(crate) fn check(&self, view: View<'_>) -> Result<(), Violation> {
+        for attempt in view.history.pending() {
+            let Some(within) = attempt.ask.within else { continue };
+            let awake = view.ledger.calm_between(&[Trouble::Reach], attempt.host, attempt.host);
+            let due = awake.map(|since| since.max(attempt.at) + lengthened(within) + view.spread_after());
+            let story = || format!("{} is late", tale(attempt));
+            Violation::unless(due.is_none_or(|due| view.now() < due), Promise::Turn, view.now(), story)?;
+        }
+        Ok(())
+    }
+
+    /// At the end: what was not lost with all who had it is with everybody who must hold it, or is overtaken.
+    pub(crate) fn check_quiet(&self, view: View<'_>, fates: &Fates) -> Result<(), Violation> {
+        for (key, story) in view.history.stories() {
+            let holders = placed::expected(view, key);
+            for attempt in story.attempts.iter().filter_map(|serial| view.history.attempt(*serial)) {
+                self.check_held(view, fates, attempt, &holders)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_held(
+        &self,
+        view: View<'_>,
+        fates: &Fates,
+        attempt: &Attempt,
+        holders: &BTreeSet<MemberId>,
+    ) -> Result<(), Violation> {
+        if !self.is_owed(view, fates, attempt) {
+            return Ok(());
+        }
+        for (host, process) in holders.iter().filter_map(|holder| view.cluster.living(*holder)) {
+            if let Some(lack) = view.history.lack(view.cluster, &process.node, attempt) {
+                let (tale, at) = (tale(attempt), view.now());
+                let keeper = keeper(view, attempt).map(|keeper| format!(", which {keeper} had all the time"));
+                let story = format!("{host} lost {tale}{}: {lack}", keeper.unwrap_or_default());
+                return Err(Violation { promise: Promise::Durable, at, story });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a write must be there: not everybody who had it has ended, and it was not forgotten.
+    fn is_owed(&self, view: View<'_>, fates: &Fates, attempt: &Attempt) -> bool {
+        let refused = || view.cluster.running().any(|(_, process)| 0 < process.node.stats().sessions_refused);
+        let unknown = |process: &Process| process.node.session(&attempt.ask.key).is_none();
+        let forgotten = || refused() && view.cluster.running().any(|(_, process)| unknown(process));
+        let is_kept = view.is_everywhere() && keeper(view, attempt).is_some();
+        (is_kept || !fates.is_excused(attempt.serial)) && !(self.forgets && forgotten())
+    }
+}
+
+/// How many of the last writes to a session a look at it is compared with.
+const READ_MAX: usize = 20;
+
+/// How many others a commit needs; `None` when its member is no more.
+fn wanted(view: View<'_>, attempt: &Attempt) -> Option<usize> {
+    let (_, writer) = view.cluster.living(attempt.life)?;
+    let holders = writer.node.holders(&attempt.ask.key);
+    let mut listed = writer.node.members();
+    let is_ready = |holder: &MemberId| listed.any(|member| member.id == *holder && member.state == MemberState::Ready);
+    let ready = holders.into_iter().filter(is_ready).count();
+    Some(match attempt.ask.durability {
+        Durability::Local => 0,
+        Durability::One => 1,
+        Durability::Copies(copies) => usize::from(copies),
+        // With the writer that is more than half of all.
+        Durability::Majority => ready.div_ceil(2).max(1),
+        Durability::All => ready.max(1),
+    })
 }
 
 /// A member that had the commit and has run ever since: its writer, or one that acknowledged it.

@@ -36,7 +36,7 @@ impl Join {
         match &fact.what {
             What::Event(Event::Ready(ReadyCause::Joined)) => self.handle_joined(view, fact),
             What::Event(Event::Ready(ReadyCause::FirstMember)) => check_first(view, fact),
-            What::Event(_) | What::Outcome(..) | What::Changed(_) => Ok(()),
+            What::Event(_) | What::Outcome(..) | What::Fetched(..) | What::Changed(_) => Ok(()),
         }
     }
 
@@ -72,6 +72,9 @@ impl Join {
 }
 
 fn check_held(view: View<'_>, host: HostId, process: &Process, attempt: &Attempt, when: &str) -> Result<(), Violation> {
+    if !view.is_everywhere() && !process.node.holders(&attempt.ask.key).contains(&process.life) {
+        return Ok(());
+    }
     let lack = view.history.lack(view.cluster, &process.node, attempt);
     // Where members were apart, one side may know of no use within the idle time. That is judged in the end.
     let together = view.ledger.calm_everywhere(&Trouble::ALL).is_some_and(|calm| calm <= attempt.at);

@@ -1,0 +1,226 @@
+//! Requests of clients. As in the node program, a member first fetches the session that it is asked for; where it has to
+//! ask others, the request waits.
+
+use std::collections::BTreeMap;
+
+use heirloom_core::{CommitError, Fetch, FetchId, Fetched, MemberId, MemberState, Purpose, SessionKey};
+
+use crate::{
+    ask::{Ask, Serial, Start},
+    clock::Moment,
+    cluster::Fact,
+    history::{Shown, shown, shown_in},
+    net::HostId,
+    oracles::{Read, View},
+    sim::Sim,
+    violation::{Promise, Violation},
+};
+
+/// The number of a look at a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Question(u64);
+
+/// What became of a look at a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The session.
+    Shown(Shown),
+    /// There is none.
+    Unknown,
+    /// Some that may have it did not answer in time.
+    Late,
+}
+
+/// The requests of clients that wait, and what became of those for a look.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests {
+    waiting: BTreeMap<(MemberId, FetchId), Request>,
+    answers: BTreeMap<Question, Answer>,
+    last: u64,
+}
+
+impl Requests {
+    /// A request that its member has not answered yet.
+    pub(crate) fn waiting(&self) -> Option<String> {
+        let (_, request) = self.waiting.first_key_value()?;
+        Some(format!("{} has not fetched {} since {}", request.host, request.key, request.at))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    host: HostId,
+    key: SessionKey,
+    at: Moment,
+    wish: Wish,
+}
+
+#[derive(Clone, Debug)]
+enum Wish {
+    Change(Serial, Ask),
+    Look(Question),
+}
+
+impl Sim {
+    /// Commits on a ready host, at once or when it has fetched the session; `None` when the node refuses for a reason that
+    /// a client may give it.
+    ///
+    /// # Errors
+    ///
+    /// The promise that was broken.
+    pub fn commit(&mut self, host: HostId, ask: Ask) -> Result<Option<Serial>, Violation> {
+        let Some(process) = self.cluster.process(host) else { return Ok(None) };
+        let (life, serial, at) = (process.life, self.history.next_serial(), self.now());
+        if ask.start != Start::Anew
+            && let Some(Fetch::Asked(id)) = self.fetch(host, ask.key, Purpose::Write)?
+        {
+            self.history.reserve();
+            self.note(|_| format!("{host} #{} waits for {id:?}", serial.0));
+            let request = Request { host, key: ask.key, at, wish: Wish::Change(serial, ask) };
+            self.requests.waiting.insert((life, id), request);
+            self.cluster.settle(host)?;
+            self.attend()?;
+            return Ok(Some(serial));
+        }
+        let is_taken = self.commit_now(host, serial, ask)?;
+        Ok(Some(serial).filter(|_| is_taken))
+    }
+
+    /// Looks at a session, which is a use of it; `None` where nothing serves.
+    ///
+    /// # Errors
+    ///
+    /// The promise that was broken.
+    pub fn read(&mut self, host: HostId, key: SessionKey) -> Result<Option<Question>, Violation> {
+        let Some(life) = self.cluster.process(host).map(|process| process.life) else { return Ok(None) };
+        self.requests.last += 1;
+        let (question, at) = (Question(self.requests.last), self.now());
+        match self.fetch(host, key, Purpose::Read)? {
+            Some(Fetch::Here) => self.use_now(host, key, question, at)?,
+            Some(Fetch::Asked(id)) => {
+                self.note(|_| format!("{host} {question:?} of {key} waits for {id:?}"));
+                self.requests.waiting.insert((life, id), Request { host, key, at, wish: Wish::Look(question) });
+            }
+            None => return Ok(None),
+        }
+        self.cluster.settle(host)?;
+        self.attend()?;
+        Ok(Some(question))
+    }
+
+    /// What became of a look; `None` as long as its member waits for others.
+    pub fn answer(&self, question: Question) -> Option<&Answer> {
+        self.requests.answers.get(&question)
+    }
+
+    /// A fetch has been answered: the request goes on.
+    pub(crate) fn hear_fetched(&mut self, fact: &Fact, id: FetchId, fetched: &Fetched) -> Result<(), Violation> {
+        let Some(request) = self.requests.waiting.remove(&(fact.life, id)) else {
+            let story = format!("{} answers {id:?}, which nobody waits for", fact.host);
+            return Err(Violation { promise: Promise::Turn, at: self.now(), story });
+        };
+        let Request { host, key, at, wish } = request;
+        match (wish, fetched) {
+            (Wish::Change(serial, ask), Fetched::Here | Fetched::Unknown) => {
+                self.commit_now(host, serial, ask)?;
+            }
+            (Wish::Change(..), Fetched::Late) => self.judge(Read { host, key, asked_at: at, shown: None })?,
+            (Wish::Change(..), Fetched::Copy(..)) | (_, Fetched::Stale { .. }) => {
+                let story = format!("{host} answers {id:?} with what nobody asked for: {fetched:?}");
+                return Err(Violation { promise: Promise::Turn, at: self.now(), story });
+            }
+            (Wish::Look(question), Fetched::Here) => {
+                self.use_now(host, key, question, at)?;
+                self.cluster.settle(host)?;
+            }
+            (Wish::Look(question), Fetched::Copy(session, _)) => {
+                let shown = shown_in(session);
+                self.history.handle_use(self.now(), fact.life, key, &shown, false);
+                self.requests.answers.insert(question, Answer::Shown(shown.clone()));
+                self.judge(Read { host, key, asked_at: at, shown: Some(shown) })?;
+            }
+            (Wish::Look(question), Fetched::Unknown) => {
+                self.requests.answers.insert(question, Answer::Unknown);
+                self.judge(Read { host, key, asked_at: at, shown: Some(Shown::new()) })?;
+            }
+            (Wish::Look(question), Fetched::Late) => {
+                self.requests.answers.insert(question, Answer::Late);
+                self.judge(Read { host, key, asked_at: at, shown: None })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A process is no more: nobody waits for it.
+    pub(crate) fn handle_exit(&mut self, life: MemberId) {
+        self.history.handle_death(life);
+        self.requests.waiting.retain(|(of, _), _| *of != life);
+    }
+
+    fn fetch(&mut self, host: HostId, key: SessionKey, purpose: Purpose) -> Result<Option<Fetch>, Violation> {
+        let is_ready = self.cluster.is_ready(host);
+        match self.cluster.fetch(host, key, purpose) {
+            Some(Ok(_)) if !is_ready => {
+                let story = format!("{host} fetches {key} though it does not serve");
+                Err(Violation { promise: Promise::Join, at: self.now(), story })
+            }
+            Some(Err(CommitError::TooManyCommits { .. })) => Ok(None),
+            Some(Err(error)) if is_ready => {
+                let story = format!("{host} is ready and refuses to fetch: {error}");
+                Err(Violation { promise: Promise::Turn, at: self.now(), story })
+            }
+            Some(Ok(fetch)) => Ok(Some(fetch)),
+            Some(Err(_)) | None => Ok(None),
+        }
+    }
+
+    /// Commits; tells whether the node took it.
+    fn commit_now(&mut self, host: HostId, serial: Serial, ask: Ask) -> Result<bool, Violation> {
+        let Some(process) = self.cluster.process(host) else { return Ok(false) };
+        let (life, state, seen) = (process.life, process.node.state(), shown(&process.node, &ask.key));
+        let result = self.cluster.commit(host, ask.key, ask.delta(serial), ask.demand());
+        self.note(|_| format!("{host} #{} {result:?}", serial.0));
+        let wrong = |promise, story| Err(Violation { promise, at: self.now(), story });
+        let is_taken = match result {
+            Some(Ok(_)) if state != MemberState::Ready => {
+                return wrong(Promise::Join, format!("{host} takes a commit though it is {state:?}"));
+            }
+            Some(Ok(id)) => {
+                self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &seen);
+                if let Some(attempt) = self.history.attempt(serial) {
+                    let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+                    self.oracles.handle_commit(view, attempt)?;
+                }
+                true
+            }
+            Some(Err(CommitError::NotReady)) if state == MemberState::Ready => {
+                return wrong(Promise::Turn, format!("{host} is ready and says that it is not"));
+            }
+            Some(Err(_)) | None => false,
+        };
+        self.cluster.settle(host)?;
+        self.attend()?;
+        Ok(is_taken)
+    }
+
+    /// Uses a session where it is shown.
+    fn use_now(&mut self, host: HostId, key: SessionKey, question: Question, at: Moment) -> Result<(), Violation> {
+        let Some(process) = self.cluster.process(host) else { return Ok(()) };
+        let (life, seen) = (process.life, shown(&process.node, &key));
+        let answer = match process.node.session(&key) {
+            Some(_) => {
+                self.history.handle_use(self.now(), life, key, &seen, true);
+                Answer::Shown(seen.clone())
+            }
+            None => Answer::Unknown,
+        };
+        self.cluster.touch(host, &key);
+        self.requests.answers.insert(question, answer);
+        self.judge(Read { host, key, asked_at: at, shown: Some(seen) })
+    }
+
+    fn judge(&mut self, read: Read) -> Result<(), Violation> {
+        let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+        self.oracles.handle_answer(view, &read)
+    }
+}
