@@ -3,12 +3,14 @@
 use core::{fmt, net::SocketAddr, task::Waker, time::Duration};
 use std::collections::{BTreeMap, VecDeque};
 
-use heirloom_core::{CommitError, CommitId, Delta, Demand, Event, Node, Outcome, SessionKey, Time};
+use heirloom_core::{
+    CommitError, CommitId, Delta, Demand, Event, Fetch, FetchId, Fetched, Node, Outcome, Purpose, SessionKey, Time,
+};
 
 use crate::{
     alarm::{Alarm, Sleep},
     clock::Clock,
-    completion::Completer,
+    completion::{Completer, Waiter, completion},
     net::Net,
     poller::Ready,
     published::Table,
@@ -52,6 +54,7 @@ pub(crate) struct Engine {
     pub(crate) node: Node,
     pub(crate) net: Net,
     commits: BTreeMap<CommitId, Completer<Committed>>,
+    fetches: BTreeMap<FetchId, Completer<Fetched>>,
     leavers: Vec<Completer<()>>,
     leaving: Leaving,
     wall_at: Time,
@@ -71,6 +74,7 @@ enum Leaving {
 #[must_use]
 pub(crate) struct Told {
     commits: Vec<(Completer<Committed>, Committed)>,
+    fetches: Vec<(Completer<Fetched>, Fetched)>,
     leavers: Vec<Completer<()>>,
     readers: Vec<Waker>,
     /// The driver has to come: there is more to send, or an earlier deadline.
@@ -82,11 +86,21 @@ impl Told {
         for (completer, committed) in self.commits {
             completer.complete(committed);
         }
+        for (completer, fetched) in self.fetches {
+            completer.complete(fetched);
+        }
         for completer in self.leavers {
             completer.complete(());
         }
         self.readers.into_iter().for_each(Waker::wake);
     }
+}
+
+/// A question that the driver sends.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) waiter: Waiter<Fetched>,
+    pub(crate) wake_driver: bool,
 }
 
 /// What a turn of the driver came to.
@@ -104,6 +118,7 @@ impl Inside {
             node,
             net,
             commits: BTreeMap::new(),
+            fetches: BTreeMap::new(),
             leavers: Vec::new(),
             leaving: Leaving::No,
             wall_at: Time::ZERO,
@@ -294,15 +309,28 @@ impl Engine {
         }
     }
 
-    /// Takes the commits that have ended; who hears of one reads what it did. Answers when the next turn is due, asked
-    /// last as sending may set a deadline.
+    /// Takes the commits that have ended and the answers to fetches; who hears of one reads what it did. Answers when the
+    /// next turn is due, asked last as sending may set a deadline.
     fn finish(&mut self, table: &Table, told: &mut Told) -> Option<Time> {
         self.publish(table);
         while let Some((commit, outcome)) = self.node.poll_outcome() {
             let completer = self.commits.remove(&commit).expect("a commit ends once");
             told.commits.push((completer, Ok(outcome)));
         }
+        while let Some((fetch, fetched)) = self.node.poll_fetched() {
+            let completer = self.fetches.remove(&fetch).expect("a fetch has one answer");
+            told.fetches.push((completer, fetched));
+        }
         [self.node.poll_timeout(), self.net.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Asks the node for a session. `None`: it is here.
+    pub(crate) fn fetch(&mut self, now: Time, key: SessionKey, purpose: Purpose) -> Result<Option<Asked>, CommitError> {
+        let Fetch::Asked(fetch) = self.node.fetch(now, key, purpose)? else { return Ok(None) };
+        let (completer, waiter) = completion();
+        let before = self.fetches.insert(fetch, completer);
+        assert!(before.is_none(), "a fetch has a number of its own");
+        Ok(Some(Asked { waiter, wake_driver: !self.corked }))
     }
 
     /// From here on what is committed waits for the driver's next turn.

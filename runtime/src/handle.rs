@@ -4,7 +4,8 @@ use core::{net::SocketAddr, task::Waker};
 use std::{collections::VecDeque, sync::Arc};
 
 use heirloom_core::{
-    CommitError, Delta, Demand, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Node, SessionKey, Stats, Time,
+    CommitError, Copies, Delta, Demand, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Node, Purpose,
+    SessionKey, Stats, Time,
 };
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     completion::completion,
     engine::{Command, Ended, Engine, Inside, Told},
     events::{Left, NextEvent},
+    fetch::{FetchFailed, Fetching, Found},
     mailbox::{self, Door, Untaken},
     poller::Poller,
     published::{Published, Table, Use},
@@ -71,6 +73,7 @@ impl Handle {
 
     /// Reads a session, which is a use of it; `None` if there is none or its fixed lifetime has passed.
     ///
+    /// Where not every member holds every session, [`fetch`](Self::fetch) first.
     /// What this member has committed is there once the call or, if another held the lock, the commit has ended.
     /// Of many uses of one session one in a tenth of its idle time is told to the node, and none is lost.
     pub fn session(&self, key: &SessionKey) -> Option<Published> {
@@ -108,6 +111,41 @@ impl Handle {
             completer.complete(Err(CommitError::TooManyCommits { max: shared.commits_max }));
         }
         Commit::new(waiter)
+    }
+
+    /// Makes sure that a session can be looked at or changed here. Where all members hold it, or only one, it can; else others may
+    /// have to be asked, and the answer is to be awaited. The answer is for now: fetch again before each look or change.
+    /// What is created anew needs no fetch.
+    pub fn fetch(&self, key: SessionKey, purpose: Purpose) -> Fetching {
+        let shared = self.shared();
+        if matches!(shared.copies, Copies::Everywhere | Copies::Nowhere) {
+            return Fetching::known(match shared.table.state() {
+                MemberState::Ready => Ok(Found::Here),
+                MemberState::Joining => Err(CommitError::NotReady.into()),
+                MemberState::Leaving => Err(CommitError::Leaving.into()),
+            });
+        }
+        match shared.look_at_engine(|engine| engine.fetch(self.now(), key, purpose)) {
+            None => Fetching::known(Err(FetchFailed::Gone)),
+            Some(Err(error)) => Fetching::known(Err(error.into())),
+            Some(Ok(None)) => Fetching::known(Ok(Found::Here)),
+            Some(Ok(Some(asked))) => {
+                if asked.wake_driver {
+                    shared.poller.notify();
+                }
+                Fetching::asked(asked.waiter)
+            }
+        }
+    }
+
+    /// Which members hold a copy of a session, by the configuration.
+    pub fn copies(&self) -> Copies {
+        self.shared().copies
+    }
+
+    /// Who must hold a copy of a session in the view of this node, itself included; none after the driver has stopped.
+    pub fn holders(&self, key: &SessionKey) -> Vec<MemberId> {
+        self.shared().look(|node| node.holders(key)).unwrap_or_default()
     }
 
     /// Uses a session: renews its idle time.
@@ -190,6 +228,7 @@ impl Handle {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) id: MemberId,
+    pub(crate) copies: Copies,
     pub(crate) address: SocketAddr,
     pub(crate) keys: KeyMaker,
     pub(crate) id_bytes_max: usize,

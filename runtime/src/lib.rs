@@ -22,6 +22,7 @@ mod commit;
 mod completion;
 mod engine;
 mod events;
+mod fetch;
 mod handle;
 mod mailbox;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod turn;
 
 pub use commit::{Commit, CommitFailed};
 pub use events::{Left, NextEvent};
+pub use fetch::{FetchFailed, Fetching, Found};
 pub use handle::{Handle, IdTooLong};
 pub use net::DRIVER_TOKENS;
 pub use poller::{Interest, Poller, Ready};

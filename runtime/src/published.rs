@@ -23,6 +23,11 @@ pub struct Published {
 }
 
 impl Published {
+    /// A session that ends then if it is not used any more; `None` is never.
+    pub fn new(session: Arc<Session>, deadline: Option<Time>) -> Self {
+        Self { session, deadline }
+    }
+
     /// When it ends if it is not used any more, on the clock of `Handle::now`; `None` is never.
     pub fn deadline(&self) -> Option<Time> {
         self.deadline

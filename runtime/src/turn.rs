@@ -41,7 +41,7 @@ impl Loop {
         let clock = Clock::new();
         let id = MemberId(getrandom::u64().map_err(StartError::Random)?);
         let seed = getrandom::u64().map_err(StartError::Random)?;
-        let (commits_max, events_max) = (config.commits_max, config.events_max);
+        let (copies, commits_max, events_max) = (config.copies, config.commits_max, config.events_max);
         let (address, advertised) = (sockets.address, sockets.advertised);
         let keys = KeyMaker::new(&config.cluster_name);
         let mut node = Node::new(id, advertised, config, seed, clock.now())?;
@@ -49,6 +49,7 @@ impl Loop {
         let net = Net::new(settings, sockets, Arc::clone(&poller))?;
         let shared = Arc::new(Shared {
             id,
+            copies,
             address,
             keys,
             id_bytes_max: settings.id_bytes_max,
