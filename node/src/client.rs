@@ -18,7 +18,8 @@ use heirloom_core::{SessionKey, Time};
 use heirloom_runtime::Interest;
 
 use crate::{
-    commands::{After, Call, Connection, Program, run},
+    commands::{After, Call, Connection, Program, fetch, run},
+    fetches::{Brought, Fetches},
     replies::Replies,
     resp::{Arguments, Limits, Scan, Scanner, Violation, parse},
     store::Store,
@@ -59,6 +60,9 @@ pub(crate) struct Client<S: Store> {
     waker: Waker,
     interest: Interest,
     phase: Phase,
+    /// What its next command waits for.
+    fetches: Option<Fetches<S::Fetch>>,
+    is_waiting: bool,
     /// It has asked more than was served: it had its share of the round, or no room for replies.
     has_more: bool,
 }
@@ -79,6 +83,8 @@ enum Phase {
 enum Ran {
     /// A command, or what takes the place of one.
     Command(usize),
+    /// A command that waits for others; it stays where it is.
+    Waits,
     /// The command that makes the node leave.
     Shutdown(usize),
     /// No whole request is there.
@@ -128,6 +134,8 @@ impl<S: Store> Client<S> {
             waker,
             interest: Interest::Readable,
             phase: Phase::Open,
+            fetches: None,
+            is_waiting: false,
             has_more: false,
         })
     }
@@ -177,9 +185,12 @@ impl<S: Store> Client<S> {
         served
     }
 
-    /// Frees replies whose writes are decided. Call it also when the waker was not woken.
+    /// Frees replies whose writes are decided, and the command that has what it waited for. Call it also when the waker was
+    /// not woken.
     pub(crate) fn settle(&mut self, desk: &Desk<S>) {
-        self.replies.settle(&mut Context::from_waker(&self.waker), &desk.store);
+        let context = &mut Context::from_waker(&self.waker);
+        self.replies.settle(context, &desk.store);
+        self.is_waiting = self.fetches.as_mut().is_some_and(|fetches| !fetches.settle(context));
     }
 
     /// When to settle although nobody was woken.
@@ -219,7 +230,7 @@ impl<S: Store> Client<S> {
 
     /// Whether it is to be served again although nothing new arrives.
     pub(crate) fn can_go_on(&self) -> bool {
-        self.has_more && self.has_room()
+        self.has_more && self.has_room() && !self.is_waiting
     }
 
     /// What the poller has to tell, if that has changed.
@@ -255,6 +266,7 @@ impl<S: Store> Client<S> {
             }
             match self.run_one(desk, &input[used..]) {
                 Ok(Ran::Command(len)) => used += len,
+                Ok(Ran::Waits) => break,
                 Ok(Ran::Nothing(len)) => return (used + len, Served::Done),
                 Ok(Ran::Shutdown(len)) => {
                     self.has_more = used + len < input.len();
@@ -286,13 +298,26 @@ impl<S: Store> Client<S> {
         if ranges.is_empty() {
             return Ok(Ran::Command(len));
         }
+        let arguments = Arguments::new(&input[..len], ranges);
+        let brought = if store.fetches() {
+            let mut fetches = self.fetches.take().unwrap_or_else(|| Fetches::new(program.reply_bytes_max));
+            let context = &mut Context::from_waker(&self.waker);
+            if !fetch(&mut fetches, context, &*store, self.connection.space, arguments) {
+                self.fetches = Some(fetches);
+                return Ok(Ran::Waits);
+            }
+            fetches.into_brought()
+        } else {
+            Brought::default()
+        };
         program.counters.commands.set(program.counters.commands.get() + 1);
         let (start, reply) = self.replies.begin(self.connection.version, program.reply_bytes_max);
         let after = run(Call {
             store: &*store,
             program,
             connection: &mut self.connection,
-            arguments: Arguments::new(&input[..len], ranges),
+            arguments,
+            brought,
             reply,
             commits,
             after: After::Next,
@@ -305,5 +330,78 @@ impl<S: Store> Client<S> {
             After::Shutdown => return Ok(Ran::Shutdown(len)),
         }
         Ok(Ran::Command(len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::TcpListener,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
+    use heirloom_runtime::Found;
+
+    use super::*;
+    use crate::commands::testing::{Alone, Desk as Tests};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_command_that_waits_for_others_is_answered_in_its_place() {
+        let (tests, elsewhere) = (Tests::new(), Tests::new());
+        elsewhere.ask("SET far 7");
+        let key = elsewhere.key("far");
+        let copy = elsewhere.store.peek(&key).expect("it was written");
+        let later = tests.store.set_far(key);
+        let mut desk = Desk { store: tests.store, program: tests.program, scratch: Scratch::new() };
+        let wakes = Arc::new(Wakes::default());
+        let (mut client, mut peer) = pair(&wakes);
+
+        peer.write_all(b"SET near 1\r\nGET far\r\nGET near\r\nPING\r\n").expect("it is open");
+        while client.input.is_empty() {
+            assert_eq!(client.handle_readable(&mut desk), Served::Done);
+        }
+        assert_eq!(replies(&mut client, &desk, &mut peer), "+OK\r\n");
+        assert!(!client.can_go_on() && !client.is_over());
+        assert_eq!(client.poll_interest(), Some(Interest::Nothing), "what it sends stays where it is");
+
+        later.answer(Ok(Found::Copy(copy)));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(replies(&mut client, &desk, &mut peer), "");
+        assert!(client.can_go_on());
+        assert_eq!(client.serve(&mut desk), Served::Done);
+        assert_eq!(replies(&mut client, &desk, &mut peer), "$1\r\n7\r\n$1\r\n1\r\n+PONG\r\n");
+        assert_eq!(client.poll_interest(), Some(Interest::Readable));
+        assert_eq!(desk.program.counters.commands.get(), 4);
+    }
+
+    fn pair(wakes: &Arc<Wakes>) -> (Client<Alone>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+        let peer = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let (socket, address) = listener.accept().expect("somebody has come");
+        let limits = Limits { argument_bytes_max: 100, request_bytes_max: 1000 };
+        let client = Client::new(socket, address, 1, limits, wakes.clone().into()).expect("it is a socket");
+        (client, peer)
+    }
+
+    /// What the client is sent.
+    fn replies(client: &mut Client<Alone>, desk: &Desk<Alone>, peer: &mut TcpStream) -> String {
+        client.settle(desk);
+        let mut sent = vec![0; client.replies.released().len()];
+        client.flush();
+        peer.read_exact(&mut sent).expect("it was sent");
+        String::from_utf8(sent).expect("it is text")
     }
 }

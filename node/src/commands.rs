@@ -13,15 +13,16 @@ mod keys;
 mod lifetimes;
 mod strings;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
-use core::{cmp::Ordering, marker::PhantomData};
+use core::{cmp::Ordering, marker::PhantomData, task::Context};
 
-use heirloom_core::MemberState;
+use heirloom_core::{MemberState, Purpose};
 
-pub(crate) use call::{After, Answer, Call, Connection, Counters, Program, Refusal};
+use self::call::key_of;
+pub(crate) use self::call::{After, Answer, Call, Connection, Counters, Program, Refusal};
 
-use crate::{replies::LOADING, store::Store};
+use crate::{fetches::Fetches, replies::LOADING, resp::Arguments, store::Store};
 
 /// A command, as the table has it.
 pub(crate) struct Command<S: Store> {
@@ -35,15 +36,17 @@ pub(crate) struct Command<S: Store> {
     run: fn(&mut Call<'_, S>) -> Answer,
 }
 
-/// What a command touches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a command touches, and so what it needs of the sessions that its keys name before it runs.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Access {
     /// The connection or the program; it is answered even by a node that does not serve yet.
     Connection,
-    /// Sessions, without a change.
+    /// Sessions, without a change: copies of them will do.
     Read,
-    /// Sessions.
+    /// Sessions: this member becomes their owner.
     Write,
+    /// A session that it creates anew, whatever there was; it needs nothing, unless it looks at what there is.
+    Create(fn(Arguments<'_>) -> bool),
 }
 
 /// All commands.
@@ -66,7 +69,7 @@ const EVERY: (i8, i8, i8) = (1, -1, 1);
 impl<S: Store> Table<S> {
     /// By name.
     pub(crate) const ALL: &'static [Command<S>] = {
-        use Access::{Connection, Read, Write};
+        use Access::{Connection, Create, Read, Write};
         &[
             entry("auth", -2, Connection, NONE, connection::auth),
             entry("client", -2, Connection, NONE, connection::client),
@@ -98,12 +101,12 @@ impl<S: Store> Table<S> {
             entry("pexpire", -3, Write, FIRST, keys::pexpire),
             entry("pexpireat", -3, Write, FIRST, keys::pexpireat),
             entry("ping", -1, Read, NONE, connection::ping),
-            entry("psetex", 4, Write, FIRST, strings::psetex),
+            entry("psetex", 4, Create(|_| false), FIRST, strings::psetex),
             entry("pttl", 2, Read, FIRST, keys::pttl),
             entry("quit", -1, Connection, NONE, connection::quit),
             entry("select", 2, Connection, NONE, connection::select),
-            entry("set", -3, Write, FIRST, strings::set),
-            entry("setex", 4, Write, FIRST, strings::setex),
+            entry("set", -3, Create(strings::set_looks), FIRST, strings::set),
+            entry("setex", 4, Create(|_| false), FIRST, strings::setex),
             entry("setnx", 3, Write, FIRST, strings::setnx),
             entry("shutdown", -1, Connection, NONE, connection::shutdown),
             entry("ttl", 2, Read, FIRST, keys::ttl),
@@ -120,6 +123,33 @@ impl<S: Store> Table<S> {
     }
 }
 
+/// Makes sure that whatever a request needs is there. Tells whether it can run.
+pub(crate) fn fetch<S: Store>(
+    fetches: &mut Fetches<S::Fetch>,
+    context: &mut Context<'_>,
+    store: &S,
+    space: u32,
+    arguments: Arguments<'_>,
+) -> bool {
+    if !fetches.settle(context) {
+        return false;
+    }
+    // What is not run needs nothing.
+    let Ok(command) = command(store, arguments) else { return true };
+    let purpose = match command.access {
+        Access::Connection => return true,
+        Access::Read => Purpose::Read,
+        Access::Write => Purpose::Write,
+        Access::Create(looks) if looks(arguments) => Purpose::Write,
+        Access::Create(_) => {
+            fetches.skip();
+            return true;
+        }
+    };
+    let keys = command.keys(arguments).map(|id| key_of(store, space, id));
+    fetches.ask(context, keys, |key| store.fetch(key, purpose))
+}
+
 /// Runs one request of a client.
 pub(crate) fn run<S: Store>(mut call: Call<'_, S>) -> After {
     if let Err(refusal) = try_run(&mut call) {
@@ -130,27 +160,45 @@ pub(crate) fn run<S: Store>(mut call: Call<'_, S>) -> After {
 }
 
 fn try_run<S: Store>(call: &mut Call<'_, S>) -> Answer {
-    let Some(command) = Table::<S>::find(&call.arguments[0]) else { return Err(unknown(call)) };
-    let words = call.arguments.len();
+    let command = command(call.store, call.arguments)?;
+    call.brought.allow()?;
+    (command.run)(call)
+}
+
+/// The command that a request asks for.
+fn command<S: Store>(store: &S, arguments: Arguments<'_>) -> Result<&'static Command<S>, Refusal> {
+    let Some(command) = Table::<S>::find(&arguments[0]) else { return Err(unknown(arguments)) };
+    let words = arguments.len();
     let least = usize::from(command.arity.unsigned_abs());
     if words < least || (0 < command.arity && words != least) {
         return Err(call::wrong_arity(command.name));
     }
-    if command.access != Access::Connection && call.store.state() == MemberState::Joining {
+    if !matches!(command.access, Access::Connection) && store.state() == MemberState::Joining {
         return Err(LOADING.into());
     }
-    (command.run)(call)
+    Ok(command)
 }
 
-fn unknown<S: Store>(call: &Call<'_, S>) -> Refusal {
+impl<S: Store> Command<S> {
+    /// The ids of the sessions that a request names.
+    fn keys<'a>(&self, arguments: Arguments<'a>) -> impl Iterator<Item = &'a [u8]> {
+        let (first, last, step) = self.keys;
+        let place = |place: i8| usize::from(place.unsigned_abs());
+        let end = if last < 0 { arguments.len() + 1 - place(last) } else { place(last) + 1 };
+        let count = end.saturating_sub(place(first)) * usize::from(first != 0);
+        arguments.from(place(first)).take(count).step_by(place(step).max(1))
+    }
+}
+
+fn unknown(arguments: Arguments<'_>) -> Refusal {
     const SHOWN_MAX: usize = 128;
     let shown = |word: &[u8], max: usize| String::from_utf8_lossy(&word[..word.len().min(max)]).into_owned();
     let mut words = String::new();
-    for word in call.arguments.from(1) {
+    for word in arguments.from(1) {
         let Some(room) = SHOWN_MAX.checked_sub(words.len()).filter(|&room| 0 < room) else { break };
         words.push_str(&format!("'{}' ", shown(word, room)));
     }
-    let name = shown(&call.arguments[0], SHOWN_MAX);
+    let name = shown(&arguments[0], SHOWN_MAX);
     format!("ERR unknown command '{name}', with args beginning with: {words}").into()
 }
 
@@ -160,6 +208,8 @@ fn compare(lower: &[u8], other: &[u8]) -> Ordering {
 
 #[cfg(test)]
 mod tests {
+    use heirloom_runtime::{FetchFailed, Found};
+
     use super::{testing::Desk, *};
 
     #[test]
@@ -182,6 +232,74 @@ mod tests {
             ("HSET a", "-ERR wrong number of arguments for 'hset' command"),
             ("gEt a", "(nil)"),
         ]);
+    }
+
+    #[test]
+    fn each_command_asks_for_its_keys_as_its_entry_says() {
+        use Purpose::{Read, Write};
+
+        let desk = Desk::new();
+        desk.set_far("elsewhere", Ok(Found::Nowhere));
+        let rows: [(&str, &[(&str, Purpose)]); 19] = [
+            ("PING", &[]),
+            ("WAIT 0 1", &[]),
+            ("COMMAND COUNT", &[]),
+            ("GET", &[]),
+            ("SET a 1", &[]),
+            ("SET a 1 EX 5", &[]),
+            ("SETEX a 5 1", &[]),
+            ("SET a 1 px 5000 NX", &[("a", Write)]),
+            ("SET a 1 GET", &[("a", Write)]),
+            ("SET a 1 KEEPTTL", &[("a", Write)]),
+            ("SET a 1 EXAT 1", &[("a", Write)]),
+            ("SETNX a 1", &[("a", Write)]),
+            ("GET a", &[("a", Read)]),
+            ("TTL a", &[("a", Read)]),
+            ("MGET a b", &[("a", Read), ("b", Read)]),
+            ("DEL a b", &[("a", Write), ("b", Write)]),
+            ("EXPIRE a 5", &[("a", Write)]),
+            ("HSET h f 1", &[("h", Write)]),
+            ("HGET h f", &[("h", Read)]),
+        ];
+        for (line, wanted) in rows {
+            desk.ask(line);
+            let wanted: Vec<_> = wanted.iter().map(|(id, purpose)| (desk.key(id), *purpose)).collect();
+            assert_eq!(desk.store.asked.take(), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_runs_on_what_others_have() {
+        let (desk, other) = (Desk::new(), Desk::new());
+        other.table(&[("SET a 1 EX 100", "+OK"), ("HSET h f 2", ":1")]);
+        for id in ["a", "h"] {
+            let copy = other.store.peek(&other.key(id)).expect("it was written");
+            desk.set_far(id, Ok(Found::Copy(copy)));
+        }
+        desk.set_far("nowhere", Ok(Found::Nowhere));
+        desk.set_far("slow", Err(FetchFailed::Late));
+        let late = "-TRYAGAIN members that may have the session have not answered in time";
+        desk.table(&[
+            ("GET a", "1"),
+            ("TTL a", ":100"),
+            ("TYPE h", "+hash"),
+            ("HGETALL h", "[f 2]"),
+            ("MGET a nowhere h", "[1 (nil) (nil)]"),
+            ("EXISTS a h nowhere here", ":2"),
+            ("HSET nowhere f 1", ":1"),
+            ("GET slow", late),
+            ("DEL here slow", late),
+            ("SET slow 1", "+OK"),
+        ]);
+        assert_eq!(desk.store.sessions(), 2, "what was brought is not kept");
+    }
+
+    #[test]
+    fn what_is_created_anew_ends_what_there_was() {
+        let desk = Desk::new();
+        desk.table(&[("HSET h f 1", ":1"), ("EXPIRE h 9", ":1")]);
+        desk.set_far("elsewhere", Ok(Found::Nowhere));
+        desk.table(&[("SET h 1", "+OK"), ("GET h", "1"), ("TTL h", ":1800"), ("DEL h", ":1"), ("HLEN h", ":0")]);
     }
 
     #[test]

@@ -178,10 +178,19 @@ fn error_text(failure: &CommitFailed) -> String {
             let (have, late) = (have.len(), if *late { " in time" } else { "" });
             format!("NOREPLICAS the write stays, but only {have} of {want} other members have it{late}")
         }
-        CommitFailed::Refused(CommitError::NotReady) => LOADING.into(),
-        CommitFailed::Refused(CommitError::Leaving) => "LOADING the node is leaving the cluster".into(),
-        CommitFailed::Refused(error) => format!("ERR {error}"),
+        CommitFailed::Refused(error) => refusal_text(error),
         CommitFailed::Gone => "ERR the node has stopped".into(),
+    }
+}
+
+/// What a client hears whose command the node refuses.
+pub(crate) fn refusal_text(error: &CommitError) -> String {
+    if *error == CommitError::NotReady {
+        LOADING.into()
+    } else if *error == CommitError::Leaving {
+        "LOADING the node is leaving the cluster".into()
+    } else {
+        format!("ERR {error}")
     }
 }
 

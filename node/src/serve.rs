@@ -79,7 +79,7 @@ impl Server {
         let listen = listener.local_addr().map_err(failed("cannot listen"))?;
         let poller = Arc::new(Poller::new().map_err(failed("cannot wait for sockets"))?);
         let signals = signals(&poller).map_err(failed("cannot take signals"))?;
-        let (config, id_bytes_max) = (options.config, options.settings.id_bytes_max);
+        let config = options.config;
         let program = Program {
             name: config.name.clone(),
             cluster_name: config.cluster_name.clone(),
@@ -89,7 +89,6 @@ impl Server {
             durability: options.durability,
             clients_max: options.clients_max,
             reply_bytes_max: config.session_bytes_max.saturating_mul(2).saturating_add(FRAMING_BYTES),
-            id_bytes_max,
             counters: Counters::default(),
         };
         let limits = Limits {

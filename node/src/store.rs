@@ -3,27 +3,31 @@
 //! The commands are written against this trait, so that their tests can give them a node without sockets and a clock that
 //! they turn themselves.
 
-use core::{cell::Cell, net::SocketAddr, ops::Deref, time::Duration};
+use core::{cell::Cell, net::SocketAddr, time::Duration};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use heirloom_core::{
-    Delta, Demand, Durability, Member, MemberId, MemberState, Receipt, Session, SessionKey, Stats, Time,
+    Copies, Delta, Demand, Durability, Member, MemberId, MemberState, Purpose, Receipt, SessionKey, Stats, Time,
 };
-use heirloom_runtime::{Commit, CommitFailed, Handle, IdTooLong, Published};
+use heirloom_runtime::{Commit, CommitFailed, FetchFailed, Fetching, Found, Handle, IdTooLong, Published};
 
 /// A member of the cluster, as the commands see it.
 pub(crate) trait Store: 'static {
-    /// A session as it was when it was asked for.
-    type View: View;
     /// A write on its way to other members.
     type Commit: Future<Output = Result<Receipt, CommitFailed>> + Unpin;
+    /// A question to other members on its way.
+    type Fetch: Future<Output = Result<Found, FetchFailed>> + Unpin;
 
     /// The key of a session.
     fn key(&self, space: u32, id: &[u8]) -> Result<SessionKey, IdTooLong>;
+    /// Whether others may have to be asked for a session.
+    fn fetches(&self) -> bool;
+    /// Makes sure that a session can be looked at or changed here.
+    fn fetch(&self, key: SessionKey, purpose: Purpose) -> Self::Fetch;
     /// A session, and this is a use of it.
-    fn session(&self, key: &SessionKey) -> Option<Self::View>;
+    fn session(&self, key: &SessionKey) -> Option<Published>;
     /// A session, and this is no use of it.
-    fn peek(&self, key: &SessionKey) -> Option<Self::View>;
+    fn peek(&self, key: &SessionKey) -> Option<Published>;
     /// Changes a session; later reads see it at once.
     fn commit(&self, key: SessionKey, delta: Delta) -> Self::Commit;
     /// A commit without a change of a session that is there, for as many copies.
@@ -48,18 +52,6 @@ pub(crate) trait Store: 'static {
     fn now(&self) -> Time;
     /// The wall clock: the time since the Unix epoch.
     fn wall(&self) -> Duration;
-}
-
-/// A session and when it ends.
-pub(crate) trait View: Deref<Target = Session> {
-    /// When it ends if it is not used any more; `None` for never.
-    fn deadline(&self) -> Option<Time>;
-}
-
-impl View for Published {
-    fn deadline(&self) -> Option<Time> {
-        Self::deadline(self)
-    }
 }
 
 /// The member that this program is.
@@ -103,11 +95,19 @@ impl Local {
 }
 
 impl Store for Local {
-    type View = Published;
     type Commit = Commit;
+    type Fetch = Fetching;
 
     fn key(&self, space: u32, id: &[u8]) -> Result<SessionKey, IdTooLong> {
         self.handle.key(space, id)
+    }
+
+    fn fetches(&self) -> bool {
+        self.handle.copies() != Copies::Everywhere
+    }
+
+    fn fetch(&self, key: SessionKey, purpose: Purpose) -> Fetching {
+        self.handle.fetch(key, purpose)
     }
 
     fn session(&self, key: &SessionKey) -> Option<Published> {

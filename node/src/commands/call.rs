@@ -4,8 +4,10 @@ use core::{cell::Cell, fmt::Display, net::SocketAddr, ops::Deref, time::Duration
 use std::{borrow::Cow, time::Instant};
 
 use heirloom_core::{Delta, Durability, Lifetime, Session, SessionKey, Time};
+use heirloom_runtime::{IdTooLong, Published};
 
 use crate::{
+    fetches::Brought,
     mapping::Kind,
     resp::{Arguments, Reply, Version},
     store::Store,
@@ -28,6 +30,8 @@ pub(crate) struct Call<'a, S: Store> {
     pub(crate) program: &'a Program,
     pub(crate) connection: &'a mut Connection,
     pub(crate) arguments: Arguments<'a>,
+    /// Sessions that are not to be looked for in the store.
+    pub(crate) brought: Brought,
     pub(crate) reply: Reply<'a>,
     /// What the reply has to wait for.
     pub(crate) commits: &'a mut Vec<(SessionKey, S::Commit)>,
@@ -59,7 +63,6 @@ pub(crate) struct Program {
     pub(crate) durability: Option<Durability>,
     pub(crate) clients_max: usize,
     pub(crate) reply_bytes_max: usize,
-    pub(crate) id_bytes_max: usize,
     pub(crate) counters: Counters,
 }
 
@@ -92,10 +95,23 @@ impl<'a, S: Store> Call<'a, S> {
     }
 
     pub(crate) fn key_of(&self, id: &[u8]) -> Result<SessionKey, Refusal> {
-        self.store.key(self.connection.space, id).map_err(|_| {
-            let (bytes, max) = (id.len(), self.program.id_bytes_max);
-            format!("ERR the key has {bytes} bytes, more than id_bytes_max ({max})").into()
-        })
+        key_of(self.store, self.connection.space, id)
+    }
+
+    /// A session, and this is a use of it.
+    pub(crate) fn session(&self, key: &SessionKey) -> Option<Published> {
+        match self.brought.get(key) {
+            None => self.store.session(key),
+            Some(found) => found.cloned(),
+        }
+    }
+
+    /// A session, and this is no use of it.
+    pub(crate) fn peek(&self, key: &SessionKey) -> Option<Published> {
+        match self.brought.get(key) {
+            None => self.store.peek(key),
+            Some(found) => found.cloned(),
+        }
     }
 
     /// A whole number, written as Redis writes it.
@@ -153,6 +169,13 @@ impl Deref for Refusal {
     fn deref(&self) -> &str {
         &self.0
     }
+}
+
+/// The key of the session with this id.
+pub(crate) fn key_of<S: Store>(store: &S, space: u32, id: &[u8]) -> Result<SessionKey, Refusal> {
+    let refuse =
+        |IdTooLong { bytes, max }| format!("ERR the key has {bytes} bytes, more than id_bytes_max ({max})").into();
+    store.key(space, id).map_err(refuse)
 }
 
 pub(crate) fn wrong_arity(command: impl Display) -> Refusal {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use heirloom_core::Delta;
+use heirloom_runtime::Published;
 
 use super::call::{Answer, Call, Refusal, expect, integer, wrong_arity};
 use crate::{
@@ -29,7 +30,7 @@ fn put<S: Store>(call: &mut Call<'_, S>, command: &str) -> Result<usize, Refusal
         return Err(wrong_arity(command));
     }
     let key = call.key(1)?;
-    let view = call.store.peek(&key);
+    let view = call.peek(&key);
     expect(Kind::Hash, view.as_deref())?;
     // A field that is named twice has its last value.
     let words = call.arguments;
@@ -98,7 +99,7 @@ pub(super) fn hexists<S: Store>(call: &mut Call<'_, S>) -> Answer {
 
 pub(super) fn hdel<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let key = call.key(1)?;
-    let view = call.store.peek(&key);
+    let view = call.peek(&key);
     expect(Kind::Hash, view.as_deref())?;
     let Some(session) = view.as_deref() else {
         call.reply.integer(0);
@@ -120,7 +121,7 @@ pub(super) fn hdel<S: Store>(call: &mut Call<'_, S>) -> Answer {
 pub(super) fn hincrby<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let by = call.integer(3)?;
     let key = call.key(1)?;
-    let view = call.store.peek(&key);
+    let view = call.peek(&key);
     expect(Kind::Hash, view.as_deref())?;
     let name = attribute(&call.arguments[2]);
     let now = match view.as_deref().and_then(|session| session.attribute(&name)) {
@@ -135,8 +136,8 @@ pub(super) fn hincrby<S: Store>(call: &mut Call<'_, S>) -> Answer {
 }
 
 /// The hash that the first argument names, and this is a use of it.
-fn hash<S: Store>(call: &Call<'_, S>) -> Result<Option<S::View>, Refusal> {
-    let view = call.store.session(&call.key(1)?);
+fn hash<S: Store>(call: &Call<'_, S>) -> Result<Option<Published>, Refusal> {
+    let view = call.session(&call.key(1)?);
     expect(Kind::Hash, view.as_deref())?;
     Ok(view)
 }

@@ -42,7 +42,7 @@ fn describe<S: Store>(reply: &mut Reply<'_>, command: &Command<S>) {
     let flags: &[&str] = match command.access {
         Access::Connection => &["loading", "stale", "fast"],
         Access::Read => &["readonly", "fast"],
-        Access::Write => &["write", "fast"],
+        Access::Write | Access::Create(_) => &["write", "fast"],
     };
     reply.array(10);
     reply.bulk(command.name.as_bytes());

@@ -14,7 +14,7 @@ pub(super) fn del<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let mut ended = 0;
     for id in call.arguments.from(1) {
         let key = call.key_of(id)?;
-        let view = call.store.peek(&key);
+        let view = call.peek(&key);
         if view.is_some() {
             call.commit(key, Delta::end());
         }
@@ -28,14 +28,14 @@ pub(super) fn exists<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let mut found = 0;
     for id in call.arguments.from(1) {
         let key = call.key_of(id)?;
-        found += usize::from(Kind::of(call.store.peek(&key).as_deref()) != Kind::Absent);
+        found += usize::from(Kind::of(call.peek(&key).as_deref()) != Kind::Absent);
     }
     call.reply.count(found);
     Ok(())
 }
 
 pub(super) fn kind<S: Store>(call: &mut Call<'_, S>) -> Answer {
-    let view = call.store.peek(&call.key(1)?);
+    let view = call.peek(&call.key(1)?);
     call.reply.simple(Kind::of(view.as_deref()).name());
     Ok(())
 }
@@ -54,7 +54,7 @@ pub(super) fn pttl<S: Store>(call: &mut Call<'_, S>) -> Answer {
 }
 
 fn remaining_millis<S: Store>(call: &Call<'_, S>) -> Result<i64, Refusal> {
-    let view = call.store.peek(&call.key(1)?);
+    let view = call.peek(&call.key(1)?);
     let Some(view) = view.filter(|view| Kind::of(Some(view)) != Kind::Absent) else { return Ok(-2) };
     let remaining = call.remaining(&view);
     Ok(remaining.map_or(-1, |remaining| i64::try_from(remaining.as_millis()).unwrap_or(i64::MAX)))
@@ -62,7 +62,7 @@ fn remaining_millis<S: Store>(call: &Call<'_, S>) -> Result<i64, Refusal> {
 
 pub(super) fn persist<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let key = call.key(1)?;
-    let is_persisted = call.store.peek(&key).is_some_and(|view| is_fixed(&view));
+    let is_persisted = call.peek(&key).is_some_and(|view| is_fixed(&view));
     if is_persisted {
         call.commit(key, Delta::new().lifetime(call.program.lifetime()));
     }
@@ -99,7 +99,7 @@ fn expire_as<S: Store>(call: &mut Call<'_, S>, notation: Notation, command: &str
     let conditions = conditions(call)?;
     let end = notation.read(&call.arguments[2], call.store.wall(), command)?;
     let key = call.key(1)?;
-    let view = call.store.peek(&key);
+    let view = call.peek(&key);
     let view = view.filter(|view| Kind::of(Some(view)) != Kind::Absent);
     let is_due = view.is_some_and(|view| {
         let fixed = if is_fixed(&view) { call.remaining(&view) } else { None };

@@ -3,9 +3,10 @@
 use core::time::Duration;
 
 use heirloom_core::{Lifetime, Session, config::LIFETIME_MAX};
+use heirloom_runtime::Published;
 
 use super::call::{Call, NOT_AN_INTEGER, Refusal, SYNTAX, integer};
-use crate::store::{Store, View};
+use crate::store::Store;
 
 /// How a client writes a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,12 +100,12 @@ impl<S: Store> Call<'_, S> {
     }
 
     /// How long a session still lives if it is not used any more; `None` for ever.
-    pub(crate) fn remaining(&self, view: &S::View) -> Option<Duration> {
+    pub(crate) fn remaining(&self, view: &Published) -> Option<Duration> {
         view.deadline().map(|at| at.since(self.store.now()))
     }
 
     /// The lifetime that carries a session over into a new one.
-    pub(crate) fn lifetime_to_keep(&self, view: &S::View) -> Lifetime {
+    pub(crate) fn lifetime_to_keep(&self, view: &Published) -> Lifetime {
         match view.lifetime() {
             Some(Lifetime::Fixed(whole)) => Lifetime::Fixed(self.remaining(view).unwrap_or(whole)),
             Some(other @ (Lifetime::Idle(_) | Lifetime::Never)) => other,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use heirloom_core::{Delta, Session, SessionKey};
+use heirloom_runtime::Published;
 
 use super::{
     call::{Answer, Call, Refusal, SYNTAX, WRONG_TYPE, expect},
@@ -9,6 +10,7 @@ use super::{
 };
 use crate::{
     mapping::{Kind, TEXT},
+    resp::Arguments,
     store::Store,
 };
 
@@ -47,7 +49,7 @@ enum Stored {
 pub(super) fn set<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let options = options(call)?;
     let key = call.key(1)?;
-    let view = call.store.peek(&key);
+    let view = call.peek(&key);
     let old = match Kind::of(view.as_deref()) {
         Kind::Hash if options.answers_old => return Err(WRONG_TYPE.into()),
         Kind::Text if options.answers_old => view.as_deref().and_then(text).cloned(),
@@ -64,7 +66,7 @@ pub(super) fn set<S: Store>(call: &mut Call<'_, S>) -> Answer {
 
 pub(super) fn setnx<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let key = call.key(1)?;
-    let view = call.store.peek(&key);
+    let view = call.peek(&key);
     let options = Options { when: When::Absent, ..Options::default() };
     let stored = store(call, key, 2, view.as_ref(), &options);
     call.reply.integer(i64::from(matches!(stored, Stored::Done)));
@@ -82,7 +84,7 @@ pub(super) fn psetex<S: Store>(call: &mut Call<'_, S>) -> Answer {
 fn set_until<S: Store>(call: &mut Call<'_, S>, notation: Notation, command: &str) -> Answer {
     let lifetime = Lasting::Until(call.end(notation, 2, command)?);
     let key = call.key(1)?;
-    let view = call.store.peek(&key);
+    let view = call.peek(&key);
     store(call, key, 3, view.as_ref(), &Options { lifetime, ..Options::default() });
     call.reply.simple("OK");
     Ok(())
@@ -90,7 +92,7 @@ fn set_until<S: Store>(call: &mut Call<'_, S>, notation: Notation, command: &str
 
 pub(super) fn get<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let key = call.key(1)?;
-    let view = call.store.session(&key);
+    let view = call.session(&key);
     expect(Kind::Text, view.as_deref())?;
     call.reply.bulk_or_null(view.as_deref().and_then(text));
     Ok(())
@@ -98,7 +100,7 @@ pub(super) fn get<S: Store>(call: &mut Call<'_, S>) -> Answer {
 
 pub(super) fn getdel<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let key = call.key(1)?;
-    let view = call.store.peek(&key);
+    let view = call.peek(&key);
     if expect(Kind::Text, view.as_deref())? == Kind::Text {
         call.commit(key, Delta::end());
     }
@@ -117,7 +119,7 @@ pub(super) fn getex<S: Store>(call: &mut Call<'_, S>) -> Answer {
         (Some(_), _) => return Err(SYNTAX.into()),
     };
     let key = call.key(1)?;
-    let view = call.store.session(&key);
+    let view = call.session(&key);
     let Some(view) = view.filter(|view| Kind::of(Some(view)) != Kind::Absent) else {
         call.reply.null();
         return Ok(());
@@ -139,7 +141,7 @@ pub(super) fn mget<S: Store>(call: &mut Call<'_, S>) -> Answer {
     call.reply.array(call.arguments.len() - 1);
     for id in call.arguments.from(1) {
         let key = call.key_of(id)?;
-        let view = call.store.session(&key);
+        let view = call.session(&key);
         call.reply.bulk_or_null(view.as_deref().and_then(text));
     }
     Ok(())
@@ -149,7 +151,7 @@ fn store<S: Store>(
     call: &mut Call<'_, S>,
     key: SessionKey,
     value: usize,
-    view: Option<&S::View>,
+    view: Option<&Published>,
     options: &Options,
 ) -> Stored {
     let kind = Kind::of(view.map(|view| &**view));
@@ -159,7 +161,9 @@ fn store<S: Store>(
     }
     let is_alone = view.is_none_or(|view| view.attributes().count() == 1);
     let is_overwrite = kind == Kind::Text && is_alone;
-    let delta = if is_overwrite || view.is_none() { Delta::new() } else { Delta::anew() };
+    // Where others may hold what is not here, a creation ends that too.
+    let is_new = view.is_none() && !call.store.fetches();
+    let delta = if is_overwrite || is_new { Delta::new() } else { Delta::anew() };
     let default = call.program.lifetime();
     let lifetime = match (options.lifetime, view) {
         (Lasting::Until(End::Passed), None) => return Stored::Done,
@@ -199,6 +203,12 @@ fn options<S: Store>(call: &Call<'_, S>) -> Result<Options, Refusal> {
         at += 1;
     }
     Ok(options)
+}
+
+/// Whether a `SET` depends on what is there: with any option but an end from now on.
+pub(super) fn set_looks(arguments: Arguments<'_>) -> bool {
+    let is_end = |word: &[u8]| word.eq_ignore_ascii_case(b"ex") || word.eq_ignore_ascii_case(b"px");
+    !arguments.from(3).step_by(2).all(is_end)
 }
 
 fn fixed(length: core::time::Duration) -> heirloom_core::Lifetime {

@@ -4,23 +4,25 @@ use core::{
     cell::{Cell, RefCell},
     future::{Ready, ready},
     net::SocketAddr,
-    ops::{Deref, Range},
-    task::{Context, Waker},
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, rc::Rc, time::Instant};
 
 use heirloom_core::{
-    Config, Delta, Durability, KeyMaker, Member, MemberId, MemberState, Node, Outcome, Receipt, Session, SessionKey,
+    Config, Delta, Durability, KeyMaker, Member, MemberId, MemberState, Node, Outcome, Purpose, Receipt, SessionKey,
     Stats, Time,
 };
-use heirloom_runtime::{CommitFailed, IdTooLong};
+use heirloom_runtime::{CommitFailed, FetchFailed, Found, IdTooLong, Published};
 
-use super::{After, Call, Connection, Program, call::Counters, run};
+use super::{After, Call, Connection, Program, call::Counters, fetch, run};
 use crate::{
+    fetches::{Brought, Fetches},
     replies::Replies,
     resp::{Arguments, Version, parse},
-    store::{Store, View},
+    store::Store,
     waits::Wait,
 };
 
@@ -35,9 +37,21 @@ pub(crate) struct Alone {
     node: RefCell<Node>,
     now: Cell<Time>,
     keys: KeyMaker,
+    /// The sessions that others have to be asked for, and what they answer. As long as there is none, all are here.
+    far: RefCell<BTreeMap<SessionKey, Later>>,
+    /// What was asked for.
+    pub(crate) asked: RefCell<Vec<(SessionKey, Purpose)>>,
 }
 
-pub(crate) struct Seen(Arc<Session>, Option<Time>);
+/// An answer that the test gives.
+#[derive(Clone, Default)]
+pub(crate) struct Later(Rc<RefCell<Awaited>>);
+
+#[derive(Default)]
+struct Awaited {
+    answer: Option<Result<Found, FetchFailed>>,
+    waker: Option<Waker>,
+}
 
 /// A client and its node.
 pub(crate) struct Desk {
@@ -70,7 +84,13 @@ impl Desk {
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let idle = config.idle;
         let node = Node::new(MemberId(1), address, config, 1, Time::ZERO).expect("the settings are allowed");
-        let store = Alone { node: RefCell::new(node), now: Cell::default(), keys: KeyMaker::new("desk") };
+        let store = Alone {
+            node: RefCell::new(node),
+            now: Cell::default(),
+            keys: KeyMaker::new("desk"),
+            far: RefCell::default(),
+            asked: RefCell::default(),
+        };
         let program = Program {
             name: "desk".into(),
             cluster_name: "test".into(),
@@ -80,7 +100,6 @@ impl Desk {
             durability: None,
             clients_max: 10,
             reply_bytes_max: 1 << 20,
-            id_bytes_max: 512,
             counters: Counters::default(),
         };
         let connection = Connection::new(7, SocketAddr::from(([127, 0, 0, 1], 5000)));
@@ -114,13 +133,16 @@ impl Desk {
         let mut replies = Replies::new();
         let mut connection = self.connection.borrow_mut();
         let version = connection.version;
+        let arguments = Arguments::new(&request, &ranges);
+        let brought = self.bring(connection.space, arguments);
         let (start, reply) = replies.begin(version, self.program.reply_bytes_max);
         let mut commits = Vec::new();
         let after = run(Call {
             store: &self.store,
             program: &self.program,
             connection: &mut connection,
-            arguments: Arguments::new(&request, &ranges),
+            arguments,
+            brought,
             reply,
             commits: &mut commits,
             after: After::Next,
@@ -136,6 +158,27 @@ impl Desk {
         assert!(rest.is_empty(), "one command has one reply");
         assert!(connection.version == Version::Three || !shown.starts_with('{'), "maps are for version three");
         shown
+    }
+
+    /// What others answer at once.
+    fn bring(&self, space: u32, arguments: Arguments<'_>) -> Brought {
+        if !self.store.fetches() {
+            return Brought::default();
+        }
+        let mut fetches = Fetches::new(self.program.reply_bytes_max);
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(fetch(&mut fetches, context, &self.store, space, arguments), "what is asked for is answered at once");
+        fetches.into_brought()
+    }
+
+    /// From now on others answer this when they are asked for a session.
+    pub(crate) fn set_far(&self, id: &str, answer: Result<Found, FetchFailed>) {
+        self.store.set_far(self.key(id)).answer(answer);
+    }
+
+    /// The key of a session.
+    pub(crate) fn key(&self, id: &str) -> SessionKey {
+        self.store.keys.key(0, id.as_bytes())
     }
 
     /// Asks each, and compares the reply.
@@ -183,44 +226,74 @@ fn show(bytes: &[u8]) -> (String, &[u8]) {
 }
 
 impl Alone {
+    /// From now on others have to be asked for this session.
+    pub(crate) fn set_far(&self, key: SessionKey) -> Later {
+        let later = Later::default();
+        self.far.borrow_mut().insert(key, later.clone());
+        later
+    }
+
     fn settle(&self) {
         let mut node = self.node.borrow_mut();
         while node.poll_transmit(self.now.get()).is_some() {}
     }
 }
 
-impl Deref for Seen {
-    type Target = Session;
-
-    fn deref(&self) -> &Session {
-        &self.0
+impl Later {
+    /// The answer has come.
+    pub(crate) fn answer(&self, answer: Result<Found, FetchFailed>) {
+        let mut state = self.0.borrow_mut();
+        state.answer = Some(answer);
+        state.waker.take().into_iter().for_each(Waker::wake);
     }
 }
 
-impl View for Seen {
-    fn deadline(&self) -> Option<Time> {
-        self.1
+impl Future for Later {
+    type Output = Result<Found, FetchFailed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.0.borrow_mut();
+        match state.answer.clone() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 }
 
 impl Store for Alone {
-    type View = Seen;
     type Commit = Ready<Result<Receipt, CommitFailed>>;
+    type Fetch = Later;
+
+    fn fetches(&self) -> bool {
+        !self.far.borrow().is_empty()
+    }
+
+    fn fetch(&self, key: SessionKey, purpose: Purpose) -> Later {
+        self.asked.borrow_mut().push((key, purpose));
+        self.far.borrow().get(&key).cloned().unwrap_or_else(|| {
+            let here = Later::default();
+            here.answer(Ok(Found::Here));
+            here
+        })
+    }
 
     fn key(&self, space: u32, id: &[u8]) -> Result<SessionKey, IdTooLong> {
         if id.len() <= 512 { Ok(self.keys.key(space, id)) } else { Err(IdTooLong { bytes: id.len(), max: 512 }) }
     }
 
-    fn session(&self, key: &SessionKey) -> Option<Seen> {
+    fn session(&self, key: &SessionKey) -> Option<Published> {
         self.node.borrow_mut().touch(self.now.get(), key);
         self.peek(key)
     }
 
-    fn peek(&self, key: &SessionKey) -> Option<Seen> {
+    fn peek(&self, key: &SessionKey) -> Option<Published> {
         let node = self.node.borrow();
         let deadline = node.deadline(key);
         let session = node.session(key).filter(|_| deadline.is_none_or(|at| self.now.get() < at))?;
-        Some(Seen(session.clone(), deadline))
+        Some(Published::new(session.clone(), deadline))
     }
 
     fn commit(&self, key: SessionKey, delta: Delta) -> Self::Commit {
