@@ -336,6 +336,11 @@ impl Node {
         self.sessions.record(key).filter(|session| session.is_live() && self.serves(key))
     }
 
+    /// A session that lives, as far as it is held here; [`fetch`](Self::fetch) tells whether it may be served from here.
+    pub fn held(&self, key: &SessionKey) -> Option<&Arc<Session>> {
+        self.sessions.record(key).filter(|session| session.is_live())
+    }
+
     /// When a session ends if it is not used any more; `None` if never, or if there is none.
     pub fn deadline(&self, key: &SessionKey) -> Option<Time> {
         self.sessions.deadline(key)

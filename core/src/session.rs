@@ -19,6 +19,7 @@ use crate::{
     life::{End, EndCause, Life},
     member::MemberId,
     stamp::Stamp,
+    time::Wall,
     version::{AttributeVersion, SessionVersion},
     wire::Held,
 };
@@ -157,6 +158,17 @@ impl Session {
     /// Who served it last.
     pub fn owner(&self) -> Option<MemberId> {
         self.head().map(|life| life.owner)
+    }
+
+    /// How often it has changed its owner since it was created; of two that claim it, the one with the greater epoch is
+    /// the owner.
+    pub fn epoch(&self) -> Option<u32> {
+        self.head().map(|life| life.counter)
+    }
+
+    /// When it was created, by the wall clock of who created it.
+    pub fn born(&self) -> Option<Wall> {
+        self.head().map(|life| life.birth.wall())
     }
 
     /// Why it is gone; `None` while it lives.

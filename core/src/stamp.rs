@@ -22,6 +22,13 @@ pub(crate) struct Stamp {
     pub(crate) writer: MemberId,
 }
 
+impl Stamp {
+    /// What the wall clock showed, or a little more.
+    pub(crate) fn wall(self) -> Wall {
+        Wall(self.clock >> COUNTER_BITS)
+    }
+}
+
 /// The node's hybrid logical clock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HybridClock {

@@ -304,7 +304,8 @@ impl Engine {
     /// has it for its own readers.
     fn publish(&mut self, table: &Table) {
         while let Some(key) = self.node.poll_changed() {
-            let session = self.node.session(&key);
+            // Also what may not be served from here: that changes with the view, and a fetch tells it.
+            let session = self.node.held(&key);
             table.publish(key, session.map(|session| (session.clone(), self.node.deadline(&key))));
         }
     }

@@ -178,6 +178,11 @@ impl Handle {
         self.shared().table.sessions()
     }
 
+    /// How many of the sessions that live here this member owns; of the others it holds copies.
+    pub fn sessions_owned(&self) -> usize {
+        self.shared().table.owned()
+    }
+
     /// Whether the sessions of everybody who is gone have owners and copies again, as far as this member is concerned.
     pub fn is_settled(&self) -> bool {
         self.shared().look(Node::is_settled).unwrap_or(true)

@@ -11,7 +11,7 @@ use core::{
 };
 use std::{collections::HashMap, sync::Arc};
 
-use heirloom_core::{Lifetime, MemberState, Session, SessionKey, Time};
+use heirloom_core::{Lifetime, MemberId, MemberState, Session, SessionKey, Time};
 
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, RwLock, read, write};
 
@@ -69,7 +69,10 @@ const SHARDS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Table {
     shards: Box<[RwLock<Shard>]>,
+    me: MemberId,
     sessions: AtomicUsize,
+    /// How many of them this member owns.
+    owned: AtomicUsize,
     /// 0, 1 and 2 in the order of `STATES`.
     state: AtomicU8,
 }
@@ -79,9 +82,9 @@ const STATES: [MemberState; 3] = [MemberState::Joining, MemberState::Ready, Memb
 type Shard = HashMap<SessionKey, Entry, KeyHashing>;
 
 impl Table {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(me: MemberId) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect();
-        Self { shards, sessions: AtomicUsize::new(0), state: AtomicU8::new(0) }
+        Self { shards, me, sessions: AtomicUsize::new(0), owned: AtomicUsize::new(0), state: AtomicU8::new(0) }
     }
 
     /// Puts the state of a session in the place of the one before; `None` takes it away.
@@ -91,16 +94,19 @@ impl Table {
             let gone = shard.remove(&key);
             // The value may be the last one of a large session: it is not freed with the lock in hand.
             drop(shard);
-            if gone.is_some() {
+            if let Some(gone) = gone {
                 self.sessions.fetch_sub(1, Ordering::Relaxed);
+                self.owned.fetch_sub(self.owns(&gone.published), Ordering::Relaxed);
             }
             return;
         };
         let published = Published { session, deadline };
+        self.owned.fetch_add(self.owns(&published), Ordering::Relaxed);
         match shard.get_mut(&key) {
             Some(entry) => {
                 let before = core::mem::replace(&mut entry.published, published);
                 drop(shard);
+                self.owned.fetch_sub(self.owns(&before), Ordering::Relaxed);
                 drop(before);
             }
             None => {
@@ -135,6 +141,10 @@ impl Table {
         self.sessions.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn owned(&self) -> usize {
+        self.owned.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn publish_state(&self, state: MemberState) {
         let state = match state {
             MemberState::Joining => 0,
@@ -153,7 +163,14 @@ impl Table {
         for shard in &self.shards {
             let gone = core::mem::take(&mut *write(shard));
             self.sessions.fetch_sub(gone.len(), Ordering::Relaxed);
+            let owned = gone.values().map(|entry| self.owns(&entry.published)).sum();
+            self.owned.fetch_sub(owned, Ordering::Relaxed);
         }
+    }
+
+    /// One if this member owns it.
+    fn owns(&self, published: &Published) -> usize {
+        usize::from(published.owner() == Some(self.me))
     }
 
     fn shard(&self, key: &SessionKey) -> &RwLock<Shard> {
@@ -244,13 +261,16 @@ impl Hasher for KeyHash {
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
+    use heirloom_core::{Config, Delta, Durability, Node};
+
     use super::*;
 
     const KEY: SessionKey = SessionKey([7; 16]);
+    const ME: MemberId = MemberId(1);
 
     #[test]
     fn what_was_published_last_is_read() {
-        let table = Table::new();
+        let table = Table::new(ME);
         assert_eq!(table.peek(&KEY, at(0)), None);
         let session = Arc::new(Session::default());
         table.publish(KEY, Some((Arc::clone(&session), Some(at(9)))));
@@ -268,8 +288,32 @@ mod tests {
     }
 
     #[test]
+    fn sessions_are_counted_by_who_owns_them() {
+        let table = Table::new(ME);
+        let [mine, others] = [ME, MemberId(2)].map(|owner| {
+            let address = "127.0.0.1:4000".parse().unwrap();
+            let mut node = Node::new(owner, address, Config::default(), 1, at(0)).unwrap();
+            node.start_alone(at(0));
+            node.commit(at(0), KEY, Delta::new().set("a", "b"), Durability::Local).unwrap();
+            node.session(&KEY).unwrap().clone()
+        });
+        let counts = || (table.sessions(), table.owned());
+        table.publish(KEY, Some((mine.clone(), None)));
+        table.publish(KEY, Some((mine.clone(), None)));
+        assert_eq!(counts(), (1, 1));
+        table.publish(KEY, Some((others, None)));
+        assert_eq!(counts(), (1, 0));
+        table.publish(KEY, Some((mine.clone(), None)));
+        table.publish(KEY, None);
+        assert_eq!(counts(), (0, 0));
+        table.publish(KEY, Some((mine, None)));
+        table.clear();
+        assert_eq!(counts(), (0, 0));
+    }
+
+    #[test]
     fn every_state_can_be_published() {
-        let table = Table::new();
+        let table = Table::new(ME);
         for state in STATES {
             table.publish_state(state);
             assert_eq!(table.state(), state);
@@ -278,7 +322,7 @@ mod tests {
 
     #[test]
     fn keys_that_differ_in_one_byte_are_kept_apart() {
-        let table = Table::new();
+        let table = Table::new(ME);
         for place in 0..16 {
             let mut key = KEY;
             key.0[place] = 0;
@@ -294,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_use_of_a_session_without_an_idle_time_tells_nothing() {
-        let table = Table::new();
+        let table = Table::new(ME);
         table.publish(KEY, Some((Arc::new(Session::default()), None)));
         assert_eq!(table.read(&KEY, at(5)).unwrap().1, Use::Known);
         assert!(table.note_told(&KEY, at(5)));

@@ -57,7 +57,7 @@ impl Loop {
             clock,
             poller,
             door: Door::new(Inside::new(node, net, events_max), commits_max),
-            table: Table::new(),
+            table: Table::new(id),
             alarm: Alarm::new(),
             abandoned: AtomicBool::new(false),
         });
