@@ -11,12 +11,12 @@ use core::{
 use std::{fs, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser};
-use heirloom_core::{Config, Durability};
+use heirloom_core::{Config, Copies, Durability, Unit};
 use heirloom_runtime::Settings;
 
 use self::values::{
-    Group, parse_address, parse_count, parse_durability, parse_duration, parse_group, parse_idle, parse_interface,
-    parse_name, parse_peer,
+    Group, parse_address, parse_copies, parse_count, parse_durability, parse_duration, parse_group, parse_idle,
+    parse_interface, parse_label, parse_name, parse_peer, parse_unit, parse_weight,
 };
 
 mod values;
@@ -26,8 +26,8 @@ pub(crate) const AFTER_HELP: &str = "\
 Every flag is also a key of FILE, with underscores for dashes (clients_max = 100; peer is a list), and a variable of the
 environment (HEIRLOOM_CLIENTS_MAX=100; HEIRLOOM_PEER takes several with commas between). A flag goes before the
 environment, that before the file, and that before the default. The table [cluster] of FILE sets the protocol, durations
-written as 500ms, 3s, 30m, 2h or 1d: frequency, drop_time, probe_time, probe_attempts, join_for, ended_for, leave_for,
-ended_max, sessions_max, members_max, frame_max, attribute_bytes_max, session_bytes_max, attributes_max, commits_max,
+written as 500ms, 3s, 30m, 2h or 1d: frequency, drop_time, probe_time, probe_attempts, join_for, fetch_for, ended_for,
+leave_for, ended_max, sessions_max, members_max, frame_max, attribute_bytes_max, session_bytes_max, attributes_max, commits_max,
 events_max.
 
 When the node serves, it writes one line to standard output:
@@ -86,6 +86,22 @@ pub(crate) struct Flags {
     /// How long a session lives without a use, if it was given no end; 0 is for ever [default: 1800]
     #[arg(long, value_name = "SECONDS", value_parser = parse_idle)]
     idle: Option<u64>,
+    /// Which members hold a copy of a session, the same on all: everywhere, nowhere, or backups:1 to backups:8 [default:
+    /// everywhere]
+    #[arg(long, value_name = "COPIES", value_parser = parse_copies)]
+    copies: Option<Copies>,
+    /// What of a session travels when it has changed: delta or whole-session [default: delta]
+    #[arg(long, value_name = "UNIT", value_parser = parse_unit)]
+    unit: Option<Unit>,
+    /// The machine that this member runs on: copies of a session go to different ones [default: the name of this host]
+    #[arg(long, value_name = "LABEL", value_parser = parse_label)]
+    host_label: Option<String>,
+    /// What fails as a whole, say a rack: copies of a session go to different ones [default: not known]
+    #[arg(long, value_name = "LABEL", value_parser = parse_label)]
+    zone: Option<String>,
+    /// How much this member holds of what is not held by all: with twice the weight twice the copies [default: 100]
+    #[arg(long, value_name = "1..1000", value_parser = parse_weight)]
+    weight: Option<u16>,
     /// How many clients are let in [default: 10000]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     clients_max: Option<usize>,
@@ -164,6 +180,11 @@ impl Options {
                 name: flags.name.unwrap_or(config.name),
                 cluster_name: flags.cluster_name.unwrap_or(config.cluster_name),
                 idle: flags.idle.map_or(config.idle, Duration::from_secs),
+                copies: flags.copies.unwrap_or(config.copies),
+                unit: flags.unit.unwrap_or(config.unit),
+                host: flags.host_label.unwrap_or(config.host),
+                zone: flags.zone.unwrap_or(config.zone),
+                weight: flags.weight.unwrap_or(config.weight),
                 ..config
             },
         };
@@ -173,6 +194,9 @@ impl Options {
     fn named(mut self) -> Self {
         if self.config.name.is_empty() {
             self.config.name = values::default_name();
+        }
+        if self.config.host.is_empty() {
+            self.config.host = values::default_host();
         }
         self
     }
@@ -208,6 +232,11 @@ impl Flags {
             durability: self.durability.or(other.durability),
             commit_for: self.commit_for.or(other.commit_for),
             idle: self.idle.or(other.idle),
+            copies: self.copies.or(other.copies),
+            unit: self.unit.or(other.unit),
+            host_label: self.host_label.or(other.host_label),
+            zone: self.zone.or(other.zone),
+            weight: self.weight.or(other.weight),
             clients_max: self.clients_max.or(other.clients_max),
             insecure: self.insecure.or(other.insecure),
             config: self.config.or(other.config),
@@ -301,7 +330,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 13] = [
+    const KEYS: [(&str, [&str; 3]); 18] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -313,6 +342,11 @@ mod tests {
         ("durability", ["copies:2", "majority", "all"]),
         ("commit-for", ["0", "500ms", "5s"]),
         ("idle", ["0", "1", "2147483648"]),
+        ("copies", ["backups:1", "nowhere", "everywhere"]),
+        ("unit", ["whole-session", "delta", "whole-session"]),
+        ("host-label", ["a", "b", "c"]),
+        ("zone", ["a", "b", "c"]),
+        ("weight", ["1", "50", "1000"]),
         ("clients-max", ["1", "2", "3"]),
         ("insecure", ["true", "false", "true"]),
     ];
@@ -375,13 +409,19 @@ mod tests {
     #[test]
     fn what_is_not_allowed_is_named_with_what_is_on_one_line() {
         type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str, &'static str);
-        let rows: [Row; 14] = [
+        let rows: [Row; 20] = [
             (&["--listen=x"], &[], "", "invalid value 'x' for '--listen <ADDR>': write an IP address and a port"),
             (&[], &[("HEIRLOOM_BIND", "x")], "", "HEIRLOOM_BIND: invalid value 'x' for '--bind <ADDR>'"),
             (&[], &[], "bind = \"x\"", "test.toml: bind: invalid value 'x' for '--bind <ADDR>'"),
             (&["--durability=two"], &[], "", "write local, one, majority, all or copies:N"),
             (&["--durability=copies:0"], &[], "", "write local, one, majority, all or copies:N"),
             (&["--commit-for=5"], &[], "", "`5` is not a duration"),
+            (&["--copies=backups"], &[], "", "must be everywhere, nowhere or backups:1 to backups:8"),
+            (&[], &[("HEIRLOOM_COPIES", "backups:9")], "", "HEIRLOOM_COPIES: invalid value 'backups:9'"),
+            (&[], &[], "[cluster]\ncopies = \"two\"", "copies: must be everywhere, nowhere or backups:1 to backups:8"),
+            (&["--unit=all"], &[], "", "must be delta or whole-session"),
+            (&["--zone=a b"], &[], "", "write one word of 1 to 64 bytes"),
+            (&["--weight=0"], &[], "", "write a whole number, 1 to 1000"),
             (&["--idle=-1"], &[], "", "write whole seconds, 0 to 2147483648"),
             (&["--name=a b"], &[], "", "1 to 64"),
             (&["--multicast=10.0.0.1:1"], &[], "", "write a multicast group and a port, like 228.0.0.4:45564, or off"),
@@ -414,6 +454,9 @@ mod tests {
         let mut options = Options::new(flags.or(file), config)?;
         if options.config.name == values::default_name() {
             options.config.name = "default".into();
+        }
+        if options.config.host == values::default_host() {
+            options.config.host = "default".into();
         }
         Ok(options)
     }

@@ -6,7 +6,7 @@ use core::{
 };
 
 use heirloom_core::{
-    Durability,
+    ConfigError, Copies, Durability, Unit,
     config::{self, LIFETIME_MAX},
 };
 use rustix::system::uname;
@@ -70,6 +70,24 @@ pub(super) fn parse_count(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("write a whole number, 1 to {COUNT_MAX}"))
 }
 
+pub(super) fn parse_copies(text: &str) -> Result<Copies, String> {
+    text.parse().map_err(|error: ConfigError| error.allowed)
+}
+
+pub(super) fn parse_unit(text: &str) -> Result<Unit, String> {
+    text.parse().map_err(|error: ConfigError| error.allowed)
+}
+
+/// A label stands beside others in one line, as a name does.
+pub(super) fn parse_label(text: &str) -> Result<String, String> {
+    parse_name(text)
+}
+
+pub(super) fn parse_weight(text: &str) -> Result<u16, String> {
+    let weight = text.parse().ok().filter(|weight| (1..=1000).contains(weight));
+    weight.ok_or_else(|| "write a whole number, 1 to 1000".into())
+}
+
 /// More open files than any system gives to one process.
 const COUNT_MAX: usize = 1 << 24;
 
@@ -85,7 +103,12 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// The name of the host with the number of the process: several members of one host have different names.
 pub(super) fn default_name() -> String {
+    let host: String = default_host().chars().take(40).collect();
+    format!("{host}-{}", std::process::id())
+}
+
+/// The name of the host, as one word.
+pub(super) fn default_host() -> String {
     let host = uname().nodename().to_string_lossy().into_owned();
-    let word: String = host.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
-    format!("{word}-{}", std::process::id())
+    host.chars().filter(|c| c.is_ascii_graphic()).take(NAME_BYTES_MAX).collect()
 }
