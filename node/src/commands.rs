@@ -7,6 +7,7 @@
 mod call;
 mod connection;
 mod hashes;
+mod heirloom;
 mod info;
 mod introspection;
 mod keys;
@@ -84,6 +85,8 @@ impl<S: Store> Table<S> {
             entry("getdel", 2, Write, FIRST, strings::getdel),
             entry("getex", -2, Write, FIRST, strings::getex),
             entry("hdel", -3, Write, FIRST, hashes::hdel),
+            entry("heirloom.explain", 2, Read, FIRST, heirloom::explain),
+            entry("heirloom.members", 1, Connection, NONE, heirloom::members),
             entry("hello", -1, Connection, NONE, connection::hello),
             entry("hexists", 3, Read, FIRST, hashes::hexists),
             entry("hget", 3, Read, FIRST, hashes::hget),
@@ -240,7 +243,7 @@ mod tests {
 
         let desk = Desk::new();
         desk.set_far("elsewhere", Ok(Found::Nowhere));
-        let rows: [(&str, &[(&str, Purpose)]); 19] = [
+        let rows: [(&str, &[(&str, Purpose)]); 21] = [
             ("PING", &[]),
             ("WAIT 0 1", &[]),
             ("COMMAND COUNT", &[]),
@@ -260,6 +263,8 @@ mod tests {
             ("EXPIRE a 5", &[("a", Write)]),
             ("HSET h f 1", &[("h", Write)]),
             ("HGET h f", &[("h", Read)]),
+            ("HEIRLOOM.EXPLAIN a", &[("a", Read)]),
+            ("HEIRLOOM.MEMBERS", &[]),
         ];
         for (line, wanted) in rows {
             desk.ask(line);

@@ -7,7 +7,8 @@ use core::{cell::Cell, net::SocketAddr, time::Duration};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use heirloom_core::{
-    Copies, Delta, Demand, Durability, Member, MemberId, MemberState, Purpose, Receipt, SessionKey, Stats, Time,
+    Copies, Delta, Demand, Durability, EndCause, Member, MemberId, MemberState, Purpose, Receipt, SessionKey, Stats,
+    Time,
 };
 use heirloom_runtime::{Commit, CommitFailed, FetchFailed, Fetching, Found, Handle, IdTooLong, Published};
 
@@ -44,6 +45,12 @@ pub(crate) trait Store: 'static {
     fn address(&self) -> SocketAddr;
     /// How many sessions it holds.
     fn sessions(&self) -> usize;
+    /// How many of them it owns.
+    fn sessions_owned(&self) -> usize;
+    /// Who must hold a session by its view, itself included.
+    fn holders(&self, key: &SessionKey) -> Vec<MemberId>;
+    /// Why a session is gone, as long as it remembers.
+    fn ended(&self, key: &SessionKey) -> Option<EndCause>;
     /// Whether the sessions of everybody who is gone have owners and copies again.
     fn is_settled(&self) -> bool;
     /// What it has counted.
@@ -103,7 +110,7 @@ impl Store for Local {
     }
 
     fn fetches(&self) -> bool {
-        self.handle.copies() != Copies::Everywhere
+        matches!(self.handle.copies(), Copies::Backups(_))
     }
 
     fn fetch(&self, key: SessionKey, purpose: Purpose) -> Fetching {
@@ -148,6 +155,18 @@ impl Store for Local {
 
     fn sessions(&self) -> usize {
         self.handle.sessions()
+    }
+
+    fn sessions_owned(&self) -> usize {
+        self.handle.sessions_owned()
+    }
+
+    fn holders(&self, key: &SessionKey) -> Vec<MemberId> {
+        self.handle.holders(key)
+    }
+
+    fn ended(&self, key: &SessionKey) -> Option<EndCause> {
+        self.handle.ended(key)
     }
 
     fn is_settled(&self) -> bool {

@@ -3,7 +3,7 @@
 use core::{cell::Cell, fmt::Display, net::SocketAddr, ops::Deref, time::Duration};
 use std::{borrow::Cow, time::Instant};
 
-use heirloom_core::{Delta, Durability, Lifetime, Session, SessionKey, Time};
+use heirloom_core::{Copies, Delta, Durability, Lifetime, Session, SessionKey, Time};
 use heirloom_runtime::{IdTooLong, Published};
 
 use crate::{
@@ -60,6 +60,10 @@ pub(crate) struct Program {
     pub(crate) started: Instant,
     /// How long a session lives that nothing was said about.
     pub(crate) idle: Duration,
+    pub(crate) copies: Copies,
+    pub(crate) host: String,
+    pub(crate) zone: String,
+    pub(crate) weight: u16,
     pub(crate) durability: Option<Durability>,
     pub(crate) clients_max: usize,
     pub(crate) reply_bytes_max: usize,
@@ -117,6 +121,11 @@ impl<'a, S: Store> Call<'a, S> {
     /// A whole number, written as Redis writes it.
     pub(crate) fn integer(&self, at: usize) -> Result<i64, Refusal> {
         integer(&self.arguments[at]).ok_or_else(|| NOT_AN_INTEGER.into())
+    }
+
+    /// What was brought for this command of a session that is not to be looked for in the store; it may have ended.
+    pub(crate) fn brought(&self, key: &SessionKey) -> Option<Option<&Published>> {
+        self.brought.get(key)
     }
 
     /// Changes a session; the reply waits for its copies.

@@ -111,7 +111,8 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         write!(text, ",state={},suspect={suspect}\r\n", state(member.state))?;
     }
     write!(text, "settled:{}\r\n", if store.is_settled() { "yes" } else { "no" })?;
-    write!(text, "sessions:{}\r\n", store.sessions())?;
+    write!(text, "sessions:{}\r\nsessions_owned:{}\r\n", store.sessions(), store.sessions_owned())?;
+    write!(text, "copies:{}\r\n", program.copies)?;
     let stats = store.stats();
     let counted = [
         ("commits", stats.commits),
@@ -125,11 +126,13 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         ("frames_refused", stats.frames_refused),
         ("kinds_unknown", stats.kinds_unknown),
         ("sessions_refused", stats.sessions_refused),
+        ("fetches", stats.fetches),
+        ("copies_released", stats.copies_released),
     ];
     counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))
 }
 
-fn state(state: MemberState) -> &'static str {
+pub(super) fn state(state: MemberState) -> &'static str {
     match state {
         MemberState::Joining => "joining",
         MemberState::Ready => "ready",

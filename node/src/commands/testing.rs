@@ -12,8 +12,8 @@ use core::{
 use std::{collections::BTreeMap, rc::Rc, time::Instant};
 
 use heirloom_core::{
-    Config, Delta, Durability, KeyMaker, Member, MemberId, MemberState, Node, Outcome, Purpose, Receipt, SessionKey,
-    Stats, Time,
+    Config, Delta, Durability, EndCause, KeyMaker, Member, MemberId, MemberState, Node, Outcome, Purpose, Receipt,
+    SessionKey, Stats, Time,
 };
 use heirloom_runtime::{CommitFailed, FetchFailed, Found, IdTooLong, Published};
 
@@ -82,7 +82,7 @@ impl Desk {
 
     fn start(config: Config) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
-        let idle = config.idle;
+        let (idle, copies) = (config.idle, config.copies);
         let node = Node::new(MemberId(1), address, config, 1, Time::ZERO).expect("the settings are allowed");
         let store = Alone {
             node: RefCell::new(node),
@@ -97,6 +97,10 @@ impl Desk {
             listen: SocketAddr::from(([127, 0, 0, 1], 6379)),
             started: Instant::now(),
             idle,
+            copies,
+            host: "desk-host".into(),
+            zone: String::new(),
+            weight: 100,
             durability: None,
             clients_max: 10,
             reply_bytes_max: 1 << 20,
@@ -338,6 +342,18 @@ impl Store for Alone {
 
     fn sessions(&self) -> usize {
         self.node.borrow().sessions()
+    }
+
+    fn sessions_owned(&self) -> usize {
+        self.node.borrow().sessions()
+    }
+
+    fn holders(&self, key: &SessionKey) -> Vec<MemberId> {
+        self.node.borrow().holders(key)
+    }
+
+    fn ended(&self, key: &SessionKey) -> Option<EndCause> {
+        self.node.borrow().ended(key)
     }
 
     fn is_settled(&self) -> bool {
