@@ -12,6 +12,7 @@ mod info;
 mod introspection;
 mod keys;
 mod lifetimes;
+mod rename;
 mod strings;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -107,6 +108,8 @@ impl<S: Store> Table<S> {
             entry("psetex", 4, Create(|_| false), FIRST, strings::psetex),
             entry("pttl", 2, Read, FIRST, keys::pttl),
             entry("quit", -1, Connection, NONE, connection::quit),
+            entry("rename", 3, Write, (1, 2, 1), rename::rename),
+            entry("renamenx", 3, Write, (1, 2, 1), rename::renamenx),
             entry("select", 2, Connection, NONE, connection::select),
             entry("set", -3, Create(strings::set_looks), FIRST, strings::set),
             entry("setex", 4, Create(|_| false), FIRST, strings::setex),
@@ -243,7 +246,7 @@ mod tests {
 
         let desk = Desk::new();
         desk.set_far("elsewhere", Ok(Found::Nowhere));
-        let rows: [(&str, &[(&str, Purpose)]); 21] = [
+        let rows: [(&str, &[(&str, Purpose)]); 22] = [
             ("PING", &[]),
             ("WAIT 0 1", &[]),
             ("COMMAND COUNT", &[]),
@@ -263,6 +266,7 @@ mod tests {
             ("EXPIRE a 5", &[("a", Write)]),
             ("HSET h f 1", &[("h", Write)]),
             ("HGET h f", &[("h", Read)]),
+            ("RENAME a b", &[("a", Write), ("b", Write)]),
             ("HEIRLOOM.EXPLAIN a", &[("a", Read)]),
             ("HEIRLOOM.MEMBERS", &[]),
         ];

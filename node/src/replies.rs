@@ -172,7 +172,7 @@ enum Decided {
     Commit(SessionKey, Result<Receipt, CommitFailed>),
 }
 
-fn error_text(failure: &CommitFailed) -> String {
+pub(crate) fn error_text(failure: &CommitFailed) -> String {
     match failure {
         CommitFailed::NotDurable { have, want, late, .. } => {
             let (have, late) = (have.len(), if *late { " in time" } else { "" });
