@@ -47,6 +47,8 @@ pub(crate) trait Store: 'static {
     fn sessions(&self) -> usize;
     /// How many of them it owns.
     fn sessions_owned(&self) -> usize;
+    /// How often a copy of another's session came that was not here before.
+    fn copies_received(&self) -> u64;
     /// Who must hold a session by its view, itself included.
     fn holders(&self, key: &SessionKey) -> Vec<MemberId>;
     /// Why a session is gone, as long as it remembers.
@@ -159,6 +161,10 @@ impl Store for Local {
 
     fn sessions_owned(&self) -> usize {
         self.handle.sessions_owned()
+    }
+
+    fn copies_received(&self) -> u64 {
+        self.handle.copies_received()
     }
 
     fn holders(&self, key: &SessionKey) -> Vec<MemberId> {

@@ -183,6 +183,11 @@ impl Handle {
         self.shared().table.owned()
     }
 
+    /// How often a copy of another's session came here that was not here before.
+    pub fn copies_received(&self) -> u64 {
+        self.shared().table.received()
+    }
+
     /// Whether the sessions of everybody who is gone have owners and copies again, as far as this member is concerned.
     pub fn is_settled(&self) -> bool {
         self.shared().look(Node::is_settled).unwrap_or(true)

@@ -73,6 +73,7 @@ pub(crate) struct Table {
     sessions: AtomicUsize,
     /// How many of them this member owns.
     owned: AtomicUsize,
+    received: AtomicU64,
     /// 0, 1 and 2 in the order of `STATES`.
     state: AtomicU8,
 }
@@ -84,7 +85,8 @@ type Shard = HashMap<SessionKey, Entry, KeyHashing>;
 impl Table {
     pub(crate) fn new(me: MemberId) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect();
-        Self { shards, me, sessions: AtomicUsize::new(0), owned: AtomicUsize::new(0), state: AtomicU8::new(0) }
+        let (sessions, owned) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { shards, me, sessions, owned, received: AtomicU64::new(0), state: AtomicU8::new(0) }
     }
 
     /// Puts the state of a session in the place of the one before; `None` takes it away.
@@ -110,6 +112,7 @@ impl Table {
                 drop(before);
             }
             None => {
+                self.received.fetch_add(u64::from(self.owns(&published) == 0), Ordering::Relaxed);
                 shard.insert(key, Entry { published, quiet_until: AtomicU64::new(0), later: AtomicBool::new(false) });
                 self.sessions.fetch_add(1, Ordering::Relaxed);
             }
@@ -143,6 +146,11 @@ impl Table {
 
     pub(crate) fn owned(&self) -> usize {
         self.owned.load(Ordering::Relaxed)
+    }
+
+    /// How often a copy of a session came that was not here before.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     pub(crate) fn publish_state(&self, state: MemberState) {
@@ -298,14 +306,17 @@ mod tests {
             node.session(&KEY).unwrap().clone()
         });
         let counts = || (table.sessions(), table.owned());
+        let received = || table.received();
         table.publish(KEY, Some((mine.clone(), None)));
         table.publish(KEY, Some((mine.clone(), None)));
         assert_eq!(counts(), (1, 1));
-        table.publish(KEY, Some((others, None)));
+        table.publish(KEY, Some((others.clone(), None)));
         assert_eq!(counts(), (1, 0));
         table.publish(KEY, Some((mine.clone(), None)));
         table.publish(KEY, None);
-        assert_eq!(counts(), (0, 0));
+        assert_eq!((counts(), received()), ((0, 0), 0));
+        table.publish(KEY, Some((others, None)));
+        assert_eq!((counts(), received()), ((1, 0), 1));
         table.publish(KEY, Some((mine, None)));
         table.clear();
         assert_eq!(counts(), (0, 0));

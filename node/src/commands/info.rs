@@ -127,6 +127,7 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         ("kinds_unknown", stats.kinds_unknown),
         ("sessions_refused", stats.sessions_refused),
         ("fetches", stats.fetches),
+        ("copies_received", store.copies_received()),
         ("copies_released", stats.copies_released),
     ];
     counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))
