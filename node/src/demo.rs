@@ -20,6 +20,7 @@ use core::{fmt::Display, ops::RangeInclusive, str::FromStr};
 use std::io::{self, Write as _};
 
 use clap::ValueEnum;
+use heirloom_core::Copies;
 
 use self::{model::VALUE_BYTES_MIN, play::Demo, screen::Screen, watch::Unseen};
 use crate::options::Failure;
@@ -41,14 +42,17 @@ pub(crate) struct Flags {
     value_bytes: u32,
     /// How many other members must have a write before it is acknowledged
     #[arg(long, value_name = "COPIES", default_value = "one")]
-    durability: Copies,
+    durability: Durability,
+    /// Which members hold a copy of a session: everywhere, or backups:1 to backups:8
+    #[arg(long, value_name = "COPIES", default_value = "everywhere", value_parser = parse_copies)]
+    copies: Copies,
     /// Prints one JSON object instead of what happens
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Copies {
+enum Durability {
     Local,
     One,
     All,
@@ -72,7 +76,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     }
     match summary.complaint() {
         None => Ok(()),
-        Some(complaint) if flags.durability == Copies::Local => {
+        Some(complaint) if flags.durability == Durability::Local => {
             Err(Failure::Start(format!("{complaint}, as --durability local allows: try --durability one")))
         }
         Some(complaint) => Err(Failure::Start(complaint)),
@@ -90,7 +94,13 @@ where
     }
 }
 
-impl Copies {
+/// With no copies at all there is nothing to show.
+fn parse_copies(text: &str) -> Result<Copies, String> {
+    let copies = text.parse().ok().filter(|copies| *copies != Copies::Nowhere);
+    copies.ok_or_else(|| "write everywhere, or backups:1 to backups:8".into())
+}
+
+impl Durability {
     fn name(self) -> &'static str {
         match self {
             Self::Local => "local",

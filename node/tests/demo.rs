@@ -13,18 +13,24 @@ use serde_json::Value;
 
 #[test]
 fn nothing_acknowledged_is_lost_and_no_process_is_left() {
-    check("multicast", &[]);
+    check("multicast", &[], &["--nodes", "3"]);
+}
+
+#[test]
+fn with_one_backup_among_five_nothing_is_lost_either() {
+    check("backups", &[], &["--nodes", "5", "--copies", "backups:1"]);
 }
 
 #[test]
 fn it_works_where_there_is_no_multicast() {
-    check("addresses", &[("HEIRLOOM_DEMO_MULTICAST", "off")]);
+    check("addresses", &[("HEIRLOOM_DEMO_MULTICAST", "off")], &["--nodes", "3"]);
 }
 
 #[test]
 fn what_is_not_allowed_is_refused_on_one_line() {
     let wrong = [
         ("--durability", "bad", "one"),
+        ("--copies", "nowhere", "backups:1 to backups:8"),
         ("--nodes", "1", "from 2 to 9"),
         ("--nodes", "10", "from 2 to 9"),
         ("--sessions", "0", "from 10 to 1000000"),
@@ -59,14 +65,15 @@ fn a_signal_ends_the_nodes_too() {
     }
 }
 
-fn check(mark: &str, environment: &[(&str, &str)]) {
+fn check(mark: &str, environment: &[(&str, &str)], flags: &[&str]) {
     let mut demo = demo(mark);
-    demo.args(["--sessions", "300", "--value-bytes", "100", "--json"]).envs(environment.iter().copied());
+    demo.args(["--sessions", "300", "--value-bytes", "100", "--json"]).args(flags).envs(environment.iter().copied());
     let output = demo.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let nodes: u32 = flags[1].parse().unwrap();
     let object: Value = serde_json::from_str(&said).unwrap();
-    for (name, number) in [("nodes", 3), ("sessions", 300), ("value_bytes", 100), ("lost", 0), ("wrong", 0)] {
+    for (name, number) in [("nodes", nodes), ("sessions", 300), ("value_bytes", 100), ("lost", 0), ("wrong", 0)] {
         assert_eq!(object[name], number, "{said}");
     }
     for name in ["acknowledged", "detect_ms", "join_ms", "written_per_s", "read_per_s"] {

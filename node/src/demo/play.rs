@@ -50,7 +50,9 @@ impl<'a> Demo<'a> {
     pub(super) fn new(flags: &'a Flags, screen: Screen) -> Result<Self, Failed> {
         let durability = flags.durability.name();
         let (nodes, sessions, bytes) = (flags.nodes, HumanCount(flags.sessions.into()), flags.value_bytes);
-        let title = format!("{nodes} nodes, {sessions} sessions of {bytes} bytes, durability {durability}");
+        let copies = flags.copies;
+        let title =
+            format!("{nodes} nodes, {sessions} sessions of {bytes} bytes, copies {copies}, durability {durability}");
         screen.line(&format!("{} {title}", screen.toned(Tone::Bold, "heirloom demo:")));
         let children = Children::new().map_err(|error| Failed(format!("cannot take signals: {error}")))?;
         let cluster = format!("demo-{:08x}", random() >> 32);
@@ -132,17 +134,21 @@ impl<'a> Demo<'a> {
         self.sessions = sessions;
         self.summary.wrote_for = wrote_for;
         let victim = self.members.remove(VICTIM);
-        self.summary.detected = noticed?;
+        let (detected, before) = noticed?;
+        self.summary.detected = detected;
         self.show_written(&tally);
         self.summary.writes = tally;
         let repaired_by = Instant::now() + REPAIR_FOR;
         self.wait_for_repair(&victim, repaired_by);
+        let survivors: Vec<_> = self.members.iter().collect();
+        self.summary.copied = received(&survivors)?.saturating_sub(before);
         self.check_alive()?;
         Ok(repaired_by)
     }
 
-    /// Waits until the node is killed and nobody lists it any more.
-    fn notice(&self, was_killed: &Receiver<Instant>) -> Result<Duration, Failed> {
+    /// Waits until the node is killed and nobody lists it any more. Tells how long that took, and how many copies had been
+    /// made till then.
+    fn notice(&self, was_killed: &Receiver<Instant>) -> Result<(Duration, u64), Failed> {
         let victim = &self.members[VICTIM];
         let name = &victim.name;
         let Ok(killed) = was_killed.recv() else {
@@ -152,11 +158,12 @@ impl<'a> Demo<'a> {
         let kill = self.screen.toned(Tone::Bold, format!("kill -9 {name}"));
         self.screen.tell(format!("{kill} (process {pid}) in the middle of its traffic"));
         let survivors: Vec<_> = self.members.iter().filter(|member| member.id != victim.id).collect();
+        let received = received(&survivors)?;
         let is_gone = |_: &Member, view: &View| !view.others.contains(&victim.id);
         let (seen, _) = watch::wait(&survivors, killed + SEE_FOR, is_gone).map_err(Failed::from)?;
         let (took, names) = (seen - killed, names_of(&survivors));
         self.screen.tell(format!("{name} is no longer listed by {names}: {} after the kill", time(took)));
-        Ok(took)
+        Ok((took, received))
     }
 
     fn wait_for_repair(&self, victim: &Member, until: Instant) {
@@ -242,6 +249,7 @@ impl<'a> Demo<'a> {
         let name = char::from(b'a' + u8::try_from(node).unwrap_or_default()).to_string();
         let mut flags = vec!["--cluster-name".into(), self.cluster.clone()];
         flags.extend(["--durability".into(), self.flags.durability.name().into()]);
+        flags.extend(["--copies".into(), self.flags.copies.to_string()]);
         flags.extend(self.network.flags(node));
         Starting::new(&self.children, &name, &flags)
     }
@@ -317,6 +325,12 @@ fn names_of(members: &[&Member]) -> String {
     names(members.iter().map(|member| &*member.name))
 }
 
+/// How many copies have come to these members so far.
+fn received(members: &[&Member]) -> Result<u64, Failed> {
+    let (_, views) = watch::wait(members, Instant::now(), |_, _| true)?;
+    Ok(views.iter().map(|view| view.received).sum())
+}
+
 /// How many sessions each of them holds, once if it is as many.
 fn counts(members: &[&Member], views: &[View]) -> String {
     match views {
@@ -326,7 +340,8 @@ fn counts(members: &[&Member], views: &[View]) -> String {
         _ => {
             let count = |(member, view): (&&Member, &View)| format!("{} {}", member.name, HumanCount(view.sessions));
             let counts: Vec<_> = members.iter().zip(views).map(count).collect();
-            format!("sessions: {}", counts.join(", "))
+            let all = HumanCount(views.iter().map(|view| view.sessions).sum());
+            format!("{all} copies: {}", counts.join(", "))
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Summary {
     pub(super) wrote_for: Duration,
     /// From the kill until the last survivor did not list the dead one any more.
     pub(super) detected: Duration,
+    /// How many sessions were copied again, as the dead one had held them.
+    pub(super) copied: u64,
     /// From the start of the replacement until it said that it is ready.
     pub(super) joined: Duration,
     values: u64,
@@ -91,16 +93,21 @@ impl Summary {
         let (writes, attempted) = (HumanCount(self.writes.acknowledged), HumanCount(self.writes.attempted));
         let written = HumanCount(per_second(self.writes.acknowledged, self.wrote_for));
         let read = HumanCount(per_second(self.values, self.read_for));
+        let copied = match self.copied {
+            0 => "no session, as every survivor had all".into(),
+            copied => format!("{} sessions, as one of their copies was on the killed node", HumanCount(copied)),
+        };
         let rows = [
             ("written", format!("{writes} of {attempted} writes acknowledged, {written} a second")),
             ("read back", format!("{} values, {read} a second", HumanCount(self.values))),
             ("death seen", format!("by everybody {} after the kill", time(self.detected))),
+            ("copied again", copied),
             ("replaced", format!("with everything {} after the start", time(self.joined))),
             ("result", format!("lost {}, wrong {}", bad(&self.lost), bad(&self.wrong))),
         ];
         screen.line("");
         for (label, text) in rows {
-            screen.line(&format!("  {label:10}  {text}"));
+            screen.line(&format!("  {label:12}  {text}"));
         }
     }
 }

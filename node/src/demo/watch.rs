@@ -22,6 +22,8 @@ pub(super) struct View {
     pub(super) settled: bool,
     /// How many sessions it holds.
     pub(super) sessions: u64,
+    /// How often a copy came to it that it had not had before.
+    pub(super) received: u64,
 }
 
 impl View {
@@ -34,6 +36,7 @@ impl View {
             match key {
                 "settled" => view.settled = value != "no",
                 "sessions" => view.sessions = value.parse().unwrap_or_default(),
+                "copies_received" => view.received = value.parse().unwrap_or_default(),
                 _ if is_member => view.handle_member(value),
                 _ => {}
             }
@@ -117,8 +120,9 @@ mod tests {
     fn what_a_member_tells_is_read() {
         let info = "# Heirloom\r\nname:a\r\nsettled:yes\r\nmembers:2\r\n\
                     member0:id=02,name=c,address=127.0.0.1:4001,state=joining,suspect=no\r\n\
-                    member1:id=01,name=b,address=127.0.0.1:4000,state=ready,suspect=no\r\nsessions:17\r\n";
+                    member1:id=01,name=b,address=127.0.0.1:4000,state=ready,suspect=no\r\nsessions:17\r\ncopies_received:9\r\n";
         let others = vec!["01".into(), "02".into()];
-        assert_eq!(View::parse(info), View { others, all_ready: false, settled: true, sessions: 17 });
+        let view = View { others, all_ready: false, settled: true, sessions: 17, received: 9 };
+        assert_eq!(View::parse(info), view);
     }
 }
