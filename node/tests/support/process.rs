@@ -20,6 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A node that runs.
 pub(crate) struct Process {
     child: Child,
+    pub(crate) id: String,
     pub(crate) listen: SocketAddr,
     pub(crate) bind: SocketAddr,
     pub(crate) cause: String,
@@ -139,6 +140,7 @@ impl ReadyLine {
         assert!(!value("name").is_empty() && !value("id").is_empty());
         Process {
             child,
+            id: value("id"),
             listen: value("listen").parse().expect("an address"),
             bind: value("bind").parse().expect("an address"),
             cause: value("cause"),
