@@ -43,7 +43,9 @@ pub(crate) struct Command<S: Store> {
 pub(crate) enum Access {
     /// The connection or the program; it is answered even by a node that does not serve yet.
     Connection,
-    /// Sessions, without a change: copies of them will do.
+    /// Sessions, without a use: copies of them will do.
+    Peek,
+    /// Sessions, and that is a use of them: copies will do.
     Read,
     /// Sessions: this member becomes their owner.
     Write,
@@ -71,7 +73,7 @@ const EVERY: (i8, i8, i8) = (1, -1, 1);
 impl<S: Store> Table<S> {
     /// By name.
     pub(crate) const ALL: &'static [Command<S>] = {
-        use Access::{Connection, Create, Read, Write};
+        use Access::{Connection, Create, Peek, Read, Write};
         &[
             entry("auth", -2, Connection, NONE, connection::auth),
             entry("client", -2, Connection, NONE, connection::client),
@@ -79,14 +81,14 @@ impl<S: Store> Table<S> {
             entry("command", -1, Connection, NONE, introspection::command),
             entry("del", -2, Write, EVERY, keys::del),
             entry("echo", 2, Connection, NONE, connection::echo),
-            entry("exists", -2, Read, EVERY, keys::exists),
+            entry("exists", -2, Peek, EVERY, keys::exists),
             entry("expire", -3, Write, FIRST, keys::expire),
             entry("expireat", -3, Write, FIRST, keys::expireat),
             entry("get", 2, Read, FIRST, strings::get),
             entry("getdel", 2, Write, FIRST, strings::getdel),
             entry("getex", -2, Write, FIRST, strings::getex),
             entry("hdel", -3, Write, FIRST, hashes::hdel),
-            entry("heirloom.explain", 2, Read, FIRST, heirloom::explain),
+            entry("heirloom.explain", 2, Peek, FIRST, heirloom::explain),
             entry("heirloom.members", 1, Connection, NONE, heirloom::members),
             entry("hello", -1, Connection, NONE, connection::hello),
             entry("hexists", 3, Read, FIRST, hashes::hexists),
@@ -104,9 +106,9 @@ impl<S: Store> Table<S> {
             entry("persist", 2, Write, FIRST, keys::persist),
             entry("pexpire", -3, Write, FIRST, keys::pexpire),
             entry("pexpireat", -3, Write, FIRST, keys::pexpireat),
-            entry("ping", -1, Read, NONE, connection::ping),
+            entry("ping", -1, Peek, NONE, connection::ping),
             entry("psetex", 4, Create(|_| false), FIRST, strings::psetex),
-            entry("pttl", 2, Read, FIRST, keys::pttl),
+            entry("pttl", 2, Peek, FIRST, keys::pttl),
             entry("quit", -1, Connection, NONE, connection::quit),
             entry("rename", 3, Write, (1, 2, 1), rename::rename),
             entry("renamenx", 3, Write, (1, 2, 1), rename::renamenx),
@@ -115,10 +117,10 @@ impl<S: Store> Table<S> {
             entry("setex", 4, Create(|_| false), FIRST, strings::setex),
             entry("setnx", 3, Write, FIRST, strings::setnx),
             entry("shutdown", -1, Connection, NONE, connection::shutdown),
-            entry("ttl", 2, Read, FIRST, keys::ttl),
-            entry("type", 2, Read, FIRST, keys::kind),
+            entry("ttl", 2, Peek, FIRST, keys::ttl),
+            entry("type", 2, Peek, FIRST, keys::kind),
             entry("unlink", -2, Write, EVERY, keys::del),
-            entry("wait", 3, Read, NONE, keys::wait),
+            entry("wait", 3, Peek, NONE, keys::wait),
         ]
     };
 
@@ -144,6 +146,7 @@ pub(crate) fn fetch<S: Store>(
     let Ok(command) = command(store, arguments) else { return true };
     let purpose = match command.access {
         Access::Connection => return true,
+        Access::Peek => Purpose::Peek,
         Access::Read => Purpose::Read,
         Access::Write => Purpose::Write,
         Access::Create(looks) if looks(arguments) => Purpose::Write,
@@ -242,11 +245,11 @@ mod tests {
 
     #[test]
     fn each_command_asks_for_its_keys_as_its_entry_says() {
-        use Purpose::{Read, Write};
+        use Purpose::{Peek, Read, Write};
 
         let desk = Desk::new();
         desk.set_far("elsewhere", Ok(Found::Nowhere));
-        let rows: [(&str, &[(&str, Purpose)]); 22] = [
+        let rows: [(&str, &[(&str, Purpose)]); 23] = [
             ("PING", &[]),
             ("WAIT 0 1", &[]),
             ("COMMAND COUNT", &[]),
@@ -260,14 +263,15 @@ mod tests {
             ("SET a 1 EXAT 1", &[("a", Write)]),
             ("SETNX a 1", &[("a", Write)]),
             ("GET a", &[("a", Read)]),
-            ("TTL a", &[("a", Read)]),
+            ("TTL a", &[("a", Peek)]),
+            ("EXISTS a b", &[("a", Peek), ("b", Peek)]),
             ("MGET a b", &[("a", Read), ("b", Read)]),
             ("DEL a b", &[("a", Write), ("b", Write)]),
             ("EXPIRE a 5", &[("a", Write)]),
             ("HSET h f 1", &[("h", Write)]),
             ("HGET h f", &[("h", Read)]),
             ("RENAME a b", &[("a", Write), ("b", Write)]),
-            ("HEIRLOOM.EXPLAIN a", &[("a", Read)]),
+            ("HEIRLOOM.EXPLAIN a", &[("a", Peek)]),
             ("HEIRLOOM.MEMBERS", &[]),
         ];
         for (line, wanted) in rows {

@@ -41,7 +41,7 @@ pub(super) fn command<S: Store>(call: &mut Call<'_, S>) -> Answer {
 fn describe<S: Store>(reply: &mut Reply<'_>, command: &Command<S>) {
     let flags: &[&str] = match command.access {
         Access::Connection => &["loading", "stale", "fast"],
-        Access::Read => &["readonly", "fast"],
+        Access::Peek | Access::Read => &["readonly", "fast"],
         Access::Write | Access::Create(_) => &["write", "fast"],
     };
     reply.array(10);
