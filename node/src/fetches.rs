@@ -11,7 +11,7 @@ use core::{
 };
 use std::collections::BTreeMap;
 
-use heirloom_core::SessionKey;
+use heirloom_core::{EndCause, SessionKey};
 use heirloom_runtime::{FetchFailed, Found, Published};
 
 use crate::{
@@ -35,11 +35,14 @@ pub(crate) struct Fetches<F> {
     brought: Brought,
 }
 
+/// What others have of a session: a copy, or none, and perhaps the cause of its end.
+pub(crate) type Elsewhere = Result<Published, Option<EndCause>>;
+
 /// What was brought for one command.
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
-    /// Copies, and `None` where no member has the session. What is not named here is as it is in the store.
-    others: BTreeMap<SessionKey, Option<Published>>,
+    /// Copies, and where there is none, why, if that is known. What is not named here is as it is in the store.
+    others: BTreeMap<SessionKey, Elsewhere>,
     bytes: usize,
     /// Nothing was asked: what is here need not be all there is.
     is_blind: bool,
@@ -116,15 +119,16 @@ impl<F: Future<Output = Result<Found, FetchFailed>> + Unpin> Fetches<F> {
         let brought = &mut self.brought;
         match found {
             Ok(Found::Here) => {}
-            Ok(Found::Nowhere) => drop(brought.others.insert(key, None)),
+            Ok(Found::Nowhere) => drop(brought.others.insert(key, Err(None))),
+            Ok(Found::Ended(cause)) => drop(brought.others.insert(key, Err(Some(cause)))),
             Ok(Found::Copy(session)) => {
                 brought.bytes += session.bytes();
-                brought.others.insert(key, Some(session));
+                brought.others.insert(key, Ok(session));
                 if self.bytes_max < brought.bytes {
                     self.refuse(format!("ERR the sessions have more than {} bytes", self.bytes_max).into());
                 }
             }
-            Err(FetchFailed::Late) => self.refuse(LATE.into()),
+            Err(FetchFailed::Late | FetchFailed::Stale { .. }) => self.refuse(LATE.into()),
             Err(FetchFailed::Refused(error)) => self.refuse(refusal_text(&error).into()),
             Err(FetchFailed::Gone) => self.refuse("ERR the node has stopped".into()),
         }
@@ -136,12 +140,9 @@ impl<F: Future<Output = Result<Found, FetchFailed>> + Unpin> Fetches<F> {
 }
 
 impl Brought {
-    /// A session, if it is not to be looked for in the store: `Some(None)` is that there is none.
-    pub(crate) fn get(&self, key: &SessionKey) -> Option<Option<&Published>> {
-        if self.is_blind {
-            return Some(None);
-        }
-        self.others.get(key).map(Option::as_ref)
+    /// What others have of a session, if it is not to be looked for in the store.
+    pub(crate) fn get(&self, key: &SessionKey) -> Option<&Elsewhere> {
+        if self.is_blind { Some(&Err(None)) } else { self.others.get(key) }
     }
 
     /// Refuses the command if it is to be.
@@ -188,7 +189,7 @@ mod tests {
         assert!(ask(&mut fetches, &[A, B], |_| known(Ok(Found::Here))));
         let mut brought = fetches.into_brought();
         assert!(brought.allow().is_ok());
-        assert_eq!((brought.get(&A), brought.get(&B)), (None, None));
+        assert!(brought.get(&A).is_none() && brought.get(&B).is_none());
     }
 
     #[test]
@@ -202,8 +203,8 @@ mod tests {
         assert!(settle(&mut fetches));
         assert!(ask(&mut fetches, &[A, B], |key| panic!("{key} was brought")));
         let brought = fetches.into_brought();
-        assert!(brought.get(&A).is_some_and(|found| found.is_some()));
-        assert_eq!(brought.get(&B), Some(None));
+        assert!(matches!(brought.get(&A), Some(Ok(_))));
+        assert_eq!(brought.get(&B), Some(&Err(None)));
     }
 
     #[test]
@@ -266,7 +267,7 @@ mod tests {
     fn to_who_does_not_look_nothing_is_there() {
         let mut fetches: Fetches<Later> = Fetches::new(100);
         fetches.skip();
-        assert_eq!(fetches.into_brought().get(&A), Some(None));
+        assert_eq!(fetches.into_brought().get(&A), Some(&Err(None)));
     }
 
     fn ask(fetches: &mut Fetches<Later>, keys: &[SessionKey], fetch: impl FnMut(SessionKey) -> Later) -> bool {

@@ -4,16 +4,18 @@ use core::{fmt, net::SocketAddr, task::Waker, time::Duration};
 use std::collections::{BTreeMap, VecDeque};
 
 use heirloom_core::{
-    CommitError, CommitId, Delta, Demand, Event, Fetch, FetchId, Fetched, Node, Outcome, Purpose, SessionKey, Time,
+    AtLeast, CommitError, CommitId, Delta, Demand, Event, Fetch, FetchId, Fetched, Node, Outcome, Purpose, SessionKey,
+    SessionVersion, Time,
 };
 
 use crate::{
     alarm::{Alarm, Sleep},
     clock::Clock,
-    completion::{Completer, Waiter, completion},
+    completion::{Completer, completion},
+    fetch::{FetchFailed, Fetching, Found},
     net::Net,
     poller::Ready,
-    published::Table,
+    published::{Published, Table},
 };
 
 /// How much is sent in one go, so that a turn has an end.
@@ -96,11 +98,18 @@ impl Told {
     }
 }
 
-/// A question that the driver sends.
+/// What was asked of the node.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    pub(crate) waiter: Waiter<Fetched>,
+    pub(crate) fetching: Fetching,
+    /// The driver has to come and send the question.
     pub(crate) wake_driver: bool,
+}
+
+impl Asked {
+    fn known(answer: Result<Found, FetchFailed>) -> Self {
+        Self { fetching: Fetching::known(answer), wake_driver: false }
+    }
 }
 
 /// What a turn of the driver came to.
@@ -325,13 +334,33 @@ impl Engine {
         [self.node.poll_timeout(), self.net.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Asks the node for a session. `None`: it is here.
-    pub(crate) fn fetch(&mut self, now: Time, key: SessionKey, purpose: Purpose) -> Result<Option<Asked>, CommitError> {
-        let Fetch::Asked(fetch) = self.node.fetch(now, key, purpose)? else { return Ok(None) };
+    /// Asks the node for a session.
+    pub(crate) fn fetch(&mut self, now: Time, key: SessionKey, purpose: Purpose) -> Asked {
+        match self.node.fetch(now, key, purpose) {
+            Ok(Fetch::Here) => Asked::known(Ok(Found::Here)),
+            Ok(Fetch::Asked(fetch)) => self.await_answer(fetch),
+            Err(error) => Asked::known(Err(error.into())),
+        }
+    }
+
+    /// Asks the node for a session that is not older than that.
+    pub(crate) fn session_at_least(&mut self, now: Time, key: &SessionKey, floor: &SessionVersion) -> Asked {
+        match self.node.session_at_least(now, key, floor) {
+            Ok(AtLeast::Here(session)) => {
+                Asked::known(Ok(Found::Copy(Published::new(session, self.node.deadline(key)))))
+            }
+            Ok(AtLeast::Ended(cause)) => Asked::known(Ok(Found::Ended(cause))),
+            Ok(AtLeast::Asked(fetch)) => self.await_answer(fetch),
+            Ok(AtLeast::Stale { have, want }) => Asked::known(Err(FetchFailed::Stale { have, want })),
+            Err(error) => Asked::known(Err(error.into())),
+        }
+    }
+
+    fn await_answer(&mut self, fetch: FetchId) -> Asked {
         let (completer, waiter) = completion();
         let before = self.fetches.insert(fetch, completer);
         assert!(before.is_none(), "a fetch has a number of its own");
-        Ok(Some(Asked { waiter, wake_driver: !self.corked }))
+        Asked { fetching: Fetching::asked(waiter), wake_driver: !self.corked }
     }
 
     /// From here on what is committed waits for the driver's next turn.

@@ -7,7 +7,7 @@ use core::{
     time::Duration,
 };
 
-use heirloom_core::{CommitError, Fetched};
+use heirloom_core::{CommitError, EndCause, Fetched, SessionVersion};
 
 use crate::{
     completion::{Gone, Waiter},
@@ -37,6 +37,8 @@ pub enum Found {
     Here,
     /// Another holds it. This is a copy to look at, which is not kept here.
     Copy(Published),
+    /// Those that must hold it know that it has ended. A commit creates it again.
+    Ended(EndCause),
     /// No member of the view has it. A commit creates it.
     Nowhere,
 }
@@ -50,6 +52,14 @@ pub enum FetchFailed {
     /// Members that may have it have not answered in time.
     #[error("members that may have the session have not answered in time")]
     Late,
+    /// Nobody has all of the version that was asked for.
+    #[error("no member of the view has heard of all that was seen before")]
+    Stale {
+        /// What there is, if anything.
+        have: Option<SessionVersion>,
+        /// What was asked for.
+        want: SessionVersion,
+    },
     /// The driver has stopped.
     #[error("the node has stopped")]
     Gone,
@@ -129,9 +139,13 @@ const ONCE: &str = "there is one answer, and it is taken once";
 fn result(fetched: Result<Fetched, Gone>) -> Answer {
     match fetched {
         Ok(Fetched::Here) => Ok(Found::Here),
-        Ok(Fetched::Copy(session, deadline)) => Ok(Found::Copy(Published::new(session, deadline))),
+        Ok(Fetched::Copy(session, deadline)) => Ok(match session.ended() {
+            None => Found::Copy(Published::new(session, deadline)),
+            Some(cause) => Found::Ended(cause),
+        }),
         Ok(Fetched::Unknown) => Ok(Found::Nowhere),
-        Ok(Fetched::Late | Fetched::Stale { .. }) => Err(FetchFailed::Late),
+        Ok(Fetched::Late) => Err(FetchFailed::Late),
+        Ok(Fetched::Stale { have, want }) => Err(FetchFailed::Stale { have, want }),
         Err(Gone) => Err(FetchFailed::Gone),
     }
 }
@@ -141,19 +155,23 @@ fn result(fetched: Result<Fetched, Gone>) -> Answer {
 mod tests {
     use std::sync::Arc;
 
-    use heirloom_core::{Session, Time};
+    use heirloom_core::{Config, Delta, Durability, MemberId, Node, Session, SessionKey, Time};
 
     use super::*;
     use crate::completion::completion;
 
     #[test]
     fn every_answer_comes_once_whether_it_was_known_or_asked_for() {
-        let (session, deadline) = (Arc::new(Session::default()), Some(Time::from_nanos(7)));
+        let deadline = Some(Time::from_nanos(7));
+        let [live, ended] = sessions();
+        let (have, want) = (None, live.version());
         let answers = [
             (Fetched::Here, Ok(Found::Here)),
-            (Fetched::Copy(session.clone(), deadline), Ok(Found::Copy(Published::new(session, deadline)))),
+            (Fetched::Copy(live.clone(), deadline), Ok(Found::Copy(Published::new(live, deadline)))),
+            (Fetched::Copy(ended, None), Ok(Found::Ended(EndCause::Ended))),
             (Fetched::Unknown, Ok(Found::Nowhere)),
             (Fetched::Late, Err(FetchFailed::Late)),
+            (Fetched::Stale { have: have.clone(), want: want.clone() }, Err(FetchFailed::Stale { have, want })),
         ];
         for (fetched, wanted) in answers {
             let (completer, waiter) = completion();
@@ -166,5 +184,17 @@ mod tests {
         let (completer, waiter) = completion();
         drop(completer);
         assert_eq!(Fetching::asked(waiter).wait(), Err(FetchFailed::Gone));
+    }
+
+    /// One that lives, and one that was ended.
+    fn sessions() -> [Arc<Session>; 2] {
+        let (key, address) = (SessionKey([7; 16]), "127.0.0.1:4000".parse().unwrap());
+        let mut node = Node::new(MemberId(1), address, Config::default(), 1, Time::ZERO).unwrap();
+        node.start_alone(Time::ZERO);
+        [Delta::new().set("a", "b"), Delta::end()].map(|delta| {
+            node.commit(Time::ZERO, key, delta, Durability::Local).unwrap();
+            let (_, session) = node.records().next().unwrap();
+            session.clone()
+        })
     }
 }

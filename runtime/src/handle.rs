@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use heirloom_core::{
     CommitError, Copies, Delta, Demand, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Node, Purpose,
-    SessionKey, Stats, Time,
+    SessionKey, SessionVersion, Stats, Time,
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     commit::Commit,
     completion::completion,
-    engine::{Command, Ended, Engine, Inside, Told},
+    engine::{Asked, Command, Ended, Engine, Inside, Told},
     events::{Left, NextEvent},
     fetch::{FetchFailed, Fetching, Found},
     mailbox::{self, Door, Untaken},
@@ -125,17 +125,13 @@ impl Handle {
                 MemberState::Leaving => Err(CommitError::Leaving.into()),
             });
         }
-        match shared.look_at_engine(|engine| engine.fetch(self.now(), key, purpose)) {
-            None => Fetching::known(Err(FetchFailed::Gone)),
-            Some(Err(error)) => Fetching::known(Err(error.into())),
-            Some(Ok(None)) => Fetching::known(Ok(Found::Here)),
-            Some(Ok(Some(asked))) => {
-                if asked.wake_driver {
-                    shared.poller.notify();
-                }
-                Fetching::asked(asked.waiter)
-            }
-        }
+        shared.ask(|engine| engine.fetch(self.now(), key, purpose))
+    }
+
+    /// A session that is not older than what the caller has seen of it elsewhere, by its version: a copy to look at. Others
+    /// are asked if what is here is older. It is no use of the session.
+    pub fn session_at_least(&self, key: &SessionKey, floor: &SessionVersion) -> Fetching {
+        self.shared().ask(|engine| engine.session_at_least(self.now(), key, floor))
     }
 
     /// Which members hold a copy of a session, by the configuration.
@@ -286,6 +282,18 @@ impl Shared {
     fn call_driver(&self, left: mailbox::Left) {
         if left == mailbox::Left::ForDriver {
             self.poller.notify();
+        }
+    }
+
+    fn ask(&self, ask: impl FnOnce(&mut Engine) -> Asked) -> Fetching {
+        match self.look_at_engine(ask) {
+            None => Fetching::known(Err(FetchFailed::Gone)),
+            Some(Asked { fetching, wake_driver }) => {
+                if wake_driver {
+                    self.poller.notify();
+                }
+                fetching
+            }
         }
     }
 

@@ -106,7 +106,7 @@ impl<'a, S: Store> Call<'a, S> {
     pub(crate) fn session(&self, key: &SessionKey) -> Option<Published> {
         match self.brought.get(key) {
             None => self.store.session(key),
-            Some(found) => found.cloned(),
+            Some(found) => found.as_ref().ok().cloned(),
         }
     }
 
@@ -114,18 +114,13 @@ impl<'a, S: Store> Call<'a, S> {
     pub(crate) fn peek(&self, key: &SessionKey) -> Option<Published> {
         match self.brought.get(key) {
             None => self.store.peek(key),
-            Some(found) => found.cloned(),
+            Some(found) => found.as_ref().ok().cloned(),
         }
     }
 
     /// A whole number, written as Redis writes it.
     pub(crate) fn integer(&self, at: usize) -> Result<i64, Refusal> {
         integer(&self.arguments[at]).ok_or_else(|| NOT_AN_INTEGER.into())
-    }
-
-    /// What was brought for this command of a session that is not to be looked for in the store; it may have ended.
-    pub(crate) fn brought(&self, key: &SessionKey) -> Option<Option<&Published>> {
-        self.brought.get(key)
     }
 
     /// Changes a session; the reply waits for its copies.

@@ -33,12 +33,10 @@ enum Place {
 
 pub(super) fn explain<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let key = call.key(1)?;
-    let place = match call.brought(&key) {
-        Some(Some(copy)) => match copy.ended() {
-            None => Place::Elsewhere(copy.clone()),
-            Some(cause) => Place::Ended(cause),
-        },
-        Some(None) => Place::Unknown,
+    let place = match call.brought.get(&key) {
+        Some(Ok(copy)) => Place::Elsewhere(copy.clone()),
+        Some(Err(Some(cause))) => Place::Ended(*cause),
+        Some(Err(None)) => Place::Unknown,
         None => match (call.store.peek(&key), call.store.ended(&key)) {
             (Some(session), _) => Place::Here(session),
             (None, Some(cause)) => Place::Ended(cause),
@@ -213,6 +211,7 @@ impl Fields {
 mod tests {
     use core::time::Duration;
 
+    use heirloom_core::EndCause;
     use heirloom_runtime::Found;
 
     use crate::{commands::testing::Desk, store::Store as _};
@@ -253,6 +252,9 @@ mod tests {
         assert_eq!(desk.ask("HEIRLOOM.EXPLAIN a"), gone("ended cause ended why the application ended it"));
         desk.ask("SET a 1 EX 5");
         desk.pass(Duration::from_secs(60));
+        desk.set_far("b", Ok(Found::Ended(EndCause::Idle)));
+        let elsewhere = "state ended cause idle why it was not used for its idle time holders ";
+        assert!(desk.ask("HEIRLOOM.EXPLAIN b").contains(elsewhere));
         let why = "it reached the end that was fixed for it";
         assert_eq!(desk.ask("HEIRLOOM.EXPLAIN a"), gone(&format!("ended cause max-age why {why}")));
     }
