@@ -25,6 +25,8 @@ use crate::{
 pub(crate) enum Waiting {
     /// The application, for as much as it asked, and no longer than it asked.
     Application(Durability, Option<Time>),
+    /// The other half of the commit of this key with the same change.
+    Link(Durability, SessionKey),
     /// The end of an expiry: once all that must hold it have applied it, what was born up to here is dead for good.
     Burial(Stamp),
 }
@@ -50,6 +52,8 @@ struct Commit {
     others: Arc<Others>,
     /// Which of them have applied it, in the order of their acknowledgements.
     have: Vec<MemberId>,
+    /// The key whose half must be done too.
+    link: Option<SessionKey>,
 }
 
 /// Other members, of the view or of those that must hold a session: all, and those that are ready.
@@ -63,11 +67,24 @@ impl Commits {
     /// Starts to count, for a session that these others must hold.
     pub(crate) fn start(&mut self, key: SessionKey, change: Change, waiting: Waiting, others: Arc<Others>) {
         let id = (key, change);
-        let before = self.in_flight.insert(id, Commit { waiting, others, have: Vec::new() });
-        assert!(before.is_none(), "a change has one commit");
-        self.application += usize::from(matches!(waiting, Waiting::Application(..)));
-        self.deadlines.extend(waiting.deadline().map(|at| (at, id)));
+        self.insert(id, Commit { waiting, others, have: Vec::new(), link: None });
         self.judge(id);
+    }
+
+    /// Starts to count an id change, for the others that must hold the old key and those that must hold the new one: it is
+    /// done when both are.
+    pub(crate) fn start_move(
+        &mut self,
+        (old, change): (SessionKey, Change),
+        new: SessionKey,
+        (durability, deadline): (Durability, Option<Time>),
+        others: (Arc<Others>, Arc<Others>),
+    ) {
+        let commit = |waiting, others, link| Commit { waiting, others, have: Vec::new(), link };
+        self.insert((old, change), commit(Waiting::Link(durability, new), others.0, None));
+        self.insert((new, change), commit(Waiting::Application(durability, deadline), others.1, Some(old)));
+        self.judge((old, change));
+        self.judge((new, change));
     }
 
     /// A member has applied the changes of a session from `from` to `to`.
@@ -131,17 +148,36 @@ impl Commits {
         self.application + self.outcomes.len()
     }
 
+    fn insert(&mut self, id: Id, commit: Commit) {
+        let waiting = commit.waiting;
+        let before = self.in_flight.insert(id, commit);
+        assert!(before.is_none(), "a change has one commit");
+        self.application += usize::from(matches!(waiting, Waiting::Application(..)));
+        self.deadlines.extend(waiting.deadline().map(|at| (at, id)));
+    }
+
     fn judge(&mut self, id: Id) {
         let Some(commit) = self.in_flight.get(&id) else { return };
         match commit.waiting {
             Waiting::Application(durability, _) => {
                 let ready = commit.others.ready.len();
                 let want = durability.others(ready);
-                if want <= commit.counted().count() {
+                let waits = commit.link.is_some_and(|old| self.in_flight.contains_key(&(old, id.1)));
+                if want <= commit.counted().count() && !waits {
                     let (receipt, _) = self.take(id);
                     self.outcomes.push_back((CommitId(id.1.0), Outcome::Durable(receipt)));
                 } else if ready < want {
                     self.end_short(id, false);
+                }
+            }
+            Waiting::Link(durability, new) => {
+                let ready = commit.others.ready.len();
+                let want = durability.others(ready);
+                if want <= commit.counted().count() {
+                    self.in_flight.remove(&id);
+                    self.judge((new, id.1));
+                } else if ready < want {
+                    self.end_short((new, id.1), false);
                 }
             }
             Waiting::Burial(at) => {
@@ -162,8 +198,11 @@ impl Commits {
     fn take(&mut self, id: Id) -> (Receipt, usize) {
         let commit = self.in_flight.remove(&id).expect("what ends is in flight");
         let Waiting::Application(durability, deadline) = commit.waiting else {
-            unreachable!("a burial has no deadline and no outcome");
+            unreachable!("only a commit of the application has a deadline and an outcome");
         };
+        if let Some(old) = commit.link {
+            self.in_flight.remove(&(old, id.1));
+        }
         self.application -= 1;
         if let Some(at) = deadline {
             self.deadlines.remove(&(at, id));
@@ -178,7 +217,7 @@ impl Waiting {
     fn deadline(&self) -> Option<Time> {
         match *self {
             Self::Application(_, deadline) => deadline,
-            Self::Burial(_) => None,
+            Self::Burial(_) | Self::Link(..) => None,
         }
     }
 }
@@ -386,6 +425,25 @@ mod tests {
         assert_eq!(commits.poll_timeout(), None, "what has ended has no deadline");
         commits.handle_timeout(at(3));
         assert_eq!((outcome_of(&mut commits), commits.len()), (None, 0));
+    }
+
+    #[test]
+    fn an_id_change_is_done_when_both_keys_are() {
+        const NEW: SessionKey = SessionKey([2; 16]);
+        let (old, new) = (others(&[A], &[]), others(&[A, B], &[]));
+        let mut commits = Commits::default();
+        commits.start_move((KEY, Change(5)), NEW, (Durability::One, None), (old.clone(), new.clone()));
+        commits.handle_ack(NEW, Change(0), Change(5), B);
+        assert_eq!(commits.poll_outcome(), None);
+        commits.handle_ack(KEY, Change(5), Change(5), A);
+        assert!(
+            matches!(commits.poll_outcome(), Some((CommitId(5), Outcome::Durable(receipt))) if receipt.members == [B])
+        );
+        commits.start_move((KEY, Change(6)), NEW, (Durability::One, None), (old, new.clone()));
+        let lacking = commits.handle_view(|key| if *key == KEY { others(&[], &[]) } else { new.clone() });
+        assert!(lacking.is_empty());
+        assert!(matches!(commits.poll_outcome(), Some((CommitId(6), Outcome::NotDurable { late: false, .. }))));
+        assert_eq!((commits.len(), commits.in_flight.len()), (0, 0));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::{
+    life::EndCause,
     member::MemberId,
     session::{Lifetime, Session},
     version::{AttributeVersion, Conflict, SessionVersion},
@@ -40,7 +41,7 @@ pub(crate) enum Start {
     #[default]
     FromWhatIsThere,
     Anew,
-    End,
+    End(EndCause),
 }
 
 impl Delta {
@@ -56,7 +57,12 @@ impl Delta {
 
     /// Ends the session.
     pub fn end() -> Self {
-        Self { start: Start::End, ..Self::default() }
+        Self { start: Start::End(EndCause::Ended), ..Self::default() }
+    }
+
+    /// Ends the session, to make room or because an operator says so.
+    pub fn evict() -> Self {
+        Self { start: Start::End(EndCause::Evicted), ..Self::default() }
     }
 
     /// Sets an attribute.
@@ -225,6 +231,9 @@ pub enum CommitError {
     /// A condition of the delta does not hold.
     #[error(transparent)]
     Conflict(#[from] Conflict),
+    /// The new id is in use, or what is remembered of it stands in the way: copy the session instead.
+    #[error("the new id is taken")]
+    TargetTaken,
     /// There is no session to end.
     #[error("no such session")]
     NoSession,

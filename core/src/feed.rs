@@ -113,6 +113,11 @@ impl Feed {
         self.lack_more(key, Lack { from: change, verify: true });
     }
 
+    /// What the peer lacks of a session was not sent after all.
+    pub(crate) fn lack_again(&mut self, key: SessionKey, lack: Lack) {
+        self.lack_more(key, lack);
+    }
+
     fn lack_more(&mut self, key: SessionKey, more: Lack) {
         let before = self.lacking.get(&key).copied();
         let lack = Lack {
@@ -221,6 +226,11 @@ impl Feed {
     pub(crate) fn next_lacking(&self) -> Option<(SessionKey, Lack)> {
         let (_, key) = self.order.first()?;
         self.lacking.get(key).map(|lack| (*key, *lack))
+    }
+
+    /// What the peer lacks of a session that was not sent.
+    pub(crate) fn lacking(&self, key: &SessionKey) -> Option<Lack> {
+        self.lacking.get(key).copied()
     }
 
     pub(crate) fn take_lacking(&mut self, key: SessionKey) {

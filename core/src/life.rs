@@ -17,6 +17,12 @@ pub enum EndCause {
     Replaced,
     /// It came back from a member that was away for longer than ends are remembered.
     Forgotten,
+    /// Its id was changed: it lives on under another.
+    Moved,
+    /// It was ended to make room, or by an operator.
+    Evicted,
+    /// It was lost with its owner before any other member had a copy.
+    Lost,
 }
 
 /// An end: everything born at or below `at` is dead.

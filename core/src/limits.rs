@@ -37,7 +37,7 @@ impl Limits {
         there: bool,
         live: usize,
     ) -> Result<(), CommitError> {
-        if delta.start == Start::End {
+        if matches!(delta.start, Start::End(_)) {
             return if there { Ok(()) } else { Err(CommitError::NoSession) };
         }
         if delta.lifetime.is_some_and(is_too_long) {

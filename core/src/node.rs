@@ -8,6 +8,7 @@ mod fetching;
 #[cfg(test)]
 mod hostile;
 mod merge;
+mod moves;
 mod receive;
 mod send;
 mod verbs;

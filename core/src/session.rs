@@ -5,23 +5,31 @@
 //!
 //! - *Attributes* are last-writer-wins registers, one for each name and birth, where the birth is the stamp of the
 //!   creation in which it was written. Of several births' registers of a name, that of the greatest birth which lasts is
-//!   shown. The lifetime is one register, ordered by (birth, stamp).
+//!   shown. So is the lifetime, one for each birth: that of the greatest birth counts.
 //! - *Lives*, one for each birth: who owns it, by an epoch counter that only rises, and whether that epoch expired. An
 //!   expiry hides what was written in that birth, and a higher counter of the same birth voids it (P4).
 //! - The *floor*: whatever was born at or below it is dead for good (P3).
+//! - *Links*: where births have moved to when the session's id was changed. What belongs to these does not stay.
 
-use alloc::vec::Vec;
+mod digest;
+mod moves;
+mod registers;
+
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use self::{
+    moves::{BIRTHS_MAX, LINKS_MAX, Link, Moves},
+    registers::{Attribute, Change, Content, Incoming, LifetimeRegister},
+};
 use crate::{
     life::{End, EndCause, Life},
     member::MemberId,
     stamp::Stamp,
     time::Wall,
     version::{AttributeVersion, SessionVersion},
-    wire::Held,
 };
 
 /// How long a session lives.
@@ -35,77 +43,17 @@ pub enum Lifetime {
     Fixed(Duration),
 }
 
-/// A place in the order of a node's own changes. It never travels; zero marks what others brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Change(pub(crate) u64);
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LifetimeRegister {
-    pub(crate) birth: Stamp,
-    pub(crate) stamp: Stamp,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) changed: Change,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Attribute {
-    pub(crate) name: Bytes,
-    pub(crate) birth: Stamp,
-    pub(crate) stamp: Stamp,
-    /// `None` is a removal: it must outlive what it removed.
-    pub(crate) value: Option<Bytes>,
-    pub(crate) changed: Change,
-}
-
-impl Attribute {
-    fn bytes(&self) -> usize {
-        self.name.len() + self.value.as_ref().map_or(0, Bytes::len)
-    }
-}
-
-/// A value on its way into a session: copied only if it wins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Content<'a> {
-    Slice(&'a [u8]),
-    Held(&'a Bytes),
-}
-
-impl Content<'_> {
-    fn to_bytes(self) -> Bytes {
-        match self {
-            Self::Slice(slice) => Bytes::copy_from_slice(slice),
-            Self::Held(bytes) => bytes.clone(),
-        }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Slice(slice) => slice,
-            Self::Held(bytes) => bytes,
-        }
-    }
-}
-
-/// A register on its way into a session.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Incoming<'a> {
-    pub(crate) name: Content<'a>,
-    pub(crate) birth: Stamp,
-    pub(crate) stamp: Stamp,
-    /// `None` is a removal.
-    pub(crate) value: Option<Content<'a>>,
-    pub(crate) changed: Change,
-}
-
 /// A session as its readers see it: one immutable state, cheap to hold.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
     pub(crate) floor: Option<End>,
     /// By birth. Those at or below the floor are gone, except the greatest: it says whose the end is.
     pub(crate) lives: Vec<Life>,
-    pub(crate) lifetime: Option<LifetimeRegister>,
+    /// By birth.
+    pub(crate) lifetimes: Vec<LifetimeRegister>,
     /// By name and birth.
     pub(crate) attributes: Vec<Attribute>,
+    moves: Option<Box<Moves>>,
     bytes: usize,
 }
 
@@ -147,7 +95,12 @@ impl Session {
 
     /// How long it lives; `None` when it has ended.
     pub fn lifetime(&self) -> Option<Lifetime> {
-        self.lifetime.filter(|_| self.is_live()).map(|register| register.lifetime)
+        self.lifetime_register().filter(|_| self.is_live()).map(|register| register.lifetime)
+    }
+
+    /// What the latest birth says of the lifetime.
+    pub(crate) fn lifetime_register(&self) -> Option<&LifetimeRegister> {
+        self.lifetimes.last()
     }
 
     /// Whether it is there, for a reader.
@@ -177,7 +130,8 @@ impl Session {
             return None;
         }
         match (self.head(), self.floor) {
-            (Some(life), _) if self.is_above_floor(life.birth) => Some(self.expiry_cause()),
+            (Some(life), _) if self.is_here(life.birth) => Some(self.expiry_cause()),
+            (Some(life), _) if self.is_above_floor(life.birth) && self.is_link(life.birth) => Some(EndCause::Moved),
             (_, floor) => floor.map(|end| end.cause),
         }
     }
@@ -187,46 +141,9 @@ impl Session {
         self.bytes
     }
 
-    /// The digest and the epoch.
-    pub(crate) fn held(&self) -> Option<Held> {
-        self.head().map(|life| Held { digest: self.digest(), counter: life.counter, owner: life.owner })
-    }
-
-    /// A hash of all content, who owns it left out: equal on copies that need nothing of each other.
-    pub fn digest(&self) -> u64 {
-        let mut hasher = blake3::Hasher::new();
-        let stamp = |hasher: &mut blake3::Hasher, stamp: Stamp| {
-            hasher.update(&stamp.clock.to_le_bytes());
-            hasher.update(&stamp.writer.0.to_le_bytes());
-        };
-        if let Some(end) = self.floor {
-            stamp(&mut hasher, end.at);
-            hasher.update(&[1, end.cause as u8]);
-        }
-        for life in &self.lives {
-            stamp(&mut hasher, life.birth);
-            hasher.update(&[u8::from(life.is_over())]);
-        }
-        if let Some(register) = &self.lifetime {
-            stamp(&mut hasher, register.birth);
-            stamp(&mut hasher, register.stamp);
-        }
-        for attribute in &self.attributes {
-            // A stamp is made once, so it stands for the value.
-            stamp(&mut hasher, attribute.birth);
-            stamp(&mut hasher, attribute.stamp);
-            hasher.update(&[u8::from(attribute.value.is_some())]);
-            hasher.update(&attribute.name.len().to_le_bytes()[..4]);
-            hasher.update(&attribute.name);
-        }
-        let mut digest = [0; 8];
-        digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        u64::from_le_bytes(digest)
-    }
-
     /// The cause of an expiry follows from what the lifetime was.
     pub(crate) fn expiry_cause(&self) -> EndCause {
-        match self.lifetime.map(|register| register.lifetime) {
+        match self.lifetime_register().map(|register| register.lifetime) {
             Some(Lifetime::Fixed(_)) => EndCause::MaxAge,
             Some(Lifetime::Idle(_) | Lifetime::Never) | None => EndCause::Idle,
         }
@@ -234,22 +151,39 @@ impl Session {
 
     /// Whether any register is of that change of this node or of a later one.
     pub(crate) fn has_changed_since(&self, change: Change) -> bool {
-        let lifetime = self.lifetime.map(|register| register.changed);
-        self.attributes.iter().map(|attribute| attribute.changed).chain(lifetime).any(|changed| change <= changed)
+        self.changes().any(|changed| change <= changed)
+    }
+
+    /// Whether all registers are at or above a change.
+    pub(crate) fn is_unchanged_before(&self, change: Change) -> bool {
+        self.changes().all(|changed| change <= changed)
+    }
+
+    /// The oldest change among the registers that this node wrote itself.
+    pub(crate) fn oldest_change(&self) -> Option<Change> {
+        self.changes().filter(|change| *change != Change::default()).min()
+    }
+
+    fn changes(&self) -> impl Iterator<Item = Change> {
+        let lifetimes = self.lifetimes.iter().map(|register| register.changed);
+        lifetimes.chain(self.attributes.iter().map(|attribute| attribute.changed))
     }
 
     /// Whether it has a birth that is not dead for good, although it may have expired.
     pub(crate) fn is_unburied(&self) -> bool {
-        self.lives.last().is_some_and(|life| self.is_above_floor(life.birth))
+        self.lives.iter().any(|life| self.is_here(life.birth))
     }
 
     pub(crate) fn is_above_floor(&self, birth: Stamp) -> bool {
         self.floor.is_none_or(|end| end.at < birth)
     }
 
-    /// The life that counts: the greatest that lasts, or if none does, the greatest.
+    /// The life that counts: the greatest that lasts; if none does, the greatest that has expired; if none has, the
+    /// greatest.
     pub(crate) fn head(&self) -> Option<&Life> {
-        self.lives.iter().rev().find(|life| self.lasts(life)).or(self.lives.last())
+        let unburied = |life: &&Life| self.is_here(life.birth);
+        let latest = || self.lives.iter().rev();
+        latest().find(|life| self.lasts(life)).or_else(|| latest().find(unburied)).or(self.lives.last())
     }
 
     pub(crate) fn life(&self, birth: Stamp) -> Option<&Life> {
@@ -259,11 +193,14 @@ impl Session {
     /// Up to where everything has expired: what may be declared dead without touching a life that lasts.
     pub(crate) fn expired_to(&self) -> Option<Stamp> {
         let over = self.lives.iter().take_while(|life| !self.lasts(life));
-        over.last().map(|life| life.birth).filter(|birth| self.is_above_floor(*birth))
+        over.filter(|life| !self.is_link(life.birth))
+            .last()
+            .map(|life| life.birth)
+            .filter(|birth| self.is_above_floor(*birth))
     }
 
     fn lasts(&self, life: &Life) -> bool {
-        !life.is_over() && self.is_above_floor(life.birth)
+        !life.is_over() && self.is_here(life.birth)
     }
 
     fn shows(&self, birth: Stamp) -> bool {
@@ -304,7 +241,7 @@ impl Session {
                 *mine != before
             }
             // Below the floor only the greatest is kept.
-            Err(at) if at < self.lives.len() && !self.is_above_floor(other.birth) => false,
+            Err(at) if at < self.lives.len() && !self.is_wanted(other.birth) => false,
             Err(at) => {
                 self.lives.reserve_exact(1);
                 self.lives.insert(at, other);
@@ -314,32 +251,49 @@ impl Session {
         }
     }
 
-    /// Merges the register of the lifetime.
+    /// Merges the lifetime that one birth was given.
     pub(crate) fn merge_lifetime(&mut self, mut other: LifetimeRegister) -> bool {
-        let wins = self.lifetime.is_none_or(|mine| (mine.birth, mine.stamp) < (other.birth, other.stamp));
-        if !wins || !self.is_above_floor(other.birth) {
+        if !self.is_wanted(other.birth) {
             return false;
         }
-        other.changed = kept(self.lifetime.map(|mine| mine.changed), other.changed);
-        self.lifetime = Some(other);
-        true
+        match self.lifetimes.binary_search_by(|mine| mine.birth.cmp(&other.birth)) {
+            Ok(at) => {
+                let mine = &mut self.lifetimes[at];
+                let wins = mine.stamp < other.stamp;
+                if wins {
+                    other.changed = mine.changed.kept(other.changed);
+                    *mine = other;
+                } else if mine.stamp == other.stamp && mine.changed == Change::default() {
+                    mine.changed = other.changed;
+                }
+                wins
+            }
+            Err(at) => {
+                self.lifetimes.reserve_exact(1);
+                self.lifetimes.insert(at, other);
+                true
+            }
+        }
     }
 
     /// Merges one attribute. Name and value are copied only if it wins.
     pub(crate) fn merge_attribute(&mut self, incoming: Incoming<'_>) -> bool {
         let Incoming { name, birth, stamp, value, changed } = incoming;
-        if !self.is_above_floor(birth) {
+        if !self.is_wanted(birth) {
             return false;
         }
         match self.find(name.as_slice(), birth) {
             Ok(at) => {
                 let mine = &mut self.attributes[at];
                 if stamp <= mine.stamp {
+                    if stamp == mine.stamp && mine.changed == Change::default() {
+                        mine.changed = changed;
+                    }
                     return false;
                 }
                 self.bytes -= mine.bytes();
                 (mine.stamp, mine.value) = (stamp, value.map(Content::to_bytes));
-                mine.changed = kept(Some(mine.changed), changed);
+                mine.changed = mine.changed.kept(changed);
                 self.bytes += mine.bytes();
             }
             Err(at) => {
@@ -357,32 +311,55 @@ impl Session {
 
     /// Merges a whole copy that another brought.
     pub(crate) fn merge(&mut self, other: &Self) -> bool {
-        let mut changed = other.floor.is_some_and(|end| self.merge_floor(end));
+        self.merge_with(other, |_| Change::default())
+    }
+
+    /// Merges what another record of this node gives away: what of it is this node's own stays so.
+    pub(crate) fn merge_own(&mut self, other: &Self) -> bool {
+        self.merge_with(other, |changed| changed)
+    }
+
+    fn merge_with(&mut self, other: &Self, renumber: fn(Change) -> Change) -> bool {
+        let mut changed = self.merge_ends(other.floor, other.moves());
         for life in &other.lives {
             changed |= self.merge_life(*life);
         }
-        if let Some(register) = other.lifetime {
-            changed |= self.merge_lifetime(LifetimeRegister { changed: Change::default(), ..register });
+        for register in &other.lifetimes {
+            changed |= self.merge_lifetime(LifetimeRegister { changed: renumber(register.changed), ..*register });
         }
         for attribute in &other.attributes {
-            changed |= self.merge_attribute(Incoming {
-                name: Content::Held(&attribute.name),
-                birth: attribute.birth,
-                stamp: attribute.stamp,
-                value: attribute.value.as_ref().map(Content::Held),
-                changed: Change::default(),
-            });
+            changed |= self.merge_attribute(Incoming { changed: renumber(attribute.changed), ..attribute.into() });
         }
         changed
     }
 
+    /// Whether what belongs to a birth is kept: it is not dead, here or where it has moved to.
+    fn is_wanted(&self, birth: Stamp) -> bool {
+        match self.moves.as_deref() {
+            Some(moves) if moves.covers(birth) => !moves.is_dead(birth),
+            Some(_) | None => self.is_above_floor(birth),
+        }
+    }
+
     /// Drops what is dead.
     fn prune(&mut self) {
-        let Some(End { at: floor, .. }) = self.floor else { return };
+        if self.floor.is_none() && self.moves.is_none() {
+            return;
+        }
         let greatest = self.lives.last().map(|life| life.birth);
-        self.lives.retain(|life| floor < life.birth || Some(life.birth) == greatest);
-        self.lifetime = self.lifetime.filter(|register| floor < register.birth);
-        self.attributes.retain(|attribute| floor < attribute.birth);
+        let mut lives = core::mem::take(&mut self.lives);
+        lives.retain(|life| self.is_wanted(life.birth) || Some(life.birth) == greatest);
+        self.lives = lives;
+        let mut lifetimes = core::mem::take(&mut self.lifetimes);
+        lifetimes.retain(|register| self.is_wanted(register.birth));
+        self.lifetimes = lifetimes;
+        let mut attributes = core::mem::take(&mut self.attributes);
+        attributes.retain(|attribute| self.is_wanted(attribute.birth));
+        self.set_attributes(attributes);
+    }
+
+    fn set_attributes(&mut self, attributes: Vec<Attribute>) {
+        self.attributes = attributes;
         self.bytes = self.attributes.iter().map(Attribute::bytes).sum();
         if self.attributes.is_empty() {
             self.attributes = Vec::new();
@@ -393,10 +370,11 @@ impl Session {
 impl PartialEq for Session {
     /// Equal in everything that is replicated.
     fn eq(&self, other: &Self) -> bool {
-        let registers = |session: &Self| session.lifetime.map(|mine| (mine.birth, mine.stamp, mine.lifetime));
+        let lifetime = |mine: &LifetimeRegister| (mine.birth, mine.stamp, mine.lifetime);
         self.floor == other.floor
+            && self.moves == other.moves
             && self.lives == other.lives
-            && registers(self) == registers(other)
+            && self.lifetimes.iter().map(lifetime).eq(other.lifetimes.iter().map(lifetime))
             && self.attributes.len() == other.attributes.len()
             && self.attributes.iter().zip(&other.attributes).all(|(mine, theirs)| {
                 (&mine.name, mine.birth, mine.stamp, &mine.value)
@@ -407,22 +385,14 @@ impl PartialEq for Session {
 
 impl Eq for Session {}
 
-/// The change number of a register that replaces another: one that others still lack keeps its place, or a peer could
-/// acknowledge a frame in which neither was.
-fn kept(mine: Option<Change>, new: Change) -> Change {
-    match (mine.unwrap_or_default(), new) {
-        (mine, Change(0)) => mine,
-        (_, new) => new,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
+    use alloc::{collections::BTreeSet, vec::Vec};
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::key::SessionKey;
 
     fn stamp(clock: u64) -> Stamp {
         Stamp { clock, writer: MemberId(clock % 3) }
@@ -439,6 +409,8 @@ mod tests {
         Life(u64, u32, u64, u32),
         Lifetime(u64, u64),
         Attribute(u8, u64, u64, bool),
+        /// When, where to, and two births that have moved.
+        Link(u64, u8, u64, u64),
     }
 
     fn heard() -> impl Strategy<Value = Heard> {
@@ -446,13 +418,19 @@ mod tests {
             1 => (1..6_u64).prop_map(Heard::Floor),
             3 => (1..6_u64, 1..4_u32, 0..3_u64, 0..4_u32).prop_map(|(b, c, o, e)| Heard::Life(b, c, o, e)),
             1 => (1..6_u64, 1..9_u64).prop_map(|(b, s)| Heard::Lifetime(b, s)),
+            1 => (6..9_u64, 0..2_u8, 1..6_u64, 1..6_u64).prop_map(|(a, t, b, c)| Heard::Link(a, t, b, c)),
             4 => (0..3_u8, 1..6_u64, 1..9_u64, any::<bool>()).prop_map(|(n, b, s, v)| Heard::Attribute(n, b, s, v)),
         ]
     }
 
     fn hear(session: &mut Session, heard: &Heard) {
         match *heard {
-            Heard::Floor(at) => session.merge_floor(End { at: stamp(at), cause: EndCause::Ended }),
+            Heard::Floor(at) => session.merge_ends(Some(End { at: stamp(at), cause: EndCause::Ended }), Moves::NONE),
+            Heard::Link(at, to, one, other) => {
+                let (at, to) = (stamp(at), (0 < to).then_some(SessionKey([to; 16])));
+                let births = BTreeSet::from([stamp(one), stamp(other)]).into_iter().collect();
+                session.add_link(Link { at, to, births })
+            }
             Heard::Life(birth, counter, owner, expired) => session.merge_life(life(birth, counter, owner, expired)),
             Heard::Lifetime(birth, at) => session.merge_lifetime(LifetimeRegister {
                 birth: stamp(birth),
@@ -478,7 +456,7 @@ mod tests {
     fn consistent(heard: &[Heard]) -> Vec<Heard> {
         let fix = |heard: &Heard| match heard {
             Heard::Attribute(name, birth, at, _) => Heard::Attribute(*name, *birth, *at, true),
-            Heard::Floor(_) | Heard::Life(..) | Heard::Lifetime(..) => heard.clone(),
+            Heard::Floor(_) | Heard::Life(..) | Heard::Lifetime(..) | Heard::Link(..) => heard.clone(),
         };
         heard.iter().map(fix).collect()
     }
@@ -531,9 +509,13 @@ mod tests {
         #[test]
         fn nothing_born_before_an_end_comes_back(heard in prop::collection::vec(heard(), 0..16), floor in 1..6_u64) {
             let mut session = copy(&consistent(&heard));
-            session.merge_floor(End { at: stamp(floor), cause: EndCause::Ended });
+            let spared: Vec<_> = (1..6).map(stamp).filter(|birth| session.moves().covers(*birth)).collect();
+            session.end(End { at: stamp(floor), cause: EndCause::Ended });
+            let here = session.movable();
             consistent(&heard).iter().for_each(|heard| hear(&mut session, heard));
-            prop_assert!(session.attributes.iter().all(|attribute| stamp(floor) < attribute.birth));
+            let mut births = session.attributes.iter().map(|attribute| attribute.birth);
+            prop_assert!(births.all(|birth| stamp(floor) < birth || spared.contains(&birth)));
+            prop_assert!(session.movable().iter().all(|birth| stamp(floor) < *birth || !here.contains(birth)));
             prop_assert_eq!(session.bytes(), session.attributes.iter().map(Attribute::bytes).sum::<usize>());
         }
     }

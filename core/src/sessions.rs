@@ -3,12 +3,18 @@
 //! Beside the replicated state of a session an entry keeps what is this node's own business: until when the session
 //! lives by the local clock, and who was told of its uses when.
 
+mod deadlines;
+#[cfg(test)]
+mod model;
+mod moves;
+
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 use core::{ops::Bound, time::Duration};
 
+pub(crate) use self::moves::{Moved, Moving};
 use crate::{
     delta::{CommitError, Delta, Start},
     key::SessionKey,
@@ -27,6 +33,10 @@ pub(crate) struct Sessions {
     live: usize,
     /// Changed since a reader last looked.
     changed: BTreeSet<SessionKey>,
+    /// What must go on to other keys.
+    moved: VecDeque<Moved>,
+    /// The links of all records: to which key, from which.
+    links: BTreeSet<(SessionKey, SessionKey)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -97,7 +107,7 @@ impl Sessions {
         let session = Arc::make_mut(&mut entry.session);
         let Writing { now, me, stamps: (first, second), change, blind, .. } = *writing;
         let ends = match delta.start {
-            Start::End => Some(EndCause::Ended),
+            Start::End(cause) => Some(cause),
             // Also what has expired: it might yet be voided.
             Start::Anew if blind || session.is_unburied() => Some(EndCause::Replaced),
             Start::FromWhatIsThere if !there && before.0 => Some(EndCause::MaxAge),
@@ -108,9 +118,9 @@ impl Sessions {
             session.merge_life(Life { counter, owner: me, ..life });
         }
         if let Some(cause) = ends {
-            session.merge_floor(End { at: first, cause });
+            session.end(End { at: first, cause });
         }
-        if delta.start != Start::End {
+        if !matches!(delta.start, Start::End(_)) {
             let creates = ends.is_some() || !there;
             if creates {
                 session.merge_life(Life { birth: second, counter: 1, owner: me, expired: 0 });
@@ -135,6 +145,7 @@ impl Sessions {
         }
         let replaced = before.1.filter(|owner| before.0 && *owner != me);
         let ended = ends.filter(|_| before.0 && !entry.session.is_live());
+        self.send_on(key, None, 0);
         self.note(key, before.0);
         Ok(Effect { changed: true, replaced, ended, early: None })
     }
@@ -142,12 +153,12 @@ impl Sessions {
     /// Merges what another member brought.
     pub(crate) fn apply(&mut self, now: Time, delta: &DeltaReader<'_>) -> Effect {
         let brought = Brought { whole: delta.is_whole(), remaining: delta.remaining() };
-        self.merge(now, delta.key(), brought, |session| delta.merge_into(session))
+        self.merge(now, delta.key(), brought, 0, |session| delta.merge_into(session))
     }
 
     /// Merges a session that came in parts.
     pub(crate) fn apply_whole(&mut self, now: Time, key: SessionKey, whole: &Session, brought: Brought) -> Effect {
-        self.merge(now, key, brought, |session| session.merge(whole))
+        self.merge(now, key, brought, 0, |session| session.merge(whole))
     }
 
     fn merge(
@@ -155,6 +166,7 @@ impl Sessions {
         now: Time,
         key: SessionKey,
         brought: Brought,
+        hops: u32,
         merge: impl FnOnce(&mut Session) -> bool,
     ) -> Effect {
         let entry = self.table.entry(key).or_insert_with(|| Entry { partial: true, ..Entry::default() });
@@ -162,6 +174,11 @@ impl Sessions {
         let Brought { whole, remaining } = brought;
         entry.partial &= !whole;
         let changed = merge(Arc::make_mut(&mut entry.session));
+        if changed && hops < moves::HOPS_MAX {
+            let own = before.deadline.filter(|_| before.live);
+            self.send_on(key, own.max(remaining.map(|remaining| now + remaining)), hops);
+        }
+        let entry = self.table.entry(key).or_default();
         entry.deadline = entry.deadline_after(now, &before, remaining.map(|remaining| now + remaining));
         let effect = Effect {
             changed,
@@ -204,10 +221,11 @@ impl Sessions {
         let entry = self.table.get_mut(&key)?;
         let live = entry.session.is_live();
         let session = Arc::make_mut(&mut entry.session);
-        for life in session.lives.clone() {
+        let births = session.movable();
+        for life in session.lives.clone().into_iter().filter(|life| births.contains(&life.birth)) {
             session.merge_life(Life { expired: life.counter, ..life });
         }
-        let birth = session.lives.last()?.birth;
+        let birth = *births.last()?;
         let cause = session.expiry_cause();
         self.note(key, live);
         Some((birth, cause))
@@ -217,8 +235,9 @@ impl Sessions {
     pub(crate) fn bury(&mut self, key: SessionKey, at: Stamp, cause: EndCause) -> Effect {
         let Some(entry) = self.table.get_mut(&key) else { return Effect::default() };
         let live = entry.session.is_live();
-        let changed = Arc::make_mut(&mut entry.session).merge_floor(End { at, cause });
+        let changed = Arc::make_mut(&mut entry.session).end(End { at, cause });
         let ended = entry.session.ended().filter(|_| live);
+        self.send_on(key, None, 0);
         self.note(key, live);
         Effect { changed, replaced: None, ended, early: None }
     }
@@ -249,10 +268,11 @@ impl Sessions {
 
     /// Another member tells of a use. Tells whether the others should hear of it.
     pub(crate) fn use_elsewhere(&mut self, now: Time, key: &SessionKey, remaining: Duration) -> bool {
-        let Some(entry) = self.table.get_mut(key) else { return false };
+        let key = self.moved_to(key).unwrap_or(*key);
+        let Some(entry) = self.table.get_mut(&key) else { return false };
         let Some(Lifetime::Idle(idle)) = entry.session.lifetime() else { return false };
         entry.deadline = entry.deadline.max(Some(now + remaining.min(idle)));
-        self.changed.insert(*key);
+        self.changed.insert(key);
         let news = entry.told + tenth(idle) <= now;
         if news {
             entry.told = now;
@@ -263,6 +283,7 @@ impl Sessions {
     pub(crate) fn forget(&mut self, key: &SessionKey) {
         if let Some(entry) = self.table.remove(key) {
             assert!(!entry.session.is_live(), "only an end is forgotten");
+            self.forget_links(key, &entry.session);
         }
     }
 
@@ -295,8 +316,10 @@ impl Sessions {
         self.table.get(key).filter(|entry| entry.session.is_live())?.deadline
     }
 
+    /// How long a session lives on if it is not used, whatever its key is now.
     pub(crate) fn remaining(&self, now: Time, key: &SessionKey) -> Option<Duration> {
-        self.deadline(key).map(|deadline| deadline.since(now))
+        let key = self.moved_to(key).unwrap_or(*key);
+        self.deadline(&key).map(|deadline| deadline.since(now))
     }
 
     /// When the owner may expire it: uses of the last tenth of the idle time may not have been told (P4).
@@ -347,6 +370,7 @@ impl Sessions {
         if let Some(entry) = self.table.remove(key) {
             self.live -= usize::from(entry.session.is_live());
             self.changed.insert(*key);
+            self.forget_links(key, &entry.session);
         }
     }
 
@@ -363,75 +387,6 @@ impl Sessions {
     pub(crate) fn check_table(&self) {
         let live = self.table.values().filter(|entry| entry.session.is_live()).count();
         assert!(live == self.live, "the count of the living is right");
-    }
-}
-
-/// What an entry was before something was merged into it.
-struct Before {
-    live: bool,
-    owner: Option<MemberId>,
-    birth: Option<Stamp>,
-    /// The stamp of its lifetime.
-    lifetime: Option<Stamp>,
-    deadline: Option<Time>,
-}
-
-impl Entry {
-    fn before(&self) -> Before {
-        let session = &self.session;
-        Before {
-            live: session.is_live(),
-            owner: session.owner(),
-            birth: session.head().map(|life| life.birth),
-            lifetime: session.lifetime.map(|register| register.stamp),
-            deadline: self.deadline,
-        }
-    }
-
-    /// When it ends now, also if it has expired: if that was too early, its time goes on. `brought` is when the other
-    /// side said that it ends.
-    fn deadline_after(&self, now: Time, before: &Before, brought: Option<Time>) -> Option<Time> {
-        let register = self.session.lifetime?;
-        let same = before.lifetime == Some(register.stamp);
-        match register.lifetime {
-            // A use anywhere renews it, and a new idle time replaces the old one.
-            Lifetime::Idle(_) if same => self.deadline.max(brought),
-            Lifetime::Idle(idle) => brought.or(Some(now + idle)).max(self.used.map(|used| used + idle)),
-            // A repeated word of the same end came later than the first, not the end itself.
-            Lifetime::Fixed(_) if same && self.deadline.is_some() => self.deadline,
-            Lifetime::Fixed(length) => brought.or(Some(now + length)),
-            Lifetime::Never => None,
-        }
-    }
-
-    /// The birth that has expired by what was merged although, by what is known here, its time is not over (P4).
-    fn expired_early(&self, now: Time, before: &Before) -> Option<Stamp> {
-        let head = self.session.head()?;
-        let (birth, deadline) = if before.live {
-            // What was there and is not any more, by the deadline that it had here.
-            let birth = before.birth?;
-            let told = self.deadline.filter(|_| head.birth == birth);
-            (birth, told.max(before.deadline))
-        } else if self.session.is_live() {
-            return None;
-        } else {
-            // What was hidden, and is used elsewhere all the same.
-            (head.birth, self.deadline)
-        };
-        let life = self.session.life(birth)?;
-        let expired = life.is_over() && self.session.is_above_floor(birth);
-        (expired && is_early(now, &self.session, deadline)).then_some(birth)
-    }
-}
-
-/// Whether the time of a session that has expired is not over, when it ends then.
-fn is_early(now: Time, session: &Session, deadline: Option<Time>) -> bool {
-    match session.lifetime.map(|register| register.lifetime) {
-        Some(Lifetime::Idle(_)) => deadline.is_some_and(|deadline| now < deadline),
-        // Copies count down from when they were told, and by clocks of their own: a little later is not early.
-        Some(Lifetime::Fixed(length)) => deadline.is_some_and(|deadline| now + tenth(length) < deadline),
-        Some(Lifetime::Never) => true,
-        None => false,
     }
 }
 

@@ -137,7 +137,7 @@ impl SessionVersion {
         Self(Arc::new(Seen {
             floor: session.floor.map(|end| end.at),
             lives: lives.map(|&Life { birth, counter, expired, .. }| Lived { birth, counter, expired }).collect(),
-            lifetime: session.lifetime.map(|register| (register.birth, register.stamp)),
+            lifetime: session.lifetime_register().map(|register| (register.birth, register.stamp)),
             registers: newest.into_iter().map(|((name, birth), stamp)| Register { name, birth, stamp }).collect(),
         }))
     }

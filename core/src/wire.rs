@@ -12,6 +12,7 @@ mod item;
 #[cfg(test)]
 mod laws;
 mod message;
+mod table;
 
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
 pub(crate) use frame::{Frame, FrameWriter, Kind, open, split};

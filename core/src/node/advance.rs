@@ -55,6 +55,7 @@ impl Node {
             self.bury(now, key, at);
         }
         self.answer_fetches(now);
+        self.forward_moved(now);
         self.settle();
         self.answer_joiners();
         self.join();

@@ -24,7 +24,7 @@ const SLICE: usize = 1024;
 
 /// Why a copy is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
+pub(super) enum Pace {
     /// It is its turn.
     Due,
     /// Something has arrived.
@@ -177,7 +177,7 @@ impl Node {
 
     /// Sees whether a copy here must go, or is to be completed. What is known of already waits for its turn: two members that
     /// answer each other must not do so at the speed of the network.
-    fn look_at_copy(&mut self, now: Time, key: SessionKey, pace: Pace) {
+    pub(super) fn look_at_copy(&mut self, now: Time, key: SessionKey, pace: Pace) {
         let Some(owner) = self.sessions.record(&key).and_then(|session| session.owner()) else {
             self.relocation.settle(&key);
             return;

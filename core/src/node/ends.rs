@@ -30,8 +30,7 @@ impl Node {
             self.expiry.disarm(&key);
         }
         let Some(session) = self.sessions.record(&key) else { return };
-        let buried = session.lives.last().is_none_or(|life| !session.is_above_floor(life.birth));
-        if buried && !self.ledger.contains(&key) {
+        if !session.is_unburied() && !self.ledger.contains(&key) {
             self.ledger.enter(key, now + self.config.ended_for);
             while self.config.ended_max < self.ledger.len() {
                 if let Some(oldest) = self.ledger.pop_oldest() {

@@ -171,6 +171,7 @@ impl Node {
         let change = self.next_change();
         self.feed_takeover(key, change, before.filter(|owner| *owner != self.id));
         self.feed_to_joiners(key);
+        self.tell_of_links(key);
         self.settle_record(now, key, effect.ended);
     }
 

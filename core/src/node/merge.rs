@@ -80,6 +80,7 @@ impl Node {
             self.feed_to_joiners(key);
         }
         self.settle_record(now, key, effect.ended);
+        self.forward_moved(now);
         self.follow_up(now, peer, delta, effect);
         if !self.is_everywhere() {
             self.reconcile(now, peer, delta, owned, effect);

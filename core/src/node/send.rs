@@ -145,16 +145,22 @@ impl Source<'_> {
             let Some((key, lack)) = feed.next_lacking() else { break };
             match self.sessions.record(&key) {
                 Some(_) => {
-                    if !self.add_delta(feed, key, lack, &mut frame) {
+                    if self.sessions.is_linked(&key) {
+                        if !self.add_linked(feed, key, &mut frame) {
+                            break;
+                        }
+                    } else if self.add_delta(feed, key, lack, &mut frame) {
+                        feed.take_lacking(key);
+                    } else {
                         break;
                     }
                 }
                 None => {
                     frame.items().missing(key);
                     frame.carried.push(Carried::Changes(key, lack, self.change));
+                    feed.take_lacking(key);
                 }
             }
-            feed.take_lacking(key);
         }
         self.add_walk(feed, &mut frame);
         let Building { carried, deltas, .. } = frame;
@@ -211,6 +217,30 @@ impl Source<'_> {
                 items.done(self.joiners.round(peer).unwrap_or(0), view, self.ownership.gone());
             }
         }
+    }
+
+    /// Adds what a peer lacks of a session and of those that are linked with it: a link goes with what has moved along it,
+    /// in one frame, and before it. `false` if the frame has no room for them.
+    fn add_linked(&self, feed: &mut Feed, key: SessionKey, frame: &mut Building<'_>) -> bool {
+        let (length, carried, deltas) = (frame.writer.bytes().len(), frame.carried.len(), frame.deltas);
+        let mut added = Vec::new();
+        for key in self.sessions.linked(key) {
+            let Some(lack) = feed.lacking(&key).filter(|_| !frame.in_parts) else { continue };
+            if self.add_delta(feed, key, lack, frame) {
+                feed.take_lacking(key);
+                added.push((key, lack));
+            } else if !added.is_empty() && 0 < carried {
+                // Together in the next frame. If that has no room either, one after the other.
+                frame.writer.bytes().truncate(length);
+                frame.carried.truncate(carried);
+                frame.deltas = deltas;
+                added.into_iter().for_each(|(key, lack)| feed.lack_again(key, lack));
+                return false;
+            } else {
+                return false;
+            }
+        }
+        true
     }
 
     /// Adds what a peer lacks of a session; `false` if the frame has no room for it.
@@ -357,7 +387,12 @@ impl Session {
     pub(crate) fn writers(&self) -> impl Iterator<Item = MemberId> {
         let lives = self.lives.iter().flat_map(|life| [life.owner, life.birth.writer]);
         let floor = self.floor.map(|end| end.at.writer);
-        let lifetime = self.lifetime.map(|register| register.stamp.writer);
-        lives.chain(floor).chain(lifetime).chain(self.attributes.iter().map(|attribute| attribute.stamp.writer))
+        let lifetimes = self.lifetimes.iter().map(|register| register.stamp.writer);
+        let links = self.moves().links().iter().map(|link| link.at.writer);
+        lives
+            .chain(floor)
+            .chain(links)
+            .chain(lifetimes)
+            .chain(self.attributes.iter().map(|attribute| attribute.stamp.writer))
     }
 }

@@ -68,6 +68,7 @@ impl Node {
         if effect.replaced.is_some() {
             self.stats.takeovers += 1;
             self.feed_to_joiners(key);
+            self.tell_of_links(key);
         }
         if self.is_everywhere() || effect.replaced.is_none() {
             self.feed_holders(key, change);

@@ -8,13 +8,18 @@ use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::message::CLOCK_MAX;
+use super::{
+    message::CLOCK_MAX,
+    table::{At, Table},
+};
 use crate::{
     io::FrameError,
     key::SessionKey,
     life::{End, EndCause, Life},
     member::MemberId,
-    session::{Attribute, Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
+    session::{
+        Attribute, BIRTHS_MAX, Change, Content, Incoming, LINKS_MAX, Lifetime, LifetimeRegister, Link, Moves, Session,
+    },
     stamp::Stamp,
 };
 
@@ -44,15 +49,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
     }
 }
 
-/// A stamp relative to its delta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct At {
-    /// From the base, wrapping.
-    clock: i64,
-    /// A place in the table of members.
-    writer: u8,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
     key: SessionKey,
@@ -64,9 +60,16 @@ struct Head {
     whole: bool,
     floor: Option<(At, EndCause)>,
     lives: Vec<(At, u32, u8, u32)>,
-    lifetime: Option<(At, At, LifetimeForm)>,
+    moves: Option<MovesForm>,
+    lifetimes: Vec<(At, At, LifetimeForm)>,
     remaining_millis: Option<u64>,
     digest: Option<Fixed64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct MovesForm {
+    links: Vec<(At, SessionKey, Vec<At>)>,
+    dead: Vec<At>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +121,9 @@ impl DeltaWriter<'_> {
         let start = bytes.len();
         let session = self.session;
         let chosen = |attribute: &&Attribute| self.registers.from <= attribute.changed;
-        let mut size = HEAD_ROOM + session.lives.len() * LIFE_ROOM;
+        let births: usize = session.moves().links().iter().map(|link| link.births.len()).sum();
+        let links = session.moves().links().len() * LINK_ROOM + births * BIRTH_ROOM;
+        let mut size = HEAD_ROOM + session.lives.len() * LIFE_ROOM + session.lifetimes.len() * LIFETIME_ROOM + links;
         let mut table = Table::new(session);
         let (mut last, mut any, mut more) = (self.registers.skip, false, None);
         for (place, attribute) in session.attributes.iter().enumerate().skip(self.registers.skip) {
@@ -158,9 +163,8 @@ impl DeltaWriter<'_> {
     fn head(&self, table: &Table, more: bool, registers: bool) -> Head {
         let session = self.session;
         let Registers { from, verify, partial, .. } = self.registers;
-        let lifetime = session.lifetime.filter(|register| from <= register.changed);
-        let complete = session.attributes.iter().all(|attribute| from <= attribute.changed);
-        let whole = !partial && complete && lifetime.is_some() == session.lifetime.is_some();
+        let lifetimes = session.lifetimes.iter().filter(|register| from <= register.changed);
+        let whole = !partial && session.is_unchanged_before(from);
         Head {
             key: self.key,
             base: table.base,
@@ -173,14 +177,17 @@ impl DeltaWriter<'_> {
                 .iter()
                 .map(|life| (table.at(life.birth), life.counter, table.place(life.owner), life.expired))
                 .collect(),
-            lifetime: lifetime.map(|register| {
-                let form = match register.lifetime {
-                    Lifetime::Never => LifetimeForm::Never,
-                    Lifetime::Idle(length) => LifetimeForm::IdleMillis(millis(length)),
-                    Lifetime::Fixed(length) => LifetimeForm::FixedMillis(millis(length)),
-                };
-                (table.at(register.birth), table.at(register.stamp), form)
-            }),
+            moves: (!session.moves().is_empty()).then(|| moves(table, self.key, session.moves())),
+            lifetimes: lifetimes
+                .map(|register| {
+                    let form = match register.lifetime {
+                        Lifetime::Never => LifetimeForm::Never,
+                        Lifetime::Idle(length) => LifetimeForm::IdleMillis(millis(length)),
+                        Lifetime::Fixed(length) => LifetimeForm::FixedMillis(millis(length)),
+                    };
+                    (table.at(register.birth), table.at(register.stamp), form)
+                })
+                .collect(),
             remaining_millis: self.remaining.map(millis),
             // Who brings no content tells what it has: the receiver asks for what it lacks.
             digest: (verify || (!registers && from != Change::default())).then(|| Fixed64(session.digest())),
@@ -188,13 +195,23 @@ impl DeltaWriter<'_> {
     }
 }
 
+fn moves(table: &Table, key: SessionKey, moves: &Moves) -> MovesForm {
+    let all = |stamps: &[Stamp]| stamps.iter().map(|stamp| table.at(*stamp)).collect();
+    let links = moves.links().iter().map(|link| (table.at(link.at), link.to.unwrap_or(key), all(&link.births)));
+    MovesForm { links: links.collect(), dead: all(moves.dead()) }
+}
+
 /// The frame is too full for even one register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoRoom;
 
 const LIFE_ROOM: usize = 2 * 11 + 2 * 5 + 2 * 8;
+const LIFETIME_ROOM: usize = 2 * 11 + 11 + 2 * 8;
+const LINK_ROOM: usize = 11 + 16 + 2 + 8;
+/// Of a birth that has moved, and once more if it is dead.
+const BIRTH_ROOM: usize = 2 * 11 + 8;
 const REGISTER_ROOM: usize = 2 * 11 + 2 * 5 + 1 + 2 * 8;
-const HEAD_ROOM: usize = 16 + 10 + 4 + 12 + 3 + 23 + 10 + 10 + 9 + 8 * 4;
+const HEAD_ROOM: usize = 16 + 10 + 4 + 12 + 3 + 23 + 10 + 10 + 9 + 8 * 4 + 4;
 
 fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
     let taken = core::mem::take(bytes);
@@ -203,46 +220,6 @@ fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
 
 fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The members that a delta names, and the base of its clock readings.
-struct Table {
-    base: u64,
-    members: Vec<MemberId>,
-}
-
-impl Table {
-    fn new(session: &Session) -> Self {
-        let base = session.lives.last().map_or(0, |life| life.birth.clock);
-        let mut table = Self { base, members: Vec::new() };
-        for life in &session.lives {
-            table.add(life.birth.writer);
-            table.add(life.owner);
-        }
-        if let Some(end) = session.floor {
-            table.add(end.at.writer);
-        }
-        if let Some(register) = session.lifetime {
-            table.add(register.birth.writer);
-            table.add(register.stamp.writer);
-        }
-        table
-    }
-
-    fn add(&mut self, member: MemberId) {
-        if !self.members.contains(&member) {
-            self.members.push(member);
-        }
-    }
-
-    fn place(&self, member: MemberId) -> u8 {
-        let place = self.members.iter().position(|other| *other == member).expect("every writer was added");
-        u8::try_from(place).expect("a delta names at most 255 members")
-    }
-
-    fn at(&self, stamp: Stamp) -> At {
-        At { clock: stamp.clock.wrapping_sub(self.base).cast_signed(), writer: self.place(stamp.writer) }
-    }
 }
 
 /// Reads a delta; what it holds is borrowed from the frame.
@@ -282,7 +259,7 @@ impl<'a> DeltaReader<'a> {
 
     /// Whether it brings no register.
     pub(crate) fn is_bare(&self) -> bool {
-        self.registers.is_empty() && self.head.lifetime.is_none()
+        self.registers.is_empty() && self.head.lifetimes.is_empty()
     }
 
     /// Whether its sender knows all lives and the floor of a copy.
@@ -302,18 +279,15 @@ impl<'a> DeltaReader<'a> {
 
     /// Merges it into a copy; tells whether that changed.
     pub(crate) fn merge_into(&self, session: &mut Session) -> bool {
-        let mut changed = false;
-        if let Some((at, cause)) = self.head.floor {
-            changed |= self.stamp(at).is_some_and(|at| session.merge_floor(End { at, cause }));
-        }
+        let floor = self.head.floor.and_then(|(at, cause)| Some(End { at: self.stamp(at)?, cause }));
+        let mut changed = session.merge_ends(floor, &self.moves().unwrap_or_default());
         for &(birth, counter, owner, expired) in &self.head.lives {
             if let (Some(birth), Some(owner)) = (self.stamp(birth), self.member(owner)) {
                 changed |= session.merge_life(Life { birth, counter, owner, expired });
             }
         }
-        if let Some((birth, stamp, form)) = self.head.lifetime
-            && let (Some(birth), Some(stamp)) = (self.stamp(birth), self.stamp(stamp))
-        {
+        for &(birth, stamp, form) in &self.head.lifetimes {
+            let (Some(birth), Some(stamp)) = (self.stamp(birth), self.stamp(stamp)) else { continue };
             let lifetime = match form {
                 LifetimeForm::Never => Lifetime::Never,
                 LifetimeForm::IdleMillis(millis) => Lifetime::Idle(Duration::from_millis(millis)),
@@ -342,6 +316,16 @@ impl<'a> DeltaReader<'a> {
         })
     }
 
+    fn moves(&self) -> Option<Moves> {
+        let MovesForm { links, dead } = self.head.moves.as_ref()?;
+        let all = |stamps: &[At]| stamps.iter().map(|at| self.stamp(*at)).collect::<Option<Vec<_>>>();
+        let links = links.iter().map(|(at, to, births)| {
+            let to = Some(*to).filter(|to| *to != self.head.key);
+            Some(Link { at: self.stamp(*at)?, to, births: all(births)? })
+        });
+        Some(Moves::new(links.collect::<Option<Vec<_>>>()?, all(dead)?))
+    }
+
     fn registers(&self) -> impl Iterator<Item = Register<'a>> {
         let mut rest = self.registers;
         core::iter::from_fn(move || {
@@ -366,7 +350,24 @@ impl<'a> DeltaReader<'a> {
             holds(before < Some(birth) && 0 < counter && counter.max(expired) < COUNTER_MAX)?;
             before = Some(birth);
         }
-        if let Some((birth, stamp, _)) = head.lifetime {
+        if let Some(MovesForm { links, dead }) = &head.moves {
+            holds(!links.is_empty() && links.len() <= LINKS_MAX && dead.len() <= LINKS_MAX * BIRTHS_MAX)?;
+            for (at, _, births) in links {
+                let at = known(*at)?;
+                holds(!births.is_empty() && births.len() <= BIRTHS_MAX)?;
+                for birth in births {
+                    holds(known(*birth)? < at)?;
+                }
+            }
+            for birth in dead {
+                known(*birth)?;
+            }
+            let moves = self.moves()?;
+            let births = moves.links().iter().map(|link| &link.births[..]).chain([moves.dead()]);
+            holds(births.into_iter().all(|births| births.is_sorted_by(|one, other| one < other)))?;
+            holds(moves.links().is_sorted_by(|one, other| (one.at, one.to) < (other.at, other.to)))?;
+        }
+        for &(birth, stamp, _) in &head.lifetimes {
             known(birth)?;
             known(stamp)?;
         }

@@ -15,7 +15,7 @@ use crate::{
     key::SessionKey,
     life::{End, EndCause, Life},
     member::{MemberId, MemberState},
-    session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
+    session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Link, Session},
     stamp::Stamp,
 };
 
@@ -49,6 +49,8 @@ pub(super) fn session() -> Session {
     let mut session = Session::default();
     session.merge_floor(End { at: Stamp { clock: CLOCK - 2000, writer: TO }, cause: EndCause::Replaced });
     session.merge_life(Life { birth, counter: 2, owner: TO, expired: 1 });
+    let [moved, at] = [CLOCK - 1500, CLOCK - 1200].map(|clock| Stamp { clock, writer: FROM });
+    session.add_link(Link { at, to: Some(SessionKey(*b"another's key...")), births: [moved].into() });
     let lifetime = Lifetime::Idle(Duration::from_secs(1800));
     session.merge_lifetime(LifetimeRegister { birth, stamp: birth, lifetime, changed: Change(1) });
     let values: [(&[u8], Option<Content<'_>>); 2] = [(b"user", Some(Content::Slice(b"alice"))), (b"guest", None)];

@@ -9,9 +9,9 @@ use super::{ClusterTag, DeltaReader, DeltaWriter, FrameWriter, Items, Kind, Regi
 use crate::{
     io::FrameError,
     key::SessionKey,
-    life::Life,
+    life::{End, EndCause, Life},
     member::MemberId,
-    session::{Change, Content, Incoming, Session},
+    session::{Change, Content, Incoming, Link, Session},
     stamp::Stamp,
 };
 
@@ -19,10 +19,17 @@ const KEY: SessionKey = SessionKey([9; 16]);
 
 fn sessions() -> impl Strategy<Value = Session> {
     let attribute = (prop::collection::vec(any::<u8>(), 0..20), 0..9_u64, prop::option::of(0..2000_usize));
-    (1..1_u64 << 60, prop::collection::vec(attribute, 0..40)).prop_map(|(clock, attributes)| {
+    let links = prop::collection::vec((0..50_u64, any::<bool>(), 1..4_u64), 0..20);
+    (1000..1_u64 << 60, prop::collection::vec(attribute, 0..40), links).prop_map(|(clock, attributes, links)| {
         let birth = Stamp { clock, writer: MemberId(u64::MAX) };
         let mut session = Session::default();
         session.merge_life(Life { birth, counter: 1, owner: MemberId(3), expired: 0 });
+        for (at, away, births) in links {
+            let at = Stamp { clock: clock - at, writer: MemberId(at) };
+            let births = (1..=births).rev().map(|birth| Stamp { clock: clock - 50 - birth, writer: MemberId(birth) });
+            session.add_link(Link { at, to: away.then_some(SessionKey([8; 16])), births: births.collect() });
+            session.end(End { at: Stamp { clock: clock - 52, writer: MemberId(0) }, cause: EndCause::Ended });
+        }
         for (name, writer, value) in attributes {
             let stamp = Stamp { clock: clock + writer, writer: MemberId(writer) };
             let value = value.map(|length| alloc::vec![7; length]);

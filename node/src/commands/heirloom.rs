@@ -155,6 +155,9 @@ fn in_words(cause: EndCause) -> (&'static str, &'static str) {
         EndCause::MaxAge => ("max-age", "it reached the end that was fixed for it"),
         EndCause::Ended => ("ended", "the application ended it"),
         EndCause::Replaced => ("replaced", "the application created it anew"),
+        EndCause::Moved => ("moved", "its id was changed: it lives on under another"),
+        EndCause::Evicted => ("evicted", "it was ended to make room, or by an operator"),
+        EndCause::Lost => ("lost", "it was lost with its owner before any other member had a copy"),
         EndCause::Forgotten => ("forgotten", "it came back from a member that was away for longer than ends are kept"),
     }
 }

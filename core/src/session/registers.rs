@@ -1,0 +1,84 @@
+//! The registers of a session, and what they are made of.
+
+use bytes::Bytes;
+
+use super::Lifetime;
+use crate::stamp::Stamp;
+
+/// A place in the order of a node's own changes. It never travels; zero marks what others brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Change(pub(crate) u64);
+
+impl Change {
+    /// The number of a register that replaces one of this number: one that others still lack keeps its place, or a peer
+    /// could acknowledge a frame in which neither was.
+    pub(crate) fn kept(self, new: Self) -> Self {
+        if new == Self::default() { self } else { new }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LifetimeRegister {
+    pub(crate) birth: Stamp,
+    pub(crate) stamp: Stamp,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) changed: Change,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Attribute {
+    pub(crate) name: Bytes,
+    pub(crate) birth: Stamp,
+    pub(crate) stamp: Stamp,
+    /// `None` is a removal: it must outlive what it removed.
+    pub(crate) value: Option<Bytes>,
+    pub(crate) changed: Change,
+}
+
+impl Attribute {
+    pub(crate) fn bytes(&self) -> usize {
+        self.name.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// A value on its way into a session: copied only if it wins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    Slice(&'a [u8]),
+    Held(&'a Bytes),
+}
+
+impl Content<'_> {
+    pub(crate) fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Slice(slice) => Bytes::copy_from_slice(slice),
+            Self::Held(bytes) => bytes.clone(),
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Slice(slice) => slice,
+            Self::Held(bytes) => bytes,
+        }
+    }
+}
+
+/// A register on its way into a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) name: Content<'a>,
+    pub(crate) birth: Stamp,
+    pub(crate) stamp: Stamp,
+    /// `None` is a removal.
+    pub(crate) value: Option<Content<'a>>,
+    pub(crate) changed: Change,
+}
+
+impl<'a> From<&'a Attribute> for Incoming<'a> {
+    fn from(attribute: &'a Attribute) -> Self {
+        let Attribute { name, birth, stamp, value, changed } = attribute;
+        let value = value.as_ref().map(Content::Held);
+        Self { name: Content::Held(name), birth: *birth, stamp: *stamp, value, changed: *changed }
+    }
+}

@@ -1,0 +1,78 @@
+//! Until when a session lives by this node's clock, when something is merged into it.
+
+use super::{Entry, tenth};
+use crate::{
+    member::MemberId,
+    session::{Lifetime, Session},
+    stamp::Stamp,
+    time::Time,
+};
+
+/// What an entry was before something was merged into it.
+pub(super) struct Before {
+    pub(super) live: bool,
+    pub(super) owner: Option<MemberId>,
+    birth: Option<Stamp>,
+    /// The stamp of its lifetime.
+    lifetime: Option<Stamp>,
+    pub(super) deadline: Option<Time>,
+}
+
+impl Entry {
+    pub(super) fn before(&self) -> Before {
+        let session = &self.session;
+        Before {
+            live: session.is_live(),
+            owner: session.owner(),
+            birth: session.head().map(|life| life.birth),
+            lifetime: session.lifetime_register().map(|register| register.stamp),
+            deadline: self.deadline,
+        }
+    }
+
+    /// When it ends now, also if it has expired: if that was too early, its time goes on. `brought` is when the other
+    /// side said that it ends.
+    pub(super) fn deadline_after(&self, now: Time, before: &Before, brought: Option<Time>) -> Option<Time> {
+        let register = self.session.lifetime_register()?;
+        let same = before.lifetime == Some(register.stamp);
+        match register.lifetime {
+            // A use anywhere renews it, and a new idle time replaces the old one.
+            Lifetime::Idle(_) if same => self.deadline.max(brought),
+            Lifetime::Idle(idle) => brought.or(Some(now + idle)).max(self.used.map(|used| used + idle)),
+            // A repeated word of the same end came later than the first, not the end itself.
+            Lifetime::Fixed(_) if same && self.deadline.is_some() => self.deadline,
+            Lifetime::Fixed(length) => brought.or(Some(now + length)),
+            Lifetime::Never => None,
+        }
+    }
+
+    /// The birth that has expired by what was merged although, by what is known here, its time is not over (P4).
+    pub(super) fn expired_early(&self, now: Time, before: &Before) -> Option<Stamp> {
+        let head = self.session.head()?;
+        let (birth, deadline) = if before.live {
+            // What was there and is not any more, by the deadline that it had here.
+            let birth = before.birth?;
+            let told = self.deadline.filter(|_| head.birth == birth);
+            (birth, told.max(before.deadline))
+        } else if self.session.is_live() {
+            return None;
+        } else {
+            // What was hidden, and is used elsewhere all the same.
+            (head.birth, self.deadline)
+        };
+        let life = self.session.life(birth)?;
+        let expired = life.is_over() && self.session.is_above_floor(birth);
+        (expired && is_early(now, &self.session, deadline)).then_some(birth)
+    }
+}
+
+/// Whether the time of a session that has expired is not over, when it ends then.
+fn is_early(now: Time, session: &Session, deadline: Option<Time>) -> bool {
+    match session.lifetime_register().map(|register| register.lifetime) {
+        Some(Lifetime::Idle(_)) => deadline.is_some_and(|deadline| now < deadline),
+        // Copies count down from when they were told, and by clocks of their own: a little later is not early.
+        Some(Lifetime::Fixed(length)) => deadline.is_some_and(|deadline| now + tenth(length) < deadline),
+        Some(Lifetime::Never) => true,
+        None => false,
+    }
+}
