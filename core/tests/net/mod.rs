@@ -22,6 +22,8 @@ pub(crate) struct Net {
     hung: Vec<bool>,
     /// Both ends of each stream.
     streams: Vec<[(usize, StreamId); 2]>,
+    /// What is written to streams from one to another waits, in order: where to, on which stream, and what.
+    held: Option<Vec<(usize, StreamId, Vec<u8>)>>,
 }
 
 impl Net {
@@ -39,7 +41,7 @@ impl Net {
         });
         let nodes: Vec<_> = nodes.collect();
         let none = vec![false; nodes.len()];
-        Self { now: Time::ZERO, up: none.clone(), hung: none, nodes, streams: Vec::new() }
+        Self { now: Time::ZERO, up: none.clone(), hung: none, nodes, streams: Vec::new(), held: None }
     }
 
     pub(crate) fn start(&mut self, n: usize) {
@@ -48,6 +50,26 @@ impl Net {
 
     pub(crate) fn hang(&mut self, n: usize) {
         self.hung[n] = true;
+    }
+
+    /// Nothing that is written to a stream arrives until `release`.
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    pub(crate) fn release(&mut self) {
+        for (other, stream, bytes) in self.held.take().into_iter().flatten() {
+            let _ = self.nodes[other].handle_stream(self.now, stream, &bytes);
+        }
+    }
+
+    /// One member takes a turn; of what it writes, only what is for one other arrives.
+    pub(crate) fn run_alone(&mut self, n: usize, to: usize) {
+        self.hold();
+        self.turn(n);
+        for (other, stream, bytes) in self.held.take().into_iter().flatten().filter(|held| held.0 == to) {
+            self.nodes[other].handle_stream(self.now, stream, &bytes).expect("it is valid");
+        }
     }
 
     pub(crate) fn kill(&mut self, n: usize) {
@@ -136,6 +158,10 @@ impl Net {
             },
             Transmit::Write { stream, bytes } => {
                 if let Some((other, theirs)) = self.other_end(n, stream).filter(|end| !self.hung[end.0]) {
+                    if let Some(held) = &mut self.held {
+                        held.push((other, theirs, bytes.to_vec()));
+                        return;
+                    }
                     let taken = self.nodes[other].handle_stream(now, theirs, &bytes);
                     assert!(matches!(taken, Ok(()) | Err(FrameError::Copies)), "{taken:?}");
                 }
