@@ -5,7 +5,10 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::copies::{BACKUPS_MAX, COPIES, Copies, Unit};
+use crate::{
+    copies::{BACKUPS_MAX, COPIES, Copies, Unit},
+    session::Lifetime,
+};
 
 /// The settings of a node. `Default` is Tomcat's wherever Tomcat has the setting.
 ///
@@ -119,6 +122,14 @@ pub struct ConfigError {
 }
 
 impl Config {
+    /// The lifetime of a session for which nothing else was asked.
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        match self.idle {
+            Duration::ZERO => Lifetime::Never,
+            idle => Lifetime::Idle(idle),
+        }
+    }
+
     /// Checks every setting against what a node can work with.
     ///
     /// # Errors

@@ -85,6 +85,11 @@ impl Ownership {
         self.pulls.entry(from).or_default().insert(key);
     }
 
+    /// Whether a session has been asked for and has not come.
+    pub(crate) fn awaits(&self, key: &SessionKey) -> bool {
+        self.pulls.values().any(|pulls| pulls.contains(key))
+    }
+
     /// A session came, or word that there is none; tells whether it had been asked for.
     pub(crate) fn handle_arrived(&mut self, from: MemberId, key: &SessionKey) -> bool {
         let Some(pulls) = self.pulls.get_mut(&from) else { return false };

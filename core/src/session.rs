@@ -103,6 +103,11 @@ impl Session {
         self.lifetimes.last()
     }
 
+    /// Whether nothing of its content is held.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.lifetimes.is_empty() && self.attributes.is_empty()
+    }
+
     /// Whether it is there, for a reader.
     pub fn is_live(&self) -> bool {
         self.head().is_some_and(|life| self.lasts(life))

@@ -347,6 +347,26 @@ impl Sessions {
         entry.session.is_live() && !passed
     }
 
+    /// Gives a session a lifetime that nobody knows.
+    pub(crate) fn set_lifetime(&mut self, now: Time, key: SessionKey, register: LifetimeRegister) {
+        if let Some(entry) = self.table.get_mut(&key) {
+            Arc::make_mut(&mut entry.session).merge_lifetime(register);
+            entry.deadline = match register.lifetime {
+                Lifetime::Idle(length) | Lifetime::Fixed(length) => Some(now + length),
+                Lifetime::Never => None,
+            };
+            self.changed.insert(key);
+        }
+    }
+
+    /// What is held of a session is not all of it, or is all that there is.
+    pub(crate) fn set_partial(&mut self, key: &SessionKey, partial: bool) {
+        if let Some(entry) = self.table.get_mut(key) {
+            entry.partial = partial;
+            self.changed.insert(*key);
+        }
+    }
+
     /// Whether what is held of a session is known not to be all of it.
     pub(crate) fn is_partial(&self, key: &SessionKey) -> bool {
         self.table.get(key).is_some_and(|entry| entry.partial)

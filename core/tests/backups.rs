@@ -4,7 +4,9 @@ mod net;
 
 use std::time::Duration;
 
-use heirloom_core::{AtLeast, Copies, Delta, Durability, Fetch, FetchId, Fetched, Outcome, Purpose, SessionKey};
+use heirloom_core::{
+    AtLeast, CommitError, Copies, Delta, Durability, Fetch, FetchId, Fetched, Outcome, Purpose, SessionKey,
+};
 use net::Net;
 
 const COUNT: usize = 5;
@@ -179,4 +181,26 @@ fn who_asks_while_others_answer_gets_an_answer_of_its_own() {
     let Fetched::Copy(_, _) = answer(&mut net, bystander, first) else { panic!("it is there") };
     let Fetched::Copy(session, _) = answer(&mut net, bystander, second) else { panic!("it is there") };
     assert!(session.attribute(b"b").is_some());
+}
+
+/// Registers move with their births, so they would die under an end of the new key that the mover has not heard of.
+#[test]
+fn an_id_change_to_a_key_that_ended_elsewhere_is_refused_once_it_was_fetched() {
+    let mut net = cluster(1);
+    let (old, ended) = (key(1), key(2));
+    write(&mut net, 0, old, "a", Durability::All);
+    write(&mut net, 0, ended, "b", Durability::All);
+    net.run(Duration::from_secs(4));
+    let id = net.nodes[0].commit(net.now, ended, Delta::end(), Durability::All).expect("it lives");
+    assert!(net.outcomes(0, Duration::from_millis(20)).iter().any(|(_, (told, _))| *told == id));
+    for n in 0..COUNT {
+        assert_eq!(fetch(&mut net, n, old, Purpose::Write), Fetched::Here);
+        let found = fetch(&mut net, n, ended, Purpose::Write);
+        assert!(matches!(found, Fetched::Here | Fetched::Unknown));
+        let refused = net.nodes[n].change_id(net.now, old, ended, Durability::All);
+        assert_eq!(refused, Err(CommitError::TargetTaken), "{n}");
+    }
+    net.run(Duration::from_secs(4));
+    copies(&net, &old, &[]);
+    copies(&net, &ended, &[]);
 }

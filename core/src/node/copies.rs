@@ -11,9 +11,10 @@ use crate::{
     copies::Copies,
     feed::{Feed, Note},
     key::SessionKey,
+    life::EndCause,
     member::{Member, MemberId, MemberState},
     placement::{Candidate, Placement},
-    session::Change,
+    session::{Change, LifetimeRegister},
     sessions::Effect,
     time::Time,
     wire::{DeltaReader, Held},
@@ -193,7 +194,12 @@ impl Node {
             self.relocation.settle(&key);
             return;
         }
-        if !self.relocation.keep(now + self.config.frequency * 2, key) && pace == Pace::News {
+        let news = self.relocation.keep(now + self.config.frequency * 2, key);
+        if !news && pace == Pace::News {
+            return;
+        }
+        if partial && owner == self.id && !news && !self.ownership.awaits(&key) {
+            self.accept_partial(now, key);
             return;
         }
         if partial {
@@ -224,6 +230,28 @@ impl Node {
         } else {
             self.relocation.handle_astray(&key);
         }
+    }
+
+    /// Everybody was asked for the whole of a session that this node owns, and nobody has it: what is here is all there is.
+    fn accept_partial(&mut self, now: Time, key: SessionKey) {
+        self.sessions.set_partial(&key, false);
+        self.relocation.settle(&key);
+        let Some(session) = self.sessions.record(&key).filter(|session| session.is_live()) else {
+            self.verify_holders(key);
+            return;
+        };
+        let (bare, timeless) = (session.is_bare(), session.lifetime().is_none());
+        let Some(birth) = session.head().map(|life| life.birth) else { return };
+        let mut ended = None;
+        if bare {
+            ended = self.sessions.bury(key, birth, EndCause::Lost).ended;
+        } else if timeless {
+            let (stamp, changed) = (self.clock.stamp(now, self.id), self.next_change());
+            let lifetime = self.config.lifetime();
+            self.sessions.set_lifetime(now, key, LifetimeRegister { birth, stamp, lifetime, changed });
+        }
+        self.feed_holders(key, Change::default());
+        self.settle_record(now, key, ended);
     }
 
     /// Asks for the whole of a session of which a part came first.
@@ -339,6 +367,8 @@ impl Node {
     pub(super) fn receive_release(&mut self, peer: MemberId, key: SessionKey, digest: u64) {
         let Some(session) = self.sessions.record(&key) else { return };
         let kept = session.digest() != digest || session.owner() == Some(self.id) || self.must_hold(&key);
+        // What comes back of it would be a copy again.
+        let kept = kept || self.ownership.awaits(&key);
         // Who releases it has it all; others may still have to acknowledge what was written here.
         let mut others = self.feeds.iter().filter(|(member, _)| **member != peer);
         if kept || others.any(|(_, feed)| feed.is_outstanding(&key)) {

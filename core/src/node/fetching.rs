@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use super::Node;
+use super::{Node, copies::Pace};
 use crate::{
     copies::Copies,
     delta::CommitError,
@@ -136,6 +136,13 @@ impl Node {
             self.take_over_found(now, key, &found);
         } else if live && wanted.iter().any(|wanted| wanted.purpose == Purpose::Read) {
             self.tell_use_elsewhere(key, found.session.owner());
+        }
+        if !live && wanted.iter().any(|wanted| wanted.purpose == Purpose::Write) {
+            // What is created or moved here must be above the end.
+            let brought = Brought { whole: true, remaining: None };
+            self.sessions.apply_whole(now, key, &found.session, brought);
+            self.settle_record(now, key, None);
+            self.look_at_copy(now, key, Pace::News);
         }
         let deadline = found.remaining.map(|remaining| now + remaining);
         let session = Arc::new(found.session);

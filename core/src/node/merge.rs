@@ -61,6 +61,7 @@ impl Node {
             return Ok(());
         }
         let (key, owned) = (delta.key(), self.owns(&delta.key()));
+        let known = self.sessions.record(&key).is_some();
         self.stats.deltas_applied += 1;
         let effect = match parts {
             Parts::Last(whole) => {
@@ -69,6 +70,10 @@ impl Node {
             }
             Parts::Single | Parts::Unfinished => self.sessions.apply(now, delta),
         };
+        if !known && self.owns(&key) && !self.is_everywhere() {
+            // This node let go of it, and whoever brings it has not heard of a later owner.
+            self.sessions.set_partial(&key, true);
+        }
         if effect.replaced == Some(self.id) {
             if self.is_everywhere() {
                 self.feeds.values_mut().for_each(|feed| feed.handle_yield(key));

@@ -14,6 +14,8 @@ impl Node {
     /// Gives a session another key, as after a login, in one step: for whoever looks at any member, the old one has ended
     /// with [`EndCause::Moved`](crate::EndCause::Moved) and the new one is there. What is written to the old key
     /// elsewhere meanwhile goes along, and so does a logout. The outcome is that of a commit of the new key.
+    /// Where not everybody holds everything, fetch both keys for writing first: an end of the new key that this node has
+    /// not heard of would end what moves there.
     ///
     /// # Errors
     ///

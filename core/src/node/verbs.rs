@@ -1,7 +1,7 @@
 //! What the application asks of a node.
 
 use alloc::vec::Vec;
-use core::{net::SocketAddr, time::Duration};
+use core::net::SocketAddr;
 
 use super::{Leaving, Node};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     delta::{CommitError, CommitId, Delta, Demand, Durability},
     key::SessionKey,
     member::MemberState,
-    session::{Change, Lifetime},
+    session::Change,
     sessions::Writing,
     time::Time,
 };
@@ -56,10 +56,7 @@ impl Node {
         }
         let change = Change(self.change.0 + 1);
         let stamps = (self.clock.stamp(now, self.id), self.clock.stamp(now, self.id));
-        let lifetime = match self.config.idle {
-            Duration::ZERO => Lifetime::Never,
-            idle => Lifetime::Idle(idle),
-        };
+        let lifetime = self.config.lifetime();
         let blind = !matches!(self.config.copies, Copies::Everywhere | Copies::Nowhere) && !self.serves(&key);
         let writing = Writing { now, me: self.id, stamps, change, lifetime, blind };
         let effect = self.sessions.commit(&writing, key, delta, &self.limits)?;
