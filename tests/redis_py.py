@@ -226,6 +226,9 @@ def renames(one, other):
     assert one.hset(old, mapping={"user": "alice", "items": "2"}) == 2 and one.expire(old, 100)
     assert other.rename(old, new) is True and one.exists(old) == 0
     assert one.hgetall(new) == {b"user": b"alice", b"items": b"2"} and 97 <= one.ttl(new) <= 100
+    told = pairs(one.execute_command("HEIRLOOM.EXPLAIN", old))
+    assert told[b"state"] == b"ended" and told[b"cause"] == b"moved", told
+    assert told[b"moved_to"] == pairs(one.execute_command("HEIRLOOM.EXPLAIN", new))[b"key"], told
     assert one.set(taken, "1") and other.renamenx(new, taken) is False and other.get(taken) == b"1"
     assert other.rename(new, taken) is True and one.hget(taken, "user") == b"alice" and one.exists(new) == 0
     assert one.renamenx(taken, old) is True and other.hget(old, "user") == b"alice"

@@ -31,6 +31,10 @@ pub(crate) trait Store: 'static {
     fn peek(&self, key: &SessionKey) -> Option<Published>;
     /// Changes a session; later reads see it at once.
     fn commit(&self, key: SessionKey, delta: Delta) -> Self::Commit;
+    /// Gives a session another key; later reads see it at once.
+    fn change_id(&self, old: SessionKey, new: SessionKey) -> Self::Commit;
+    /// The key that a session has now whose id was changed.
+    fn moved(&self, key: &SessionKey) -> Option<SessionKey>;
     /// A commit without a change of a session that is there, for as many copies.
     fn probe(&self, key: SessionKey, durability: Durability) -> Self::Commit;
     /// How far the member is.
@@ -129,6 +133,14 @@ impl Store for Local {
 
     fn commit(&self, key: SessionKey, delta: Delta) -> Commit {
         self.handle.commit(key, delta, self.demand())
+    }
+
+    fn change_id(&self, old: SessionKey, new: SessionKey) -> Commit {
+        self.handle.change_id(old, new, self.demand())
+    }
+
+    fn moved(&self, key: &SessionKey) -> Option<SessionKey> {
+        self.handle.moved(key)
     }
 
     fn probe(&self, key: SessionKey, durability: Durability) -> Commit {

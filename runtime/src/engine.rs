@@ -31,6 +31,7 @@ const WALL_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Command {
     Commit { key: SessionKey, delta: Delta, demand: Demand, completer: Completer<Committed> },
+    ChangeId { old: SessionKey, new: SessionKey, demand: Demand, completer: Completer<Committed> },
     Touch(SessionKey),
     SetPeers(Vec<SocketAddr>),
     StartAlone,
@@ -275,13 +276,14 @@ impl fmt::Debug for Engine {
 impl Engine {
     fn run(&mut self, now: Time, command: Command, told: &mut Told) {
         match command {
-            Command::Commit { key, delta, demand, completer } => match self.node.commit(now, key, delta, demand) {
-                Ok(commit) => {
-                    let before = self.commits.insert(commit, completer);
-                    assert!(before.is_none(), "a commit has a number of its own");
-                }
-                Err(error) => told.commits.push((completer, Err(error))),
-            },
+            Command::Commit { key, delta, demand, completer } => {
+                let commit = self.node.commit(now, key, delta, demand);
+                self.await_outcome(commit, completer, told);
+            }
+            Command::ChangeId { old, new, demand, completer } => {
+                let commit = self.node.change_id(now, old, new, demand);
+                self.await_outcome(commit, completer, told);
+            }
             Command::Touch(key) => self.node.touch(now, &key),
             Command::SetPeers(peers) => self.node.set_peers(now, peers),
             Command::StartAlone => self.node.start_alone(now),
@@ -293,6 +295,21 @@ impl Engine {
                     self.node.leave(now);
                 }
             }
+        }
+    }
+
+    fn await_outcome(
+        &mut self,
+        commit: Result<CommitId, CommitError>,
+        completer: Completer<Committed>,
+        told: &mut Told,
+    ) {
+        match commit {
+            Ok(commit) => {
+                let before = self.commits.insert(commit, completer);
+                assert!(before.is_none(), "a commit has a number of its own");
+            }
+            Err(error) => told.commits.push((completer, Err(error))),
         }
     }
 

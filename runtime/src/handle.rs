@@ -113,6 +113,18 @@ impl Handle {
         Commit::new(waiter)
     }
 
+    /// Gives a session another key in one step: for whoever looks at any member, the old one has ended and the new one is
+    /// there. It is refused with [`CommitError::TargetTaken`] if the new one is in use: then copy the session instead.
+    pub fn change_id(&self, old: SessionKey, new: SessionKey, demand: impl Into<Demand>) -> Commit {
+        let (completer, waiter) = completion();
+        let shared = self.shared();
+        let left = shared.pass(Command::ChangeId { old, new, demand: demand.into(), completer });
+        if let Err(Untaken::Full(Command::ChangeId { completer, .. })) = left {
+            completer.complete(Err(CommitError::TooManyCommits { max: shared.commits_max }));
+        }
+        Commit::new(waiter)
+    }
+
     /// Makes sure that a session can be looked at or changed here. Where all members hold it, or only one, it can; else others may
     /// have to be asked, and the answer is to be awaited. The answer is for now: fetch again before each look or change.
     /// What is created anew needs no fetch.
@@ -192,6 +204,11 @@ impl Handle {
     /// Why a session is gone, as long as the node remembers.
     pub fn ended(&self, key: &SessionKey) -> Option<EndCause> {
         self.shared().look(|node| node.ended(key)).flatten()
+    }
+
+    /// The key that a session has now whose id was changed, as long as the node remembers.
+    pub fn moved(&self, key: &SessionKey) -> Option<SessionKey> {
+        self.shared().look(|node| node.moved(key)).flatten()
     }
 
     /// Addresses to send signs of life to, besides the group. They replace those given before.

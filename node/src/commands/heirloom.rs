@@ -60,6 +60,9 @@ pub(super) fn explain<S: Store>(call: &mut Call<'_, S>) -> Answer {
             let (name, why) = in_words(*cause);
             fields.text("cause", name);
             fields.text("why", why);
+            if let Some(moved_to) = call.store.moved(&key) {
+                fields.text("moved_to", moved_to);
+            }
         }
         Place::Unknown => {
             fields.text("why", "no member that is in view knows it: it was never there, or its end is forgotten");
@@ -260,6 +263,15 @@ mod tests {
         assert!(desk.ask("HEIRLOOM.EXPLAIN b").contains(elsewhere));
         let why = "it reached the end that was fixed for it";
         assert_eq!(desk.ask("HEIRLOOM.EXPLAIN a"), gone(&format!("ended cause max-age why {why}")));
+    }
+
+    #[test]
+    fn of_a_session_that_has_moved_the_new_key_is_told() {
+        let desk = Desk::new();
+        desk.table(&[("SET a 1", "+OK"), ("RENAME a b", "+OK")]);
+        let (told, new) = (desk.ask("HEIRLOOM.EXPLAIN a"), desk.key("b"));
+        let why = "its id was changed: it lives on under another";
+        assert!(told.contains(&format!(" state ended cause moved why {why} moved_to {new} ")), "{told}");
     }
 
     #[test]

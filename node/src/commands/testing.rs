@@ -12,8 +12,8 @@ use core::{
 use std::{collections::BTreeMap, rc::Rc, time::Instant};
 
 use heirloom_core::{
-    Config, Delta, Durability, EndCause, KeyMaker, Member, MemberId, MemberState, Node, Outcome, Purpose, Receipt,
-    SessionKey, Stats, Time,
+    CommitError, CommitId, Config, Delta, Durability, EndCause, KeyMaker, Member, MemberId, MemberState, Node, Outcome,
+    Purpose, Receipt, SessionKey, Stats, Time,
 };
 use heirloom_runtime::{CommitFailed, FetchFailed, Found, IdTooLong, Published};
 
@@ -237,6 +237,20 @@ impl Alone {
         later
     }
 
+    fn outcome(&self, made: Result<CommitId, CommitError>) -> Result<Receipt, CommitFailed> {
+        made.map_err(CommitFailed::Refused).and_then(|id| {
+            self.settle();
+            let (decided, outcome) = self.node.borrow_mut().poll_outcome().expect("alone, nothing is waited for");
+            assert_eq!(decided, id);
+            match outcome {
+                Outcome::Durable(receipt) => Ok(receipt),
+                Outcome::NotDurable { have, missing, want, late } => {
+                    Err(CommitFailed::NotDurable { have, missing, want, late })
+                }
+            }
+        })
+    }
+
     fn settle(&self) {
         let mut node = self.node.borrow_mut();
         while node.poll_transmit(self.now.get()).is_some() {}
@@ -302,18 +316,16 @@ impl Store for Alone {
 
     fn commit(&self, key: SessionKey, delta: Delta) -> Self::Commit {
         let made = self.node.borrow_mut().commit(self.now.get(), key, delta, Durability::Local);
-        let outcome = made.map_err(CommitFailed::Refused).and_then(|id| {
-            self.settle();
-            let (decided, outcome) = self.node.borrow_mut().poll_outcome().expect("alone, nothing is waited for");
-            assert_eq!(decided, id);
-            match outcome {
-                Outcome::Durable(receipt) => Ok(receipt),
-                Outcome::NotDurable { have, missing, want, late } => {
-                    Err(CommitFailed::NotDurable { have, missing, want, late })
-                }
-            }
-        });
-        ready(outcome)
+        ready(self.outcome(made))
+    }
+
+    fn change_id(&self, old: SessionKey, new: SessionKey) -> Self::Commit {
+        let made = self.node.borrow_mut().change_id(self.now.get(), old, new, Durability::Local);
+        ready(self.outcome(made))
+    }
+
+    fn moved(&self, key: &SessionKey) -> Option<SessionKey> {
+        self.node.borrow().moved(key)
     }
 
     fn probe(&self, key: SessionKey, _: Durability) -> Self::Commit {
