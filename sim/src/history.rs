@@ -229,6 +229,7 @@ impl History {
         for (attribute, is_set) in changes {
             match shown.get(attribute) {
                 Some(found) if *found == attempt.serial || !self.is_before(*found, attempt) => {}
+                Some(found) if self.has_outlived(cluster, *found, attempt) => {}
                 Some(found) => return Some(format!("a{} shows the older #{}", attribute.0, found.0)),
                 None if !is_set || self.may_be_gone(cluster, attempt, *attribute) => {}
                 None => return Some(format!("a{} is not there", attribute.0)),
@@ -240,9 +241,11 @@ impl History {
     /// Whether a copy surely has what a commit did, or something that came after it: what is not there may have been taken
     /// away, or have never come.
     pub fn has(&self, cluster: &Cluster, session: &Session, attempt: &Attempt) -> bool {
+        // What has ended may have ended before.
+        let is_due = session.is_live() || attempt.ask.start == Start::End;
         let shown = shown_in(session);
-        let is_there = session.is_live() && attempt.ask.sets.iter().all(|set| shown.contains_key(set));
-        (is_there || !session.is_live()) && self.lack_in(cluster, &shown, attempt).is_none()
+        let is_there = is_due && attempt.ask.sets.iter().all(|set| shown.contains_key(set));
+        is_there && self.lack_in(cluster, &shown, attempt).is_none()
     }
 
     /// Whether a session may have expired since a commit. Only uses of processes that still run keep it alive: nobody else
@@ -274,6 +277,16 @@ impl History {
         moments.sort_unstable();
         moments.push(now);
         moments.windows(2).any(|pair| idle <= pair[1].since(pair[0]))
+    }
+
+    /// Whether a session that is older than a commit was used later than that, and the one that was committed to has expired.
+    fn has_outlived(&self, cluster: &Cluster, older: Serial, attempt: &Attempt) -> bool {
+        let Some(found) = self.attempts.get(&older).filter(|found| found.origin != attempt.origin) else {
+            return false;
+        };
+        let uses = self.stories.get(&attempt.ask.key).into_iter().flat_map(|story| &story.uses);
+        let mut later = uses.filter(|usage| attempt.at < usage.at && !usage.shown.contains(&attempt.serial));
+        later.any(|usage| usage.shown.contains(&found.serial)) && self.may_have_expired(cluster, attempt)
     }
 
     /// The shortest idle time that a session may have; `None` when it can not expire for idleness.
