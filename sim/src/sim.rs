@@ -186,6 +186,11 @@ impl Sim {
         self.oracles.check_quiet(self.view())
     }
 
+    /// What is not yet as it must be in a quiet cluster.
+    pub fn unrest(&self) -> Option<Violation> {
+        self.oracles.unrest(self.view()).or_else(|| self.waiting())
+    }
+
     /// The oracles.
     pub const fn oracles_mut(&mut self) -> &mut Oracles {
         &mut self.oracles
