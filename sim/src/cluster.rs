@@ -86,6 +86,8 @@ pub struct Counts {
     pub inputs: u64,
     /// What was sent.
     pub transmits: u64,
+    /// What of it was written to streams.
+    pub writes: u64,
     /// Frames that a node refused. Hosts carry only what nodes wrote, so these are rare: a frame after its stream.
     pub refused: u64,
 }

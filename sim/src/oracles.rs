@@ -182,6 +182,15 @@ impl Oracles {
         converge::check_published(view)
     }
 
+    /// Judges what a client was shown in a quiet cluster.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken.
+    pub fn check_answer(&self, view: View<'_>, read: &Read) -> Result<(), Violation> {
+        self.durable.check_answer(view, &self.fates, read)
+    }
+
     /// When the last session is gone if nothing is used any more, and when the last end is forgotten.
     pub fn empty_at(&self, view: View<'_>) -> (Moment, Moment) {
         expiry::empty_at(view)

@@ -11,10 +11,11 @@ use crate::{
     ask::{Ask, Serial},
     clients,
     clock::Moment,
-    history::{Told, lengthened, record},
+    history::{Shown, Told, lengthened, record},
     net::HostId,
-    oracles::{Oracles, View, tell},
+    oracles::{Oracles, Read, View, tell},
     plan::{Choice, Plan, healed},
+    requests::Answer,
     sim::Sim,
     violation::{Promise, Violation},
 };
@@ -109,6 +110,8 @@ fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
     let healed_at = sim.now();
     wait_until_quiet(sim)?;
     let quiet_after = sim.now().since(healed_at);
+    check_silence(sim)?;
+    read_everywhere(sim)?;
     write_everywhere(sim)?;
     run_empty(sim)?;
     let counts = sim.cluster().counts();
@@ -134,6 +137,47 @@ pub fn wait_until_quiet(sim: &mut Sim) -> Result<(), Violation> {
     let until = sim.now() + quiet_bound(sim.view());
     sim.wait_for(until, Oracles::unrest)?;
     sim.check_quiet()
+}
+
+/// Members that nobody asks for anything have little to say to each other: what answers an answer never ends.
+fn check_silence(sim: &mut Sim) -> Result<(), Violation> {
+    let hosts = sim.cluster().running().count();
+    // Sessions expire meanwhile, and what moves is told.
+    let most = u64::try_from(hosts * 4 + sim.history().stories().count() * 6).unwrap_or(u64::MAX);
+    for _ in 0..6 {
+        let before = sim.cluster().counts().writes;
+        sim.run_until(sim.now() + Duration::from_millis(500))?;
+        if sim.cluster().counts().writes - before <= most {
+            return Ok(());
+        }
+    }
+    let story = "members write to each other all the time, though nobody asks for anything".into();
+    Err(Violation { promise: Promise::Calm, at: sim.now(), story })
+}
+
+/// Looks at every session on every member: nothing that there is may be missing.
+fn read_everywhere(sim: &mut Sim) -> Result<(), Violation> {
+    if sim.view().is_everywhere() {
+        return Ok(());
+    }
+    let hosts: Vec<HostId> = sim.cluster().running().map(|(host, _)| host).collect();
+    let keys: Vec<_> = sim.history().stories().map(|(key, _)| *key).collect();
+    let mut asked = Vec::new();
+    for (host, key) in hosts.iter().flat_map(|host| keys.iter().map(move |key| (*host, *key))) {
+        let asked_at = sim.now();
+        asked.extend(sim.read(host, key)?.map(|question| (host, key, asked_at, question)));
+    }
+    let until = sim.now() + sim.view().spread_after();
+    sim.wait_for(until, |_, _| None)?;
+    for (host, key, asked_at, question) in asked {
+        let shown = match sim.answer(question) {
+            Some(Answer::Shown(shown)) => Some(shown.clone()),
+            Some(Answer::Unknown) => Some(Shown::new()),
+            Some(Answer::Late) | None => None,
+        };
+        sim.oracles().check_answer(sim.view(), &Read { host, key, asked_at, shown })?;
+    }
+    Ok(())
 }
 
 /// Writes on every member; each write must be acknowledged by all who must hold it.

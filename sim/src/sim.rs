@@ -191,6 +191,10 @@ impl Sim {
         self.oracles.unrest(self.view()).or_else(|| self.waiting())
     }
 
+    pub(crate) const fn oracles(&self) -> &Oracles {
+        &self.oracles
+    }
+
     /// The oracles.
     pub const fn oracles_mut(&mut self) -> &mut Oracles {
         &mut self.oracles

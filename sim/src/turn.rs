@@ -201,6 +201,7 @@ impl Cluster {
                 }
             }
             Transmit::Write { stream, bytes } => {
+                self.counts.writes += 1;
                 demand(!bytes.is_empty(), format!("writes nothing to {stream:?}"))?;
                 self.write(host, stream, bytes)?;
             }

@@ -58,9 +58,13 @@ impl Durable {
         if calm.is_none_or(|calm| read.asked_at < calm + stable) {
             return Ok(());
         }
+        self.check_answer(view, fates, read)
+    }
+
+    pub(crate) fn check_answer(&self, view: View<'_>, fates: &Fates, read: &Read) -> Result<(), Violation> {
         let wrong = |story| Err(Violation { promise: Promise::Durable, at: view.now(), story });
         let Some(shown) = &read.shown else {
-            return wrong(format!("{} asked for {} in calm and got no answer", read.host, read.key));
+            return wrong(format!("{} asked for {} and got no answer", read.host, read.key));
         };
         let story = view.history.story(&read.key).into_iter().flat_map(|story| story.attempts.iter().rev());
         for attempt in story.take(READ_MAX).filter_map(|serial| view.history.attempt(*serial)) {

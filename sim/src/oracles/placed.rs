@@ -43,7 +43,12 @@ pub(crate) fn unrest(view: View<'_>) -> Option<Violation> {
 pub(crate) fn expected(view: View<'_>, key: &SessionKey) -> BTreeSet<MemberId> {
     let named = view.cluster.running().flat_map(|(_, process)| process.node.holders(key));
     let owners = live(view, key).filter_map(|(_, session)| session.owner());
-    named.chain(owners).collect()
+    // One that has ended it may be the only one yet to know.
+    let own = view
+        .cluster
+        .running()
+        .filter(|(_, process)| record(&process.node, key).is_some_and(|session| session.owner() == Some(process.life)));
+    named.chain(owners).chain(own.map(|(_, process)| process.life)).collect()
 }
 
 fn misplaced(view: View<'_>, key: &SessionKey) -> Option<Violation> {
@@ -73,7 +78,7 @@ fn misplaced(view: View<'_>, key: &SessionKey) -> Option<Violation> {
     }
     view.cluster.running().find_map(|(host, process)| {
         let found = record(&process.node, key)?;
-        let is_due = expected.contains(&process.life) || found.owner() == Some(process.life);
+        let is_due = expected.contains(&process.life);
         let story = || format!("{host} must not hold {key} and holds {}: {expected:?} hold it", story(Some(found)));
         if is_due { None } else { wrong(Promise::Placed, story()) }
     })
