@@ -13,16 +13,15 @@ const VALUE: usize = 100;
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [copies, sessions, batch, commits] = &arguments[..] else {
-        eprintln!("usage: work everywhere|backups:K SESSIONS BATCH COMMITS");
+    let [copies, members, sessions, batch, commits] = &arguments[..] else {
+        eprintln!("usage: work everywhere|backups:K MEMBERS SESSIONS BATCH COMMITS");
         std::process::exit(2);
     };
     let copies: Copies = copies.parse().expect("a setting of copies");
     let count = |text: &String| text.parse::<usize>().expect("a number");
-    let (sessions, batch, commits) = (count(sessions), count(batch), count(commits));
-    let members = if copies == Copies::Everywhere { 2 } else { 5 };
+    let (members, sessions, batch, commits) = (count(members), count(sessions), count(batch), count(commits));
     let mut net = Net::ready(members, copies);
-    let mut mine = keys(sessions * 4);
+    let mut mine = keys(sessions * members);
     mine.retain(|key| net.holders(key).contains(&WRITER));
     mine.truncate(sessions);
     net.load(&mine, VALUE, |_, _, _| WRITER);
