@@ -7,9 +7,13 @@ mod ends;
 mod fetching;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod lost;
 mod merge;
 mod moves;
+mod reads;
 mod receive;
+mod release;
 mod send;
 mod verbs;
 
@@ -30,16 +34,15 @@ use crate::{
     io::{CloseCause, Event, FrameError, StreamId, Transmit},
     join::{Joiners, Rounds},
     key::SessionKey,
-    life::EndCause,
     limits::Limits,
     links::Links,
-    member::{Member, MemberId, MemberState},
+    member::{MemberId, MemberState},
     membership::Membership,
     ownership::Ownership,
     placement::Placement,
     relocation::Relocation,
     rng::Rng,
-    session::{Change, Session},
+    session::Change,
     sessions::Sessions,
     stamp::HybridClock,
     stats::Stats,
@@ -308,73 +311,6 @@ impl Node {
             self.fetches.poll_timeout(),
         ];
         machines.into_iter().chain([leave, first]).flatten().min()
-    }
-
-    /// Which life this is.
-    pub fn id(&self) -> MemberId {
-        self.id
-    }
-
-    /// How far this member is.
-    pub fn state(&self) -> MemberState {
-        self.state
-    }
-
-    /// Whether the sessions of everybody who is gone have owners again, every copy is where it must be and no other is
-    /// left (P6), as far as this node is concerned.
-    pub fn is_settled(&self) -> bool {
-        self.ownership.is_settled() && self.relocation.is_settled()
-    }
-
-    /// Who must hold a copy of a session in the view of this node, itself included; its owner holds one too.
-    pub fn holders(&self, key: &SessionKey) -> Vec<MemberId> {
-        self.placement.holders(key)
-    }
-
-    /// A session that lives, if it may be served from here: where not everybody holds everything, [`fetch`](Self::fetch)
-    /// first.
-    pub fn session(&self, key: &SessionKey) -> Option<&Arc<Session>> {
-        self.sessions.record(key).filter(|session| session.is_live() && self.serves(key))
-    }
-
-    /// A session that lives, as far as it is held here; [`fetch`](Self::fetch) tells whether it may be served from here.
-    pub fn held(&self, key: &SessionKey) -> Option<&Arc<Session>> {
-        self.sessions.record(key).filter(|session| session.is_live())
-    }
-
-    /// When a session ends if it is not used any more; `None` if never, or if there is none.
-    pub fn deadline(&self, key: &SessionKey) -> Option<Time> {
-        self.sessions.deadline(key)
-    }
-
-    /// Why a session is gone, as long as that is remembered.
-    pub fn ended(&self, key: &SessionKey) -> Option<EndCause> {
-        self.sessions.record(key).and_then(|session| session.ended())
-    }
-
-    /// What is held of all sessions, the ended ones included.
-    pub fn records(&self) -> impl Iterator<Item = (&SessionKey, &Arc<Session>)> {
-        self.sessions.records()
-    }
-
-    /// How many sessions live.
-    pub fn sessions(&self) -> usize {
-        self.sessions.live()
-    }
-
-    /// The other members of the view, the oldest ready one first.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
-        self.membership.members().into_iter()
-    }
-
-    /// The settings.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// The counters.
-    pub fn stats(&self) -> Stats {
-        self.stats
     }
 
     /// Asserts what is true between calls. Debug builds do so after every input.

@@ -3,6 +3,7 @@
 //! Beside the replicated state of a session an entry keeps what is this node's own business: until when the session
 //! lives by the local clock, and who was told of its uses when.
 
+mod copies;
 mod deadlines;
 #[cfg(test)]
 mod model;
@@ -345,53 +346,6 @@ impl Sessions {
             Some(Lifetime::Idle(_) | Lifetime::Never) | None => false,
         };
         entry.session.is_live() && !passed
-    }
-
-    /// Gives a session a lifetime that nobody knows.
-    pub(crate) fn set_lifetime(&mut self, now: Time, key: SessionKey, register: LifetimeRegister) {
-        if let Some(entry) = self.table.get_mut(&key) {
-            Arc::make_mut(&mut entry.session).merge_lifetime(register);
-            entry.deadline = match register.lifetime {
-                Lifetime::Idle(length) | Lifetime::Fixed(length) => Some(now + length),
-                Lifetime::Never => None,
-            };
-            self.changed.insert(key);
-        }
-    }
-
-    /// What is held of a session is not all of it, or is all that there is.
-    pub(crate) fn set_partial(&mut self, key: &SessionKey, partial: bool) {
-        if let Some(entry) = self.table.get_mut(key) {
-            entry.partial = partial;
-            self.changed.insert(*key);
-        }
-    }
-
-    /// Whether what is held of a session is known not to be all of it.
-    pub(crate) fn is_partial(&self, key: &SessionKey) -> bool {
-        self.table.get(key).is_some_and(|entry| entry.partial)
-    }
-
-    /// Whether this node need not hold a session, and waits to be released.
-    pub(crate) fn set_left_over(&mut self, key: &SessionKey, left_over: bool) {
-        if let Some(entry) = self.table.get_mut(key).filter(|entry| entry.left_over != left_over) {
-            entry.left_over = left_over;
-            self.changed.insert(*key);
-        }
-    }
-
-    /// What may be served of a session from here, whether it lives or not.
-    pub(crate) fn served(&self, key: &SessionKey) -> Option<&Arc<Session>> {
-        self.table.get(key).filter(|entry| !entry.partial && !entry.left_over).map(|entry| &entry.session)
-    }
-
-    /// Drops a copy.
-    pub(crate) fn drop_copy(&mut self, key: &SessionKey) {
-        if let Some(entry) = self.table.remove(key) {
-            self.live -= usize::from(entry.session.is_live());
-            self.changed.insert(*key);
-            self.forget_links(key, &entry.session);
-        }
     }
 
     /// Keeps the count of the living and the list of the changed.
