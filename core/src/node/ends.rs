@@ -23,8 +23,8 @@ impl Node {
             }
             return;
         }
-        if self.sessions.unburied(&key, self.id).is_some() {
-            // Whoever owns it now buries it, whatever became of who expired it.
+        if self.sessions.unburied(&key, self.id).is_some() || (session.is_unburied() && !self.is_everywhere()) {
+            // Whoever owns it now buries it, whatever became of who expired it; others see that somebody owns it.
             self.expiry.arm_by(now + self.config.ended_for / 10, key);
         } else {
             self.expiry.disarm(&key);
@@ -47,6 +47,12 @@ impl Node {
             self.bring_to_burial(key, birth);
             return;
         }
+        let over = self.sessions.record(&key).is_some_and(|session| session.is_unburied() && !session.is_live());
+        if over && !self.is_everywhere() {
+            self.expiry.arm(now + self.config.ended_for / 10, key);
+            self.ask_owner(now, key);
+            return;
+        }
         let Some(due) = self.sessions.due(&key) else { return };
         if now < due {
             self.expiry.arm(due, key);
@@ -60,16 +66,20 @@ impl Node {
         };
         if owner != Some(self.id) {
             self.expiry.arm(now + grace, key);
-            match owner {
-                Some(owner) if !self.others.all.contains(&owner) => self.see_to(now, key),
-                // It should have expired it: it may know nothing of it.
-                Some(owner) if !self.is_everywhere() => self.offer_to(owner, key),
-                Some(_) | None => {}
-            }
+            self.ask_owner(now, key);
         } else if matches!(lifetime, Some(Lifetime::Idle(_))) {
             self.ask_before_expiry(now, key);
         } else {
             self.expire(now, key);
+        }
+    }
+
+    /// The owner of a session should have ended it: it may be gone, or know nothing of it.
+    fn ask_owner(&mut self, now: Time, key: SessionKey) {
+        match self.sessions.record(&key).and_then(|session| session.owner()) {
+            Some(owner) if owner != self.id && !self.others.all.contains(&owner) => self.see_to(now, key),
+            Some(owner) if !self.is_everywhere() => self.offer_to(owner, key),
+            Some(_) | None => {}
         }
     }
 
