@@ -45,6 +45,8 @@ pub struct Ask {
     pub key: SessionKey,
     /// How it begins.
     pub start: Start,
+    /// The key that the session gets instead: its id is changed.
+    pub moves_to: Option<SessionKey>,
     /// What it sets.
     pub sets: BTreeSet<Attribute>,
     /// What it removes.
@@ -64,12 +66,17 @@ impl Ask {
     pub fn set(key: SessionKey, attribute: u8, durability: Durability) -> Self {
         let sets = BTreeSet::from([Attribute(attribute)]);
         let (start, removes) = (Start::There, BTreeSet::new());
-        Self { key, start, sets, removes, lifetime: None, bytes: 16, durability, within: None }
+        Self { key, start, moves_to: None, sets, removes, lifetime: None, bytes: 16, durability, within: None }
     }
 
     /// Ends a session.
     pub fn end(key: SessionKey, durability: Durability) -> Self {
         Self { start: Start::End, sets: BTreeSet::new(), ..Self::set(key, 0, durability) }
+    }
+
+    /// Changes the id of a session: for the old key that is an end.
+    pub fn change_id(old: SessionKey, new: SessionKey, durability: Durability) -> Self {
+        Self { moves_to: Some(new), ..Self::end(old, durability) }
     }
 
     pub(crate) fn demand(&self) -> Demand {

@@ -217,6 +217,17 @@ impl Cluster {
         self.input(host, |node, time| node.commit(time, key, delta, demand))
     }
 
+    /// Changes the id of a session. The turn comes with `settle`.
+    pub fn change_id(
+        &mut self,
+        host: HostId,
+        old: SessionKey,
+        new: SessionKey,
+        demand: Demand,
+    ) -> Option<Result<CommitId, CommitError>> {
+        self.input(host, |node, time| node.change_id(time, old, new, demand))
+    }
+
     /// Asks a host where a process runs for a session. The turn comes with `settle`.
     pub fn fetch(&mut self, host: HostId, key: SessionKey, purpose: Purpose) -> Option<Result<Fetch, CommitError>> {
         self.input(host, |node, time| node.fetch(time, key, purpose))

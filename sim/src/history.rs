@@ -107,6 +107,8 @@ pub struct History {
     attempts: BTreeMap<Serial, Attempt>,
     stories: BTreeMap<SessionKey, Story>,
     pending: BTreeMap<(MemberId, CommitId), Serial>,
+    /// Where sessions went whose ids were changed.
+    moves: BTreeSet<(SessionKey, SessionKey)>,
     last: u64,
 }
 
@@ -130,6 +132,7 @@ impl History {
         id: CommitId,
         shown: &Shown,
     ) {
+        self.moves.extend(ask.moves_to.map(|to| (ask.key, to)));
         let story = self.stories.entry(ask.key).or_default();
         let mut before = story.seen.get(&life).cloned().unwrap_or_default();
         // What has waited for others may have been overtaken by what its member saw and did meanwhile.
@@ -178,6 +181,19 @@ impl History {
             if let Some(attempt) = self.pending.remove(&key).and_then(|serial| self.attempts.get_mut(&serial)) {
                 attempt.told = Told::Unknown;
             }
+        }
+    }
+
+    /// The keys that what was written to a session may be found under, its own included.
+    pub fn places(&self, key: SessionKey) -> BTreeSet<SessionKey> {
+        let mut places = BTreeSet::from([key]);
+        loop {
+            let next = self.moves.iter().filter(|(from, to)| places.contains(from) && !places.contains(to));
+            let next: Vec<_> = next.map(|(_, to)| *to).collect();
+            if next.is_empty() {
+                return places;
+            }
+            places.extend(next);
         }
     }
 
@@ -244,7 +260,12 @@ impl History {
         // What has ended may have ended before.
         let is_due = session.is_live() || attempt.ask.start == Start::End;
         let shown = shown_in(session);
-        let is_there = is_due && attempt.ask.sets.iter().all(|set| shown.contains_key(set));
+        // What neither writer had seen of the other may win here and expire there.
+        let is_later = |found: &Serial| {
+            let later = self.attempts.get(found);
+            *found == attempt.serial || later.is_some_and(|later| self.is_before(attempt.serial, later))
+        };
+        let is_there = is_due && attempt.ask.sets.iter().all(|set| shown.get(set).is_some_and(is_later));
         is_there && self.lack_in(cluster, &shown, attempt).is_none()
     }
 

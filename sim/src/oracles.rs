@@ -118,7 +118,7 @@ impl Oracles {
         self.durable.handle_fact(view, fact)?;
         self.ended.handle_fact(view, &self.fates, fact)?;
         self.expiry.handle_fact(view, fact)?;
-        self.join.handle_fact(view, fact)
+        self.join.handle_fact(view, &self.fates, fact)
     }
 
     /// Judges a commit that a member has just taken.

@@ -178,7 +178,10 @@ impl Sim {
     fn commit_now(&mut self, host: HostId, serial: Serial, ask: Ask) -> Result<bool, Violation> {
         let Some(process) = self.cluster.process(host) else { return Ok(false) };
         let (life, state, seen) = (process.life, process.node.state(), shown(&process.node, &ask.key));
-        let result = self.cluster.commit(host, ask.key, ask.delta(serial), ask.demand());
+        let result = match ask.moves_to {
+            Some(new) => self.cluster.change_id(host, ask.key, new, ask.demand()),
+            None => self.cluster.commit(host, ask.key, ask.delta(serial), ask.demand()),
+        };
         self.note(|_| format!("{host} #{} {result:?}", serial.0));
         let wrong = |promise, story| Err(Violation { promise, at: self.now(), story });
         let is_taken = match result {

@@ -204,11 +204,10 @@ impl Scenario {
         matches!(self.sim.told(serial), Some(Told::Durable(..)))
     }
 
-    /// Whether a host holds what a commit wrote.
+    /// Whether a host holds what a commit wrote, under whatever key.
     pub fn holds(&self, host: u16, serial: Serial) -> bool {
-        let key = self.sim.history().attempt(serial).map(|attempt| attempt.ask.key);
-        let process = self.sim.cluster().process(HostId(host));
-        key.zip(process).is_some_and(|(key, process)| held(&process.node, &key).values().any(|held| *held == serial))
+        let Some(process) = self.sim.cluster().process(HostId(host)) else { return false };
+        self.places(serial).iter().any(|key| held(&process.node, key).values().any(|held| *held == serial))
     }
 
     /// How sessions are copied.
@@ -246,7 +245,8 @@ impl Scenario {
     /// Demands that all who must hold what a commit wrote do.
     #[track_caller]
     pub fn keeps(&self, serial: Serial) {
-        let key = self.sim.history().attempt(serial).map(|attempt| attempt.ask.key);
+        let live = |key: &SessionKey| self.sim.cluster().running().any(|(host, _)| self.shows(host.0, *key));
+        let key = self.places(serial).into_iter().find(live);
         let holders = key.map(|key| self.holders(key)).unwrap_or_default();
         assert!(!holders.is_empty(), "{} ({:?}): nobody must hold {serial:?}", self.name, self.copies());
         for host in holders {
@@ -284,6 +284,11 @@ impl Scenario {
     /// The run itself.
     pub const fn sim(&self) -> &Sim {
         &self.sim
+    }
+
+    fn places(&self, serial: Serial) -> BTreeSet<SessionKey> {
+        let attempt = self.sim.history().attempt(serial);
+        attempt.map(|attempt| self.sim.history().places(attempt.ask.key)).unwrap_or_default()
     }
 
     #[track_caller]

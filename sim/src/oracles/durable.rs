@@ -170,7 +170,10 @@ fn check_known(view: View<'_>, fact: &Fact, key: &SessionKey) -> Result<(), Viol
     let Some((host, process)) = view.cluster.living(fact.life) else { return Ok(()) };
     for (attribute, serial) in shown(&process.node, key) {
         let attempt = view.history.attempt(serial);
-        let known = attempt.is_some_and(|attempt| attempt.ask.key == *key && attempt.ask.sets.contains(&attribute));
+        let known = attempt.is_some_and(|attempt| {
+            let places = view.history.places(attempt.ask.key);
+            places.contains(key) && attempt.ask.sets.contains(&attribute)
+        });
         let story = || format!("{host} shows #{} in a{} of {key}: nobody wrote that", serial.0, attribute.0);
         Violation::unless(known, Promise::Durable, view.now(), story)?;
     }

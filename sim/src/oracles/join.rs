@@ -13,7 +13,7 @@ use crate::{
     host::Process,
     ledger::Trouble,
     net::HostId,
-    oracles::{View, durable::tale},
+    oracles::{View, durable::tale, fates::Fates},
     violation::{Promise, Violation},
 };
 
@@ -32,9 +32,9 @@ struct Debt {
 }
 
 impl Join {
-    pub(crate) fn handle_fact(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+    pub(crate) fn handle_fact(&mut self, view: View<'_>, fates: &Fates, fact: &Fact) -> Result<(), Violation> {
         match &fact.what {
-            What::Event(Event::Ready(ReadyCause::Joined)) => self.handle_joined(view, fact),
+            What::Event(Event::Ready(ReadyCause::Joined)) => self.handle_joined(view, fates, fact),
             What::Event(Event::Ready(ReadyCause::FirstMember)) => check_first(view, fact),
             What::Event(_) | What::Outcome(..) | What::Fetched(..) | What::Changed(_) => Ok(()),
         }
@@ -55,11 +55,14 @@ impl Join {
         })
     }
 
-    fn handle_joined(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+    fn handle_joined(&mut self, view: View<'_>, fates: &Fates, fact: &Fact) -> Result<(), Violation> {
         let Some((host, process)) = view.cluster.living(fact.life) else { return Ok(()) };
         let now = view.now();
         for attempt in view.history.attempts() {
             let Told::Durable(told, _) = attempt.told else { continue };
+            if !view.is_everywhere() && fates.is_excused(attempt.serial) {
+                continue;
+            }
             if told < process.started && has_keeper(view, attempt, host, process.started) {
                 check_held(view, host, process, attempt, "when it became ready")?;
             } else if view.cluster.living(attempt.life).is_some() {
