@@ -66,7 +66,11 @@ impl Node {
 
     /// Whether a session may be served from what is held here.
     pub(super) fn serves(&self, key: &SessionKey) -> bool {
-        if self.is_everywhere() { self.sessions.record(key).is_some() } else { self.sessions.served(key).is_some() }
+        if self.is_everywhere() {
+            return self.sessions.record(key).is_some();
+        }
+        // Others may have created again what has ended.
+        self.sessions.served(key).is_some_and(|session| session.is_live() || self.must_hold(key))
     }
 
     pub(super) fn must_hold(&self, key: &SessionKey) -> bool {

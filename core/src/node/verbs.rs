@@ -59,6 +59,7 @@ impl Node {
         let lifetime = self.config.lifetime();
         let blind = !matches!(self.config.copies, Copies::Everywhere | Copies::Nowhere) && !self.serves(&key);
         let writing = Writing { now, me: self.id, stamps, change, lifetime, blind };
+        let former = self.sessions.record(&key).and_then(|session| session.owner()).filter(|owner| *owner != self.id);
         let effect = self.sessions.commit(&writing, key, delta, &self.limits)?;
         self.change = change;
         self.stats.commits += 1;
@@ -67,10 +68,11 @@ impl Node {
             self.feed_to_joiners(key);
             self.tell_of_links(key);
         }
-        if self.is_everywhere() || effect.replaced.is_none() {
+        if self.is_everywhere() || former.is_none() {
             self.feed_holders(key, change);
         } else {
-            self.feed_takeover(key, change, effect.replaced);
+            // Also who owned what has ended: it need not hold the session, and would go on to say that there is none.
+            self.feed_takeover(key, change, former);
         }
         self.relocation.settle(&key);
         let waiting = Waiting::Application(durability, within.map(|length| now + length));
