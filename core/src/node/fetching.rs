@@ -70,14 +70,7 @@ impl Node {
         purpose: Purpose,
         floor: Option<SessionVersion>,
     ) -> Result<FetchId, CommitError> {
-        match self.state {
-            MemberState::Joining => return Err(CommitError::NotReady),
-            MemberState::Leaving => return Err(CommitError::Leaving),
-            MemberState::Ready => {}
-        }
-        if self.config.commits_max <= self.fetches.len() {
-            return Err(CommitError::TooManyCommits { max: self.config.commits_max });
-        }
+        self.admit(self.fetches.len())?;
         self.stats.fetches += 1;
         let (id, news) = self.fetches.ask(key, purpose, floor, now + self.config.fetch_for);
         if news {

@@ -29,14 +29,7 @@ impl Node {
     ) -> Result<CommitId, CommitError> {
         let now = self.moved_to(now);
         let Demand { durability, within } = demand.into();
-        match self.state {
-            MemberState::Joining => return Err(CommitError::NotReady),
-            MemberState::Leaving => return Err(CommitError::Leaving),
-            MemberState::Ready => {}
-        }
-        if self.config.commits_max <= self.commits.len() {
-            return Err(CommitError::TooManyCommits { max: self.config.commits_max });
-        }
+        self.admit(self.commits.len())?;
         if !self.serves(&old) {
             return Err(CommitError::NoSession);
         }

@@ -46,14 +46,7 @@ impl Node {
     ) -> Result<CommitId, CommitError> {
         let now = self.moved_to(now);
         let Demand { durability, within } = demand.into();
-        match self.state {
-            MemberState::Joining => return Err(CommitError::NotReady),
-            MemberState::Leaving => return Err(CommitError::Leaving),
-            MemberState::Ready => {}
-        }
-        if self.config.commits_max <= self.commits.len() {
-            return Err(CommitError::TooManyCommits { max: self.config.commits_max });
-        }
+        self.admit(self.commits.len())?;
         let change = Change(self.change.0 + 1);
         let stamps = (self.clock.stamp(now, self.id), self.clock.stamp(now, self.id));
         let lifetime = self.config.lifetime();
@@ -84,6 +77,17 @@ impl Node {
         self.settle_record(now, key, effect.ended);
         self.advance(now);
         Ok(CommitId(change.0))
+    }
+
+    /// Whether the application may ask for one thing more, of whose kind so many are under way.
+    pub(super) fn admit(&self, under_way: usize) -> Result<(), CommitError> {
+        let max = self.config.commits_max;
+        match self.state {
+            MemberState::Joining => Err(CommitError::NotReady),
+            MemberState::Leaving => Err(CommitError::Leaving),
+            MemberState::Ready if max <= under_way => Err(CommitError::TooManyCommits { max }),
+            MemberState::Ready => Ok(()),
+        }
     }
 
     /// A use that changes nothing: a session with an idle time lives on for that long.
