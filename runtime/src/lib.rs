@@ -18,6 +18,7 @@
 
 mod alarm;
 mod clock;
+mod closing;
 mod commit;
 mod completion;
 mod engine;
@@ -38,6 +39,7 @@ mod stream;
 mod sync;
 mod turn;
 
+pub use closing::Closing;
 pub use commit::{Commit, CommitFailed};
 pub use events::{Left, NextEvent};
 pub use fetch::{FetchFailed, Fetching, Found};

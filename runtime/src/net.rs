@@ -8,13 +8,13 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     sync::Arc,
-    time::Instant,
 };
 
 use bytes::Bytes;
 use heirloom_core::{CloseCause, Node, StreamId, Time, Transmit};
 
 use crate::{
+    closing::Closing,
     poller::{Interest, Poller, Ready},
     settings::{Settings, StartError},
     sockets::{Sent, Sockets},
@@ -148,23 +148,19 @@ impl Net {
         &mut self.stats
     }
 
-    /// Closes everything at last, and blocks until what was written has arrived, for `CLOSE_FOR` at most.
-    pub(crate) fn linger(mut self) {
-        let until = Instant::now() + CLOSE_FOR;
+    /// Closes everything but the streams, which are closed by what this answers.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to wait for them with. They are closed.
+    pub(crate) fn close_all(mut self) -> io::Result<Closing> {
         let streams = core::mem::take(&mut self.streams);
-        let poller = Arc::clone(&self.poller);
+        for stream in streams.values() {
+            let _ = self.poller.delete(&stream.socket);
+        }
         // The listener goes first: who sees its stream end and asks here is refused, and knows that nobody is there.
         drop(self);
-        for stream in streams.values() {
-            // A stream that fails here is closed, which is all that is wanted.
-            let _ = poller.delete(&stream.socket);
-            if stream.rest() == 0 {
-                let _ = stream.end();
-            }
-        }
-        for stream in streams.into_values().filter(|stream| stream.phase != Phase::Opening) {
-            let _ = stream.linger(until);
-        }
+        Closing::new(streams, CLOSE_FOR)
     }
 
     fn accept(&mut self, node: &mut Node, now: Time) {

@@ -4,7 +4,6 @@ use core::net::SocketAddr;
 use std::{
     io::{self, Read as _, Write as _},
     net::{Shutdown, TcpStream},
-    time::Instant,
 };
 
 use bytes::{Buf as _, Bytes};
@@ -118,26 +117,6 @@ impl Stream {
             (Phase::Open | Phase::Closing, false) => Interest::Both,
         }
     }
-
-    /// Blocks until the rest is written, the other side has closed, or the time has come.
-    pub(crate) fn linger(mut self, until: Instant) -> io::Result<()> {
-        self.socket.set_nonblocking(false)?;
-        let left = || Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
-        while !self.rest.is_empty() {
-            let Some(left) = left() else { return Ok(()) };
-            self.socket.set_write_timeout(Some(left))?;
-            self.write_rest()?;
-        }
-        self.end()?;
-        let mut unread = [0; 4096];
-        while let Some(left) = left() {
-            self.socket.set_read_timeout(Some(left))?;
-            if matches!(self.read(&mut unread)?, None | Some(0)) {
-                break;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What an error of a stream means for the node.
@@ -151,8 +130,7 @@ fn is_under_way(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use core::time::Duration;
+pub(crate) mod tests {
     use std::net::TcpListener;
 
     use super::*;
@@ -176,20 +154,6 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_last_arrives_though_something_is_unread_here() {
-        let (mut here, mut there) = pair();
-        assert_eq!(there.write(Bytes::from_static(b"unread")).unwrap(), Written::All);
-        assert_eq!(here.write(Bytes::from_static(b"last")).unwrap(), Written::All);
-        let lingers = std::thread::spawn(move || here.linger(Instant::now() + Duration::from_secs(30)));
-        there.socket.set_nonblocking(false).unwrap();
-        let mut read = Vec::new();
-        there.socket.read_to_end(&mut read).unwrap();
-        assert_eq!(read, b"last");
-        drop(there);
-        lingers.join().unwrap().unwrap();
-    }
-
-    #[test]
     fn a_refused_stream_says_so() {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let error = match Stream::open(nobody) {
@@ -204,7 +168,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 
-    fn pair() -> (Stream, Stream) {
+    pub(crate) fn pair() -> (Stream, Stream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut here = Stream::open(listener.local_addr().unwrap()).unwrap();
         let there = Stream::accepted(listener.accept().unwrap().0).unwrap();

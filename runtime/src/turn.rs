@@ -8,6 +8,7 @@ use heirloom_core::{Config, KeyMaker, MemberId, Node, Time};
 use crate::{
     alarm::Alarm,
     clock::Clock,
+    closing::Closing,
     engine::Inside,
     handle::{Handle, Shared},
     mailbox::{Broken, Door},
@@ -108,9 +109,14 @@ impl Loop {
     /// Ends the node. What was written last gets a moment (two seconds at most) to arrive, as after a closing that is
     /// too quick the kernel may throw it away. Dropping ends the node without that moment.
     pub fn finish(self) {
-        if let Some(net) = self.stop() {
-            net.linger();
+        if let Some(closing) = self.close() {
+            closing.wait();
         }
+    }
+
+    /// Ends the node, and answers what is left to do for the streams to be closed well, for a driver that must not block.
+    pub fn close(self) -> Option<Closing> {
+        self.stop().and_then(|net| net.close_all().ok())
     }
 
     /// Answers everybody who waits.
