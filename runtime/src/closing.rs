@@ -5,7 +5,7 @@
 //! closed too; those that take longer are given up.
 
 use core::time::Duration;
-use std::{collections::BTreeMap, io, time::Instant};
+use std::{collections::BTreeMap, io, sync::Arc, time::Instant};
 
 use heirloom_core::StreamId;
 
@@ -18,7 +18,7 @@ use crate::{
 /// [`Closing::is_over`]. To drop it gives them up.
 #[derive(Debug)]
 pub struct Closing {
-    poller: Poller,
+    poller: Arc<Poller>,
     streams: BTreeMap<u64, Stream>,
     until: Instant,
 }
@@ -26,7 +26,8 @@ pub struct Closing {
 impl Closing {
     /// Of streams that no poller knows.
     pub(crate) fn new(streams: BTreeMap<StreamId, Stream>, length: Duration) -> io::Result<Self> {
-        let mut closing = Self { poller: Poller::new()?, streams: BTreeMap::new(), until: Instant::now() + length };
+        let mut closing =
+            Self { poller: Arc::new(Poller::new()?), streams: BTreeMap::new(), until: Instant::now() + length };
         for (StreamId(number), stream) in streams.into_iter().filter(|(_, stream)| stream.phase != Phase::Opening) {
             let ended = stream.rest() != 0 || stream.end().is_ok();
             let interest = if stream.rest() == 0 { Interest::Readable } else { Interest::Writable };
@@ -62,7 +63,7 @@ impl Closing {
     }
 
     /// What to wait on.
-    pub fn poller(&self) -> &Poller {
+    pub fn poller(&self) -> &Arc<Poller> {
         &self.poller
     }
 

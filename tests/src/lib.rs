@@ -18,7 +18,8 @@ use std::{
 };
 
 use heirloom_core::{Config, Event, MemberState};
-use heirloom_runtime::{Handle, Settings};
+use heirloom_runtime::{Handle, Poller, Settings};
+use heirloom_std::Driver;
 
 /// Longer than anything takes, even on a machine that is busy with something else.
 pub const LONG: Duration = Duration::from_secs(60);
@@ -91,7 +92,24 @@ impl Lab {
     ///
     /// If it cannot start.
     pub fn start(&self, settings: Settings, config: Config) -> Member {
-        let (handle, thread) = heirloom_std::spawn(settings, config).expect("a member can start on loopback");
+        self.start_driven(Driven::ByThread, settings, config)
+    }
+
+    /// Starts a member.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot start.
+    pub fn start_driven(&self, driven: Driven, settings: Settings, config: Config) -> Member {
+        let (handle, thread) = match driven {
+            Driven::ByThread => heirloom_std::spawn(settings, config).expect("a member can start on loopback"),
+            Driven::BySmol => {
+                let poller = Arc::new(Poller::new().expect("there is room for a poller"));
+                let (driver, handle) =
+                    heirloom_smol::Driver::new(settings, config, poller).expect("a member can start on loopback");
+                (handle, thread::spawn(|| smol::block_on(driver.run())))
+            }
+        };
         Member { handle, thread }
     }
 
@@ -108,6 +126,15 @@ impl Lab {
         }
         members
     }
+}
+
+/// What drives a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// The driver for threads.
+    ByThread,
+    /// The driver for smol, on a thread of its own.
+    BySmol,
 }
 
 struct Ipv4Group(Ipv4Addr);
@@ -200,6 +227,23 @@ pub fn await_event(handle: &Handle, mut is_it: impl FnMut(&Event) -> bool) -> Ve
         }
     }
     events
+}
+
+/// Drives a node on this thread until something holds.
+///
+/// # Panics
+///
+/// If that takes too long, or the driver fails.
+pub fn turn_until(driver: &mut Driver, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + LONG;
+    let mut ready = Vec::new();
+    while !holds() {
+        assert!(Instant::now() < until, "it takes too long");
+        // What is waited for may happen on the other member, which wakes nobody here.
+        let timeout = driver.timeout().map(|timeout| timeout.min(Duration::from_millis(20)));
+        driver.poller().wait(&mut ready, timeout).expect("the driver goes on");
+        driver.turn(&ready).expect("the driver goes on");
+    }
 }
 
 /// Runs a future on this thread.

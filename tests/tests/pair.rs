@@ -10,11 +10,38 @@ use heirloom_core::{
 };
 use heirloom_runtime::{CommitFailed, DRIVER_TOKENS, Handle, Interest, Poller};
 use heirloom_std::Driver;
-use heirloom_tests::{LONG, Lab, Member, await_event, await_until, block_on, introduce};
+use heirloom_tests::{Driven, LONG, Lab, Member, await_event, await_until, block_on, introduce, turn_until};
 
-#[test]
-fn a_durable_commit_is_readable_on_the_member_that_its_receipt_names() {
-    let [a, b] = pair();
+/// Tests that hold whatever drives the two members.
+macro_rules! on_each_mix {
+    ($($test:ident),+ $(,)?) => {
+        mod threads {
+            $(#[test] fn $test() { super::$test(super::pair([Driven::ByThread, Driven::ByThread])); })+
+            use heirloom_tests::Driven;
+        }
+        mod smol {
+            $(#[test] fn $test() { super::$test(super::pair([Driven::BySmol, Driven::BySmol])); })+
+            use heirloom_tests::Driven;
+        }
+        mod mixed {
+            $(#[test] fn $test() { super::$test(super::pair([Driven::ByThread, Driven::BySmol])); })+
+            use heirloom_tests::Driven;
+        }
+    };
+}
+
+on_each_mix! {
+    a_durable_commit_is_readable_on_the_member_that_its_receipt_names,
+    a_commit_can_be_awaited_in_a_task,
+    commits_of_many_threads_are_all_answered_and_none_is_lost,
+    a_member_that_leaves_is_removed_as_such_and_its_driver_ends,
+    a_member_whose_handles_are_dropped_is_gone_at_once,
+    a_fixed_lifetime_ends_for_readers_when_it_ends,
+    a_session_lives_for_its_idle_time_after_the_last_read,
+    of_writers_that_compare_and_set_one_wins_each_round,
+}
+
+fn a_durable_commit_is_readable_on_the_member_that_its_receipt_names([a, b]: [Member; 2]) {
     for number in 0..200_u32 {
         let key = a.handle.key(0, &number.to_le_bytes()).unwrap();
         let value = Bytes::from(format!("alice {number}"));
@@ -28,9 +55,7 @@ fn a_durable_commit_is_readable_on_the_member_that_its_receipt_names() {
     b.stop();
 }
 
-#[test]
-fn a_commit_can_be_awaited_in_a_task() {
-    let [a, b] = pair();
+fn a_commit_can_be_awaited_in_a_task([a, b]: [Member; 2]) {
     let key = b.handle.key(7, b"s1").unwrap();
     let receipt = block_on(b.handle.commit(key, Delta::new().set("n", "1"), Durability::All));
     assert_eq!(receipt.unwrap().members, [a.handle.id()]);
@@ -41,11 +66,9 @@ fn a_commit_can_be_awaited_in_a_task() {
     b.stop();
 }
 
-#[test]
-fn commits_of_many_threads_are_all_answered_and_none_is_lost() {
+fn commits_of_many_threads_are_all_answered_and_none_is_lost([a, b]: [Member; 2]) {
     const THREADS: u32 = 4;
     const EACH: u32 = 250;
-    let [a, b] = pair();
     let (from_a, b_id) = (&a.handle, b.handle.id());
     thread::scope(|scope| {
         for number in 0..THREADS {
@@ -104,9 +127,7 @@ fn a_large_session_crosses_a_stream_that_blocks() {
     a.stop();
 }
 
-#[test]
-fn a_member_that_leaves_is_removed_as_such_and_its_driver_ends() {
-    let [a, b] = pair();
+fn a_member_that_leaves_is_removed_as_such_and_its_driver_ends([a, b]: [Member; 2]) {
     let key = a.handle.key(0, b"s1").unwrap();
     assert!(a.handle.commit(key, Delta::new().set("n", "1"), Durability::Local).wait().is_ok());
     let id = a.handle.id();
@@ -129,9 +150,7 @@ fn a_member_that_leaves_is_removed_as_such_and_its_driver_ends() {
     b.stop();
 }
 
-#[test]
-fn a_member_whose_handles_are_dropped_is_gone_at_once() {
-    let [a, b] = pair();
+fn a_member_whose_handles_are_dropped_is_gone_at_once([a, b]: [Member; 2]) {
     let id = a.handle.id();
     let before = Instant::now();
     a.stop();
@@ -216,9 +235,7 @@ fn a_thread_can_drive_a_node_and_serve_its_clients() {
     b.stop();
 }
 
-#[test]
-fn a_fixed_lifetime_ends_for_readers_when_it_ends() {
-    let [a, b] = pair();
+fn a_fixed_lifetime_ends_for_readers_when_it_ends([a, b]: [Member; 2]) {
     let key = a.handle.key(0, b"s1").unwrap();
     let delta = Delta::new().set("n", "1").lifetime(Lifetime::Fixed(Duration::from_secs(1)));
     assert!(a.handle.commit(key, delta, Durability::One).wait().is_ok());
@@ -241,10 +258,8 @@ fn a_fixed_lifetime_ends_for_readers_when_it_ends() {
 }
 
 /// P4: a use that is not told at once is told later.
-#[test]
-fn a_session_lives_for_its_idle_time_after_the_last_read() {
+fn a_session_lives_for_its_idle_time_after_the_last_read([a, b]: [Member; 2]) {
     let idle = Duration::from_millis(1_500);
-    let [a, b] = pair();
     let key = a.handle.key(0, b"s1").unwrap();
     let delta = Delta::new().set("n", "1").lifetime(Lifetime::Idle(idle));
     assert!(a.handle.commit(key, delta, Durability::One).wait().is_ok());
@@ -268,9 +283,7 @@ fn a_session_lives_for_its_idle_time_after_the_last_read() {
 }
 
 /// What comes of conditions and deadlines comes through the handle.
-#[test]
-fn of_writers_that_compare_and_set_one_wins_each_round() {
-    let [a, b] = pair();
+fn of_writers_that_compare_and_set_one_wins_each_round([a, b]: [Member; 2]) {
     let key = a.handle.key(0, b"s1").unwrap();
     let made = a.handle.commit(key, Delta::new().if_no_session().set("n", vec![0]), Durability::All).wait();
     assert_eq!(made.unwrap().members, [b.handle.id()]);
@@ -344,8 +357,12 @@ fn a_reader_on_another_thread_gets_each_event_once() {
     b.stop();
 }
 
-fn pair() -> [Member; 2] {
-    <[Member; 2]>::try_from(Lab::default().start_known(2)).unwrap()
+fn pair(drivers: [Driven; 2]) -> [Member; 2] {
+    let lab = Lab::default();
+    let members = drivers.map(|driven| lab.start_driven(driven, lab.settings(), lab.config()));
+    introduce(&members);
+    members.iter().for_each(|member| drop(member.await_ready(1)));
+    members
 }
 
 /// With the other one.
@@ -356,17 +373,4 @@ fn is_ready(handle: &Handle) -> bool {
 
 fn last_event(handle: &Handle) -> Option<Event> {
     std::iter::from_fn(|| handle.next_event().try_now()).last()
-}
-
-/// Drives a node on this thread.
-fn turn_until(driver: &mut Driver, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + LONG;
-    let mut ready = Vec::new();
-    while !holds() {
-        assert!(Instant::now() < until, "it takes too long");
-        // What is waited for may happen on the other member, which wakes nobody here.
-        let timeout = driver.timeout().map(|timeout| timeout.min(Duration::from_millis(20)));
-        driver.poller().wait(&mut ready, timeout).unwrap();
-        driver.turn(&ready).unwrap();
-    }
 }
