@@ -6,6 +6,7 @@ mod client;
 mod clients;
 mod commands;
 mod demo;
+mod driver;
 mod fetches;
 mod mapping;
 mod options;

@@ -16,8 +16,10 @@ use heirloom_runtime::Settings;
 
 use self::values::{
     Group, parse_address, parse_copies, parse_count, parse_durability, parse_duration, parse_group, parse_idle,
-    parse_interface, parse_label, parse_name, parse_peer, parse_unit, parse_weight,
+    parse_interface, parse_label, parse_name, parse_peer, parse_runtime, parse_unit, parse_weight,
 };
+
+use crate::driver::Runtime;
 
 mod values;
 
@@ -105,6 +107,9 @@ pub(crate) struct Flags {
     /// How many clients are let in [default: 10000]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     clients_max: Option<usize>,
+    /// What the node waits with: std, or smol and its reactor [default: std]
+    #[arg(long, value_name = "RUNTIME", value_parser = parse_runtime)]
+    runtime: Option<Runtime>,
     /// Allows other addresses than loopback, although nothing on the network is authenticated
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure: Option<bool>,
@@ -124,6 +129,8 @@ pub(crate) struct Options {
     pub(crate) durability: Option<Durability>,
     /// How long it waits; `None`: until too few members are left.
     pub(crate) commit_for: Option<Duration>,
+    /// Which driver the node runs on.
+    pub(crate) runtime: Runtime,
     /// Hosts and ports of other members.
     pub(crate) peers: Vec<String>,
     /// The sockets of the cluster.
@@ -167,6 +174,7 @@ impl Options {
                 None => Some(config.drop_time + config.probe_time + Duration::from_secs(1)),
                 Some(length) => Some(length).filter(|length| !length.is_zero()),
             },
+            runtime: flags.runtime.unwrap_or_default(),
             peers: flags.peer.unwrap_or_default(),
             settings: Settings {
                 bind: flags.bind.unwrap_or(defaults.bind),
@@ -238,6 +246,7 @@ impl Flags {
             zone: self.zone.or(other.zone),
             weight: self.weight.or(other.weight),
             clients_max: self.clients_max.or(other.clients_max),
+            runtime: self.runtime.or(other.runtime),
             insecure: self.insecure.or(other.insecure),
             config: self.config.or(other.config),
         }
@@ -330,7 +339,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 18] = [
+    const KEYS: [(&str, [&str; 3]); 19] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -348,6 +357,7 @@ mod tests {
         ("zone", ["a", "b", "c"]),
         ("weight", ["1", "50", "1000"]),
         ("clients-max", ["1", "2", "3"]),
+        ("runtime", ["std", "smol", "std"]),
         ("insecure", ["true", "false", "true"]),
     ];
 
@@ -409,7 +419,7 @@ mod tests {
     #[test]
     fn what_is_not_allowed_is_named_with_what_is_on_one_line() {
         type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str, &'static str);
-        let rows: [Row; 20] = [
+        let rows: [Row; 21] = [
             (&["--listen=x"], &[], "", "invalid value 'x' for '--listen <ADDR>': write an IP address and a port"),
             (&[], &[("HEIRLOOM_BIND", "x")], "", "HEIRLOOM_BIND: invalid value 'x' for '--bind <ADDR>'"),
             (&[], &[], "bind = \"x\"", "test.toml: bind: invalid value 'x' for '--bind <ADDR>'"),
@@ -420,6 +430,7 @@ mod tests {
             (&[], &[("HEIRLOOM_COPIES", "backups:9")], "", "HEIRLOOM_COPIES: invalid value 'backups:9'"),
             (&[], &[], "[cluster]\ncopies = \"two\"", "copies: must be everywhere, nowhere or backups:1 to backups:8"),
             (&["--unit=all"], &[], "", "must be delta or whole-session"),
+            (&["--runtime=tokio"], &[], "", "write std or smol"),
             (&["--zone=a b"], &[], "", "write one word of 1 to 64 bytes"),
             (&["--weight=0"], &[], "", "write a whole number, 1 to 1000"),
             (&["--idle=-1"], &[], "", "write whole seconds, 0 to 2147483648"),

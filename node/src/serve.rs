@@ -18,7 +18,6 @@ use std::{
 
 use heirloom_core::{Event, MemberId, MemberState, ReadyCause};
 use heirloom_runtime::{DRIVER_TOKENS, Interest, Left, NextEvent, Poller, Ready};
-use heirloom_std::Driver;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -30,6 +29,7 @@ use crate::{
     client::{Desk, Scratch},
     clients::Clients,
     commands::{Counters, Program},
+    driver::Driver,
     options::{Failure, Options},
     peers::Peers,
     resp::Limits,
@@ -50,7 +50,6 @@ const LEFT: u64 = 3;
 /// A node that serves.
 struct Server {
     driver: Driver,
-    poller: Arc<Poller>,
     wakes: Arc<Wakes>,
     desk: Desk<Local>,
     clients: Clients<Local>,
@@ -66,8 +65,9 @@ struct Server {
 ///
 /// When it cannot start, or cannot go on.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
+    let runtime = options.runtime;
     let server = Server::start(options)?;
-    server.serve().map_err(|error| Failure::Start(format!("the node cannot go on: {error}")))
+    runtime.block_on(server.serve()).map_err(|error| Failure::Start(format!("the node cannot go on: {error}")))
 }
 
 impl Server {
@@ -99,8 +99,8 @@ impl Server {
             argument_bytes_max: config.attribute_bytes_max,
             request_bytes_max: config.session_bytes_max.saturating_add(FRAMING_BYTES),
         };
-        let (driver, handle) =
-            Driver::new(options.settings, config, poller.clone()).map_err(|error| Failure::Start(error.to_string()))?;
+        let (driver, handle) = Driver::new(options.runtime, options.settings, config, poller.clone())
+            .map_err(|error| Failure::Start(error.to_string()))?;
         let peers = Peers::new(options.peers, poller.clone()).map_err(failed("cannot look up peers"))?;
         let wakes = Wakes::new(poller.clone());
         let clients = Clients::new(listener, poller.clone(), wakes.clone(), limits).map_err(failed("cannot listen"))?;
@@ -108,10 +108,10 @@ impl Server {
         let store = Local::new(handle, options.durability, options.commit_for);
         info!(id = %store.id(), bind = %store.address(), %listen, "the node has started");
         let desk = Desk { store, program, scratch: Scratch::new() };
-        Ok(Self { driver, poller, wakes, desk, clients, peers, signals, events, leaving: None })
+        Ok(Self { driver, wakes, desk, clients, peers, signals, events, leaving: None })
     }
 
-    fn serve(mut self) -> io::Result<()> {
+    async fn serve(mut self) -> io::Result<()> {
         let (mut ready, mut woken) = (Vec::new(), vec![EVENTS]);
         loop {
             self.handle_woken(&mut woken);
@@ -119,7 +119,7 @@ impl Server {
                 break;
             }
             self.clients.flush(&self.desk);
-            self.poller.wait(&mut ready, self.timeout())?;
+            self.driver.wait(&mut ready, self.timeout()).await?;
             self.driver.cork();
             if self.handle_ready(&ready) {
                 self.leave();
@@ -127,8 +127,8 @@ impl Server {
             self.driver.turn(&ready)?;
             self.wakes.take(&mut woken);
         }
-        self.say_goodbye(&mut ready)?;
-        self.driver.finish();
+        self.say_goodbye(&mut ready).await?;
+        self.driver.finish().await;
         Ok(())
     }
 
@@ -191,14 +191,14 @@ impl Server {
     }
 
     /// Clients get the replies to what they have asked; those that do not read them are not waited for.
-    fn say_goodbye(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
+    async fn say_goodbye(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
         let end = Instant::now() + GOODBYE;
         while !self.clients.close(&self.desk) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            self.poller.wait(ready, Some(left.min(Duration::from_millis(10))))?;
+            self.driver.wait(ready, Some(left.min(Duration::from_millis(10)))).await?;
         }
         info!("the node has left the cluster");
         Ok(())

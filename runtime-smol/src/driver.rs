@@ -43,14 +43,18 @@ impl Driver {
         self.node.turn(ready)
     }
 
-    /// Waits until the next turn is due, or for `timeout` if that is shorter. Replaces what is in `ready`. To be called
-    /// after a turn; may be dropped and called again.
+    /// How long the caller may wait before the next turn. To be asked after the last turn.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.node.timeout()
+    }
+
+    /// Waits until something is ready, the poller is notified, or the time has passed. Replaces what is in `ready`. May be
+    /// dropped and called again.
     ///
     /// # Errors
     ///
     /// Those of the poller and of async-io.
     pub async fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = [self.node.timeout(), timeout].into_iter().flatten().min();
         self.wait.wait(ready, timeout).await
     }
 
@@ -82,7 +86,7 @@ impl Driver {
     pub async fn run(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         while !self.is_over() {
-            self.wait(&mut ready, None).await?;
+            self.wait(&mut ready, self.timeout()).await?;
             self.turn(&ready)?;
         }
         self.finish().await;

@@ -11,6 +11,8 @@ use heirloom_core::{
 };
 use rustix::system::uname;
 
+use crate::driver::Runtime;
+
 /// The group for signs of life, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Group(pub(super) Option<SocketAddr>);
@@ -76,6 +78,14 @@ pub(super) fn parse_copies(text: &str) -> Result<Copies, String> {
 
 pub(super) fn parse_unit(text: &str) -> Result<Unit, String> {
     text.parse().map_err(|error: ConfigError| error.allowed)
+}
+
+pub(super) fn parse_runtime(text: &str) -> Result<Runtime, String> {
+    match text {
+        "std" => Ok(Runtime::Std),
+        "smol" => Ok(Runtime::Smol),
+        _ => Err("write std or smol".into()),
+    }
 }
 
 /// A label stands beside others in one line, as a name does.

@@ -95,6 +95,11 @@ impl Process {
         panic!("the node does not end");
     }
 
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs").count()
+    }
+
     /// The memory it has, in bytes.
     pub(crate) fn memory(&self) -> usize {
         let pages = fs::read_to_string(format!("/proc/{}/statm", self.child.id())).expect("it runs");
