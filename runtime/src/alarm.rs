@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use heirloom_core::{SessionKey, Time};
 
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, Step, lock};
 
 /// See the module.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Inner {
             return Sleep::LongEnough;
         }
         self.armed = at;
-        Sleep::TooLong
+        if Step::TellOfSleep.is_missing() { Sleep::LongEnough } else { Sleep::TooLong }
     }
 }
 

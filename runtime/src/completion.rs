@@ -9,7 +9,7 @@ use core::{
 };
 use std::{sync::PoisonError, time::Instant};
 
-use crate::sync::{Arc, Condvar, Mutex, lock};
+use crate::sync::{Arc, Condvar, Mutex, Step, lock};
 
 /// Makes the two ends.
 pub(crate) fn completion<T>() -> (Completer<T>, Waiter<T>) {
@@ -113,10 +113,12 @@ impl<T> Slot<T> {
         }
         let State::Pending { waker, blocked } = core::mem::replace(&mut *state, State::Done(result)) else { return };
         drop(state);
-        if blocked {
+        if blocked && !Step::NotifyThread.is_missing() {
             self.done.notify_all();
         }
-        if let Some(waker) = waker {
+        if let Some(waker) = waker
+            && !Step::WakeTask.is_missing()
+        {
             waker.wake();
         }
     }

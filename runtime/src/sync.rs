@@ -28,3 +28,35 @@ pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// A step that a model is there for: what goes wrong without it is seen by running the model without it. Only loom can take
+/// one away, for a process that is told so in `HEIRLOOM_WITHOUT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Whoever is inside looks into the mailbox again before it goes.
+    LookAgain,
+    /// Who leaves the first command for the driver wakes it.
+    WakeDriver,
+    /// The end drops what is left in the mailbox.
+    GiveUp,
+    /// A thread that waits for a result is notified.
+    NotifyThread,
+    /// A task that waits for a result is woken.
+    WakeTask,
+    /// Who moves a deadline forward is told that the driver sleeps too long.
+    TellOfSleep,
+}
+
+impl Step {
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) const fn is_missing(self) -> bool {
+        false
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn is_missing(self) -> bool {
+        static WITHOUT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+        WITHOUT.get_or_init(|| std::env::var("HEIRLOOM_WITHOUT").unwrap_or_default()) == &format!("{self:?}")
+    }
+}
