@@ -44,6 +44,8 @@
 //! # }
 //! ```
 //!
+//! [`embedding`] has a whole driver over real sockets.
+//!
 //! The design, with the promises P1 to P10 that the code names, is in `docs/design.md`; the form of everything that
 //! travels in `docs/wire.md`.
 #![no_std]
@@ -59,6 +61,8 @@ mod beats;
 mod commits;
 mod copies;
 mod delta;
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
 mod expiry;
 mod feed;
 mod fetch;
