@@ -124,6 +124,24 @@ fn expiry_under_clock_steps_of_hours() {
     }
 }
 
+/// Who was apart, and hears of a session for the first time when it has expired, does not bring it back.
+#[test]
+fn what_expired_while_a_member_was_apart_stays_so() {
+    Scenario::in_each_mode("expired meanwhile", 4, idle, |mut story| {
+        let session = story.key_on(&[0, 1, 2]);
+        (1..4).for_each(|other| story.act_both(Action::Cut, 0, other));
+        story.run_for(SECOND * 6);
+        story.commit(1, all(session));
+        story.run_for(IDLE + LATE);
+        assert!((0..4).all(|host| !story.shows(host, session)));
+        (1..4).for_each(|other| story.act_both(Action::Mend, 0, other));
+        for _ in 0..50 {
+            story.run_for(SECOND / 10);
+            assert!((0..4).all(|host| !story.shows(host, session)));
+        }
+    });
+}
+
 /// What ended while a member was away for longer than ends are remembered does not come back with it, and what it has that
 /// is younger lives.
 #[test]

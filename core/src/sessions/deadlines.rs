@@ -35,13 +35,15 @@ impl Entry {
     pub(super) fn deadline_after(&self, now: Time, before: &Before, brought: Option<Time>) -> Option<Time> {
         let register = self.session.lifetime_register()?;
         let same = before.lifetime == Some(register.stamp);
+        // Nobody says when what is over would have ended.
+        let full = |length| self.session.is_live().then_some(now + length);
         match register.lifetime {
             // A use anywhere renews it, and a new idle time replaces the old one.
             Lifetime::Idle(_) if same => self.deadline.max(brought),
-            Lifetime::Idle(idle) => brought.or(Some(now + idle)).max(self.used.map(|used| used + idle)),
+            Lifetime::Idle(idle) => brought.or(full(idle)).max(self.used.map(|used| used + idle)),
             // A repeated word of the same end came later than the first, not the end itself.
             Lifetime::Fixed(_) if same && self.deadline.is_some() => self.deadline,
-            Lifetime::Fixed(length) => brought.or(Some(now + length)),
+            Lifetime::Fixed(length) => brought.or(full(length)),
             Lifetime::Never => None,
         }
     }
