@@ -75,6 +75,11 @@ pub struct Config {
     pub attributes_max: usize,
     /// The most commits in flight.
     pub commits_max: usize,
+    /// The longest message of the application, in bytes.
+    pub message_bytes_max: usize,
+    /// The most messages of the application that wait to be sent to one member, and to be read here; past it they are
+    /// refused or dropped.
+    pub messages_max: usize,
     /// The most events kept for a reader; past it they become one `Event::Lagged`.
     pub events_max: usize,
 }
@@ -106,6 +111,8 @@ impl Default for Config {
             session_bytes_max: 16 << 20,
             attributes_max: 4096,
             commits_max: 1 << 16,
+            message_bytes_max: 32 << 10,
+            messages_max: 256,
             events_max: 1 << 12,
         }
     }
@@ -174,6 +181,8 @@ impl Config {
             ("session_bytes_max", self.session_bytes_max, self.attribute_bytes_max, 1 << 30),
             ("attributes_max", self.attributes_max, 1, 1 << 20),
             ("commits_max", self.commits_max, 1, 1 << 24),
+            ("message_bytes_max", self.message_bytes_max, 1, self.frame_max.saturating_sub(MESSAGE_ROOM)),
+            ("messages_max", self.messages_max, 1, 1 << 20),
             ("events_max", self.events_max, 1, 1 << 24),
         ];
         for (setting, value, least, most) in counts {
@@ -193,6 +202,9 @@ pub(crate) const WEIGHT_MAX: u16 = 1000;
 
 /// What a frame needs beside its largest attribute: the header and everything else of a delta.
 pub(crate) const FRAME_ROOM: usize = 32 << 10;
+
+/// What a frame needs beside the message that it carries.
+const MESSAGE_ROOM: usize = 64;
 
 /// The longest lifetime of a session: about 68 years, as far as Redis' seconds in 32 bits reach.
 pub const LIFETIME_MAX: Duration = Duration::from_secs(1 << 31);

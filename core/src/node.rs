@@ -10,6 +10,7 @@ mod hostile;
 #[cfg(test)]
 mod lost;
 mod merge;
+mod messages;
 mod moves;
 mod reads;
 mod receive;
@@ -38,6 +39,7 @@ use crate::{
     links::Links,
     member::{MemberId, MemberState},
     membership::Membership,
+    messages::{Message, Messages},
     ownership::Ownership,
     placement::Placement,
     relocation::Relocation,
@@ -82,6 +84,7 @@ pub struct Node {
     rounds: Rounds,
     joiners: Joiners,
     commits: Commits,
+    messages: Messages,
     /// Members that went away.
     breaks: BTreeMap<MemberId, Break>,
     /// Members whose clocks are reported to be far ahead.
@@ -148,6 +151,7 @@ impl Node {
             rounds: Rounds::default(),
             joiners: Joiners::default(),
             commits: Commits::default(),
+            messages: Messages::new(&config),
             breaks: BTreeMap::new(),
             ahead: BTreeSet::new(),
             change: Change::default(),
@@ -277,6 +281,11 @@ impl Node {
     /// The next answer to a [`fetch`](Self::fetch). None is dropped.
     pub fn poll_fetched(&mut self) -> Option<(FetchId, Fetched)> {
         self.fetches.poll_fetched()
+    }
+
+    /// The next message of the application of another member. What comes while `messages_max` wait to be read is dropped.
+    pub fn poll_message(&mut self) -> Option<Message> {
+        self.messages.poll_message()
     }
 
     /// The next event.

@@ -24,6 +24,12 @@ pub struct Stats {
     pub frames_refused: u64,
     /// Frames and items of a kind that this version does not know; they were skipped.
     pub kinds_unknown: u64,
+    /// Messages of the application that were handed to a stream.
+    pub messages_sent: u64,
+    /// Messages of others that were kept for the reader.
+    pub messages_received: u64,
+    /// Messages of the application that were dropped: a queue was full, here or at the reader, or the member left the view.
+    pub messages_dropped: u64,
     /// Sessions of a member that was away for too long: their end may have been forgotten, so they were refused.
     pub sessions_refused: u64,
     /// Questions to others for a session that is not held here.

@@ -8,6 +8,7 @@ use crate::{
     io::Event,
     key::SessionKey,
     member::{MemberId, MemberState},
+    session::Session,
     time::Time,
     wire::Held,
 };
@@ -116,5 +117,20 @@ impl Node {
             let Some(member) = settled else { return };
             self.raise(Event::Settled(member));
         }
+    }
+}
+
+/// The writers of a session's content, so that what a dead one left half finished is found.
+impl Session {
+    pub(crate) fn writers(&self) -> impl Iterator<Item = MemberId> {
+        let lives = self.lives.iter().flat_map(|life| [life.owner, life.birth.writer]);
+        let floor = self.floor.map(|end| end.at.writer);
+        let lifetimes = self.lifetimes.iter().map(|register| register.stamp.writer);
+        let links = self.moves().links().iter().map(|link| link.at.writer);
+        lives
+            .chain(floor)
+            .chain(links)
+            .chain(lifetimes)
+            .chain(self.attributes.iter().map(|attribute| attribute.stamp.writer))
     }
 }

@@ -116,6 +116,7 @@ impl Node {
             feed.note(Note::Offered);
         }
         self.feeds.insert(member, feed);
+        self.messages.handle_added(member);
         if let Some(gap) = self.breaks.get_mut(&member) {
             gap.too_long = self.config.ended_for <= now.since(gap.since);
             gap.lurking = false;
@@ -128,6 +129,7 @@ impl Node {
             self.outbox.push_back(Transmit::Close { stream });
         }
         self.feeds.remove(&member);
+        self.stats.messages_dropped += self.messages.handle_removed(member) as u64;
         self.count_others();
         let clock = self.clock.last();
         let since = now - self.config.drop_time - self.config.probe_time;
@@ -312,6 +314,7 @@ impl Node {
             self.links.remove(stream);
         }
         self.feeds.clear();
+        self.messages.clear();
         self.membership.forget_all();
         self.count_others();
         self.raise(Event::Left);

@@ -54,7 +54,9 @@ impl Node {
                 let member: MemberId = wire::read(body)?;
                 self.membership.handle_bye(member);
             }
-            Kind::Hello | Kind::Feed | Kind::Ack | Kind::Ping | Kind::Pong => return Err(FrameError::Unexpected),
+            Kind::Hello | Kind::Feed | Kind::Ack | Kind::Ping | Kind::Pong | Kind::Message => {
+                return Err(FrameError::Unexpected);
+            }
         }
         Ok(())
     }
@@ -120,6 +122,10 @@ impl Node {
                 Ok(())
             }
             Kind::Pong => wire::read::<Ping>(frame.body).map(|_| ()),
+            Kind::Message => {
+                self.receive_message(stream, peer, frame.body);
+                Ok(())
+            }
             Kind::Bye => {
                 let _: MemberId = wire::read(frame.body)?;
                 self.membership.handle_bye(peer);

@@ -14,7 +14,7 @@ use crate::{
     member::MemberId,
     ownership::Ownership,
     relocation::Relocation,
-    session::{Change, Session},
+    session::Change,
     sessions::Sessions,
     time::Time,
     wire::{self, Ack, DeltaWriter, FeedHead, FrameWriter, Hello, ItemKind, ItemWriter, Kind, Ping, Registers},
@@ -100,6 +100,9 @@ impl Node {
             }
         } else if owes.ack {
             writer.frame(Kind::Ack, &Ack { number: applied, clock });
+        }
+        if current {
+            self.write_messages(peer, &mut writer);
         }
         writer.into_bytes()
     }
@@ -379,20 +382,5 @@ impl Building<'_> {
                 Written::Nothing
             }
         }
-    }
-}
-
-/// The writers of a session's content, so that what a dead one left half finished is found.
-impl Session {
-    pub(crate) fn writers(&self) -> impl Iterator<Item = MemberId> {
-        let lives = self.lives.iter().flat_map(|life| [life.owner, life.birth.writer]);
-        let floor = self.floor.map(|end| end.at.writer);
-        let lifetimes = self.lifetimes.iter().map(|register| register.stamp.writer);
-        let links = self.moves().links().iter().map(|link| link.at.writer);
-        lives
-            .chain(floor)
-            .chain(links)
-            .chain(lifetimes)
-            .chain(self.attributes.iter().map(|attribute| attribute.stamp.writer))
     }
 }

@@ -38,10 +38,12 @@ pub(crate) enum Kind {
     Ping = 19,
     /// Stream: answers a ping.
     Pong = 20,
+    /// Stream: a message of the application.
+    Message = 21,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Beat,
         Self::Probe,
         Self::Alive,
@@ -52,6 +54,7 @@ impl Kind {
         Self::Ack,
         Self::Ping,
         Self::Pong,
+        Self::Message,
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {
@@ -118,6 +121,13 @@ impl FrameWriter {
     pub(crate) fn frame(&mut self, kind: Kind, body: &impl Serialize) {
         let start = self.start(kind);
         self.put(body);
+        self.finish(start);
+    }
+
+    /// A frame of a stream whose body is these bytes.
+    pub(crate) fn frame_of_bytes(&mut self, kind: Kind, body: &[u8]) {
+        let start = self.start(kind);
+        self.bytes.extend_from_slice(body);
         self.finish(start);
     }
 

@@ -80,6 +80,7 @@ fn frame(kind: Kind) -> Vec<u8> {
         }
         Kind::Ack => writer.frame(kind, &Ack { number: 300, clock: CLOCK }),
         Kind::Ping | Kind::Pong => writer.frame(kind, &Ping { nonce: 7 }),
+        Kind::Message => writer.frame_of_bytes(kind, b"a message"),
     }
     writer.into_bytes()
 }
