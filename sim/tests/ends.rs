@@ -143,9 +143,13 @@ fn what_expired_while_a_member_was_apart_stays_so() {
 }
 
 /// What ended while a member was away for longer than ends are remembered does not come back with it, and what it has that
-/// is younger lives.
+/// is younger lives, and what the others know: whomever it meets first.
 #[test]
 fn a_rejoin_after_longer_than_ended_for() {
+    [None, Some(1), Some(2), Some(3)].into_iter().for_each(rejoin_late);
+}
+
+fn rejoin_late(first: Option<u16>) {
     Scenario::before_each_mode(
         "a late rejoin",
         4,
@@ -155,7 +159,9 @@ fn a_rejoin_after_longer_than_ended_for() {
             story.start_all();
             let session = story.key_on(&[0, 1, 2]);
             let old = story.commit(0, all(session));
-            let other = story.commit(1, all(key(77)));
+            let shared = (100..).map(key).find(|key| [0, 1].iter().all(|host| story.holders(*key).contains(host)));
+            let shared = shared.expect("there are many keys");
+            let others = [key(77), shared].map(|key| story.commit(1, all(key)));
             story.quiet();
             (1..4).for_each(|other| story.act_both(Action::Cut, 0, other));
             story.run_for(SECOND * 6);
@@ -164,8 +170,12 @@ fn a_rejoin_after_longer_than_ended_for() {
             story.run_for(SECOND * 30);
             let known = story.sim().cluster().process(HostId(1)).map(|process| process.node.ended(&session));
             assert_eq!(known, Some(None), "the end is forgotten");
+            if let Some(first) = first {
+                story.act_both(Action::Mend, 0, first);
+                story.run_for(SECOND * 3);
+            }
             story.heal();
-            [younger, other].iter().for_each(|write| story.keeps(*write));
+            [younger, others[0], others[1]].iter().for_each(|write| story.keeps(*write));
             assert!((0..4).all(|host| !story.holds(host, old)));
         },
     );

@@ -166,7 +166,7 @@ impl Node {
         let Some(gap) = self.breaks.get(&peer).filter(|gap| gap.too_long) else { return false };
         let key = delta.key();
         let Some(birth) = delta.birth().filter(|birth| birth.clock <= gap.clock) else { return false };
-        if self.sessions.record(&key).is_some() {
+        if self.sessions.record(&key).is_some() || !self.had_to_hold(&key) {
             return false;
         }
         self.stats.sessions_refused += 1;
@@ -176,6 +176,16 @@ impl Node {
         self.tell(peer, key);
         self.settle_record(now, key, None);
         true
+    }
+
+    /// Whether this node had to hold a session before those came back that were away for too long: else that it knows
+    /// nothing of it says nothing. Those that have to hold it in the end are brought it too.
+    fn had_to_hold(&self, key: &SessionKey) -> bool {
+        if self.is_everywhere() {
+            return true;
+        }
+        let away = self.breaks.iter().filter(|(_, gap)| gap.too_long).map(|(member, _)| *member);
+        away.fold(self.placement.clone(), |placement, member| placement.without(member)).holders(key).contains(&self.id)
     }
 }
 
