@@ -22,8 +22,6 @@ pub(crate) struct Beats {
     due: Time,
     /// There is a group that beats are sent to.
     group: bool,
-    /// Addresses that beats are sent to as well.
-    configured: Vec<SocketAddr>,
 }
 
 /// What a beat says beside who it is of.
@@ -36,17 +34,11 @@ pub(crate) struct Word<'a> {
 
 impl Beats {
     pub(crate) fn new(me: MemberId, address: SocketAddr, frequency: Duration, now: Time) -> Self {
-        let configured = Vec::new();
-        Self { me, address, frequency, started: now, incarnation: 0, sequence: 0, due: now, group: true, configured }
+        Self { me, address, frequency, started: now, incarnation: 0, sequence: 0, due: now, group: true }
     }
 
     pub(crate) fn set_group(&mut self, group: bool) {
         self.group = group;
-    }
-
-    pub(crate) fn set_peers(&mut self, now: Time, peers: Vec<SocketAddr>) {
-        self.configured = peers;
-        self.hasten(now);
     }
 
     /// Something about this member has changed: the next beat is due now.
@@ -54,12 +46,14 @@ impl Beats {
         self.due = now;
     }
 
-    /// Another has removed this incarnation of this node: refute it.
-    pub(crate) fn handle_declared(&mut self, now: Time, incarnation: u32) {
-        if self.incarnation <= incarnation && incarnation < u32::MAX {
+    /// Another has removed this incarnation of this node: refute it. `true` if that is news.
+    pub(crate) fn handle_declared(&mut self, now: Time, incarnation: u32) -> bool {
+        let news = self.incarnation <= incarnation && incarnation < u32::MAX;
+        if news {
             self.incarnation = incarnation + 1;
             self.hasten(now);
         }
+        news
     }
 
     /// Whether it is time for beats; the next are due a `frequency` later.
@@ -105,9 +99,9 @@ impl Beats {
         self.group
     }
 
-    /// The configured addresses and those that want beats, this member's own left out.
+    /// The addresses that want beats, this member's own left out.
     pub(crate) fn addresses(&self, wanting: impl Iterator<Item = SocketAddr>) -> BTreeSet<SocketAddr> {
-        self.configured.iter().copied().chain(wanting).filter(|address| *address != self.address).collect()
+        wanting.filter(|address| *address != self.address).collect()
     }
 }
 

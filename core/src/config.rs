@@ -40,6 +40,10 @@ pub struct Config {
     pub probe_time: Duration,
     /// How often a suspect is asked within `probe_time`.
     pub probe_attempts: u32,
+    /// The longest time between two tries of a configured address at which no member is, or of one that was lost. Below
+    /// `join_for`, others find a member that starts again and knows nobody before it starts alone.
+    #[serde(with = "text")]
+    pub search_max: Duration,
     /// How long a starting member looks for a ready one before it may start alone.
     #[serde(with = "text")]
     pub join_for: Duration,
@@ -96,6 +100,7 @@ impl Default for Config {
             drop_time: Duration::from_secs(3),
             probe_time: Duration::from_secs(1),
             probe_attempts: 3,
+            search_max: Duration::from_secs(2),
             join_for: Duration::from_secs(3),
             copies: Copies::default(),
             unit: Unit::default(),
@@ -159,6 +164,7 @@ impl Config {
             ("frequency", self.frequency, Duration::from_millis(1), Duration::from_secs(60)),
             ("drop_time", self.drop_time, self.frequency * 2, Duration::from_secs(3600)),
             ("probe_time", self.probe_time, Duration::from_millis(1), Duration::from_secs(600)),
+            ("search_max", self.search_max, self.frequency, Duration::from_secs(3600)),
             ("join_for", self.join_for, Duration::ZERO, Duration::from_secs(3600)),
             ("idle", self.idle, Duration::ZERO, LIFETIME_MAX),
             ("ended_for", self.ended_for, Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600)),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{
     key::SessionKey,
     life::EndCause,
-    member::{MemberId, RemovalCause},
+    member::{MemberId, RemovalCause, SeekCause},
 };
 
 /// A stream between this node and another, named by this node.
@@ -86,6 +86,10 @@ pub enum Event {
     MemberCleared(MemberId),
     /// A member is no longer in the view.
     MemberRemoved(MemberId, RemovalCause),
+    /// No member is at this address: it is looked for, again and again. Raised once until one is found.
+    Seeking(SocketAddr, SeekCause),
+    /// A member that was looked for at this address gives signs of life.
+    Found(SocketAddr, MemberId),
     /// A member at this address has another setting of `copies`: the two do not list each other. Raised once for each life.
     Mismatched(MemberId, SocketAddr),
     /// The sessions of a removed member have owners and copies again, as far as this node is concerned.

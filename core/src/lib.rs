@@ -57,6 +57,7 @@ extern crate std;
 
 pub mod config;
 
+mod backoff;
 mod beats;
 mod commits;
 mod copies;
@@ -82,6 +83,7 @@ mod placement;
 mod rank;
 mod relocation;
 mod rng;
+mod search;
 mod session;
 mod sessions;
 mod stamp;
@@ -97,7 +99,7 @@ pub use fetch::{Fetch, FetchId, Fetched, Purpose};
 pub use io::{CloseCause, Event, FrameError, ReadyCause, StreamId, Transmit};
 pub use key::{KeyMaker, SessionKey};
 pub use life::EndCause;
-pub use member::{Member, MemberId, MemberState, RemovalCause};
+pub use member::{Member, MemberId, MemberState, RemovalCause, SeekCause};
 pub use messages::{Message, MessageError};
 pub use node::Node;
 pub use session::{Lifetime, Session};

@@ -29,6 +29,8 @@ pub(crate) struct Link {
     /// Whom it was opened to, or who has greeted.
     pub(crate) peer: Option<MemberId>,
     dialed: bool,
+    /// It was dialed and is open.
+    opened: bool,
     phase: Phase,
     /// The driver holds the rest of a write.
     pub(crate) blocked: bool,
@@ -91,6 +93,7 @@ impl Links {
     /// A stream that was dialed is open: greet.
     pub(crate) fn handle_opened(&mut self, stream: StreamId) {
         if let Some(link) = self.streams.get_mut(&stream) {
+            link.opened = true;
             link.owes.hello = true;
         }
     }
@@ -130,7 +133,8 @@ impl Links {
             return Some(Gone::Current(peer));
         }
         let linked = self.current.contains_key(&peer);
-        (link.dialed && !linked && matches!(link.phase, Phase::Starting(_))).then_some(Gone::Dialed(peer))
+        let gone = if link.opened { Gone::Refused(peer) } else { Gone::Dialed(peer) };
+        (link.dialed && !linked && matches!(link.phase, Phase::Starting(_))).then_some(gone)
     }
 
     /// All streams to a member.
@@ -183,6 +187,7 @@ impl Links {
         let link = Link {
             peer,
             dialed,
+            opened: false,
             phase: Phase::Starting(now + self.greet_for),
             blocked: false,
             input: Vec::new(),
@@ -203,4 +208,6 @@ pub(crate) enum Gone {
     Current(MemberId),
     /// It was being opened to this member, to which there is none.
     Dialed(MemberId),
+    /// The same, and it was open: one of the two refused the greeting of the other.
+    Refused(MemberId),
 }

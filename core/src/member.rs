@@ -69,3 +69,12 @@ pub enum RemovalCause {
     /// It announced that it starts another life at the same address.
     Superseded,
 }
+
+/// Why a member is looked for at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SeekCause {
+    /// The address is configured, and nobody was heard there.
+    Configured,
+    /// The member there was removed.
+    Removed(RemovalCause),
+}

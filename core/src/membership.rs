@@ -8,6 +8,8 @@
 //! Always true (P9): a removed life comes back only with a higher incarnation, which it takes when it hears that it was
 //! removed; one that left does not come back.
 
+mod apart;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
@@ -15,11 +17,13 @@ use alloc::{
 use core::net::SocketAddr;
 
 use crate::{
+    backoff::Backoff,
     beats::{Beats, Word},
     config::Config,
     io::CloseCause,
     member::{Member, MemberId, MemberState, RemovalCause},
     peer::{DIAL_WAIT_MIN, Peer, Suspicion, Timing},
+    search::Search,
     time::Time,
     wire::Beat,
 };
@@ -30,6 +34,9 @@ pub(crate) struct Membership {
     timing: Timing,
     members_max: usize,
     beats: Beats,
+    search: Search,
+    /// Between greetings that are refused.
+    backoff: Backoff,
     peers: BTreeMap<MemberId, Peer>,
     removed: BTreeMap<MemberId, Removed>,
     /// Lives that place copies differently.
@@ -73,13 +80,15 @@ pub(crate) enum Duty {
 }
 
 impl Membership {
-    pub(crate) fn new(me: MemberId, address: SocketAddr, config: &Config, now: Time) -> Self {
-        let Config { frequency, drop_time, probe_time, probe_attempts, .. } = *config;
+    pub(crate) fn new(me: MemberId, address: SocketAddr, config: &Config, seed: u64, now: Time) -> Self {
+        let Config { frequency, drop_time, probe_time, probe_attempts, search_max, .. } = *config;
         Self {
             me,
-            timing: Timing { frequency, drop_time, probe_time, probe_attempts },
+            timing: Timing { frequency, drop_time, probe_time, probe_attempts, search_max },
             members_max: config.members_max,
             beats: Beats::new(me, address, frequency, now),
+            search: Search::new(Backoff::new(seed, frequency), search_max, config.members_max),
+            backoff: Backoff::new(!seed, frequency),
             peers: BTreeMap::new(),
             removed: BTreeMap::new(),
             mismatched: BTreeSet::new(),
@@ -108,6 +117,9 @@ impl Membership {
         if !news && (beat.incarnation, beat.sequence) <= (peer.incarnation, peer.sequence) {
             return;
         }
+        if peer.incarnation < beat.incarnation && 0 < peer.refusals {
+            (peer.refusals, peer.dial_at) = (0, now);
+        }
         peer.take_word(now, beat);
         if beat.direct {
             peer.direct_until = until;
@@ -130,7 +142,7 @@ impl Membership {
             peer.take_word(now, beat);
         }
         let state = peer.member.state;
-        peer.unlinked = None;
+        (peer.unlinked, peer.refusals) = (None, 0);
         if !peer.listed {
             peer.listed = true;
             self.removed.remove(&beat.from);
@@ -143,7 +155,7 @@ impl Membership {
             .map(|peer| peer.member.id)
             .collect();
         for member in superseded {
-            self.remove(member, RemovalCause::Superseded);
+            self.remove(now, member, RemovalCause::Superseded);
         }
         self.note_state(beat.from, state);
         self.handle_life(now, beat.from);
@@ -171,7 +183,7 @@ impl Membership {
         let broke = peer.unlinked.is_none();
         peer.unlinked.get_or_insert(now);
         if cause == CloseCause::Refused {
-            self.remove(member, RemovalCause::Refused);
+            self.remove(now, member, RemovalCause::Refused);
         } else if broke {
             peer.dial_at = now;
             peer.dial_wait = DIAL_WAIT_MIN;
@@ -202,15 +214,16 @@ impl Membership {
     }
 
     /// A member says that it has left.
-    pub(crate) fn handle_bye(&mut self, member: MemberId) {
+    pub(crate) fn handle_bye(&mut self, now: Time, member: MemberId) {
         if self.peers.contains_key(&member) {
-            self.remove(member, RemovalCause::Left);
+            self.remove(now, member, RemovalCause::Left);
         }
     }
 
     /// This member has left.
     pub(crate) fn forget_all(&mut self) {
         self.peers.clear();
+        self.search.clear();
         self.changes.clear();
         self.duties.clear();
     }
@@ -226,7 +239,8 @@ impl Membership {
             }
         }
         self.beat_if_due(now);
-        let Timing { frequency, drop_time, probe_time, probe_attempts } = self.timing;
+        self.search(now);
+        let Timing { frequency, drop_time, probe_time, probe_attempts, .. } = self.timing;
         let mut over = Vec::new();
         let mut silent = Vec::new();
         for (id, peer) in &mut self.peers {
@@ -256,9 +270,9 @@ impl Membership {
         }
         for (member, cause) in over {
             match cause {
-                Some(cause) => self.remove(member, cause),
+                Some(cause) => self.remove(now, member, cause),
                 None => {
-                    self.peers.remove(&member);
+                    self.forget(now, member, None);
                 }
             }
         }
@@ -274,7 +288,7 @@ impl Membership {
 
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         let peers = self.peers.values().flat_map(|peer| peer.poll_timeout(self.timing));
-        peers.chain([self.beats.poll_timeout()]).min()
+        peers.chain([self.beats.poll_timeout()]).chain(self.search.poll_timeout()).min()
     }
 
     /// What this node says of itself. Every call is a new beat.
@@ -324,6 +338,7 @@ impl Membership {
         if !self.peers.contains_key(&beat.from) && self.members_max <= self.peers.len() {
             return None;
         }
+        self.search.handle_there(&beat.address, beat.from);
         // The lower id opens the stream; the higher does so too if that takes long.
         let dial_at = if self.me < beat.from { now } else { now + self.timing.frequency * 2 };
         Some(self.peers.entry(beat.from).or_insert_with(|| Peer::new(now, beat, dial_at)))
@@ -343,7 +358,8 @@ impl Membership {
         if group {
             self.duties.push_back(Duty::BeatGroup);
         }
-        let wanting = self.peers.values().filter(|peer| !group || now < peer.direct_until);
+        let configured = |peer: &Peer| self.search.is_configured(&peer.member.address);
+        let wanting = self.peers.values().filter(|peer| !group || now < peer.direct_until || configured(peer));
         let addresses = self.beats.addresses(wanting.map(|peer| peer.member.address));
         self.duties.extend(addresses.into_iter().map(|address| Duty::BeatTo(address, true)));
     }
@@ -367,8 +383,8 @@ impl Membership {
         }
     }
 
-    fn remove(&mut self, member: MemberId, cause: RemovalCause) {
-        let Some(peer) = self.peers.remove(&member) else { return };
+    fn remove(&mut self, now: Time, member: MemberId, cause: RemovalCause) {
+        let Some(peer) = self.forget(now, member, Some(cause)) else { return };
         self.removed.insert(member, Removed { incarnation: peer.incarnation, cause });
         if REMEMBERED_MAX < self.removed.len() {
             self.removed.pop_first();
@@ -389,19 +405,19 @@ mod tests {
 
     use super::*;
 
-    const ME: MemberId = MemberId(5);
-    const LOWER: MemberId = MemberId(3);
-    const HIGHER: MemberId = MemberId(9);
+    pub(super) const ME: MemberId = MemberId(5);
+    pub(super) const LOWER: MemberId = MemberId(3);
+    pub(super) const HIGHER: MemberId = MemberId(9);
 
-    fn at(millis: u64) -> Time {
+    pub(super) fn at(millis: u64) -> Time {
         Time::ZERO + Duration::from_millis(millis)
     }
 
-    fn address(id: MemberId) -> SocketAddr {
+    pub(super) fn address(id: MemberId) -> SocketAddr {
         ([127, 0, 0, 1], 4000 + u16::try_from(id.0).expect("it is small")).into()
     }
 
-    fn beat(from: MemberId, incarnation: u32, sequence: u64) -> Beat<'static> {
+    pub(super) fn beat(from: MemberId, incarnation: u32, sequence: u64) -> Beat<'static> {
         Beat {
             from,
             incarnation,
@@ -419,27 +435,27 @@ mod tests {
         }
     }
 
-    fn membership() -> Membership {
-        Membership::new(ME, address(ME), &Config::default(), Time::ZERO)
+    pub(super) fn membership() -> Membership {
+        Membership::new(ME, address(ME), &Config::default(), 1, Time::ZERO)
     }
 
-    fn listed(member: MemberId) -> Membership {
+    pub(super) fn listed(member: MemberId) -> Membership {
         let mut membership = membership();
         assert!(membership.handle_hello(at(0), &beat(member, 0, 1)));
         membership.changes.clear();
         membership
     }
 
-    fn changes(membership: &mut Membership) -> Vec<Change> {
+    pub(super) fn changes(membership: &mut Membership) -> Vec<Change> {
         core::iter::from_fn(|| membership.poll_change()).collect()
     }
 
-    fn duties(membership: &mut Membership) -> Vec<Duty> {
+    pub(super) fn duties(membership: &mut Membership) -> Vec<Duty> {
         core::iter::from_fn(|| membership.poll_duty()).collect()
     }
 
     /// Runs its timers as they come up.
-    fn run_to(membership: &mut Membership, end: Time) {
+    pub(super) fn run_to(membership: &mut Membership, end: Time) {
         while let Some(due) = membership.poll_timeout().filter(|due| *due <= end) {
             membership.handle_timeout(due);
         }
@@ -527,7 +543,7 @@ mod tests {
     #[test]
     fn a_member_that_left_does_not_come_back_in_that_life() {
         let mut membership = listed(HIGHER);
-        membership.handle_bye(HIGHER);
+        membership.handle_bye(at(0), HIGHER);
         assert_eq!(changes(&mut membership), [Change::Removed(HIGHER, RemovalCause::Left)]);
         assert!(!membership.handle_hello(at(1), &beat(HIGHER, 9, 99)));
     }

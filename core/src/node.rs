@@ -137,7 +137,7 @@ impl Node {
             leaving: Leaving::No,
             clock: HybridClock::default(),
             rng: Rng::new(seed),
-            membership: Membership::new(id, address, &config, now),
+            membership: Membership::new(id, address, &config, seed, now),
             links: Links::new(id, config.probe_time),
             feeds: BTreeMap::new(),
             others: Arc::default(),

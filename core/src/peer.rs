@@ -15,6 +15,7 @@ pub(crate) struct Timing {
     pub(crate) drop_time: Duration,
     pub(crate) probe_time: Duration,
     pub(crate) probe_attempts: u32,
+    pub(crate) search_max: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Peer {
     pub(crate) dial_at: Time,
     /// How long to wait before the stream is dialed once more.
     pub(crate) dial_wait: Duration,
+    /// How many greetings were refused since the last one that was not.
+    pub(crate) refusals: u32,
     pub(crate) suspicion: Option<Suspicion>,
     /// It sends beats to this node's own address, so it wants them at its own.
     pub(crate) direct_until: Time,
@@ -71,6 +74,7 @@ impl Peer {
             unlinked: Some(now),
             dial_at,
             dial_wait: DIAL_WAIT_MIN,
+            refusals: 0,
             suspicion: None,
             direct_until: now,
         }

@@ -73,6 +73,11 @@ fn members_that_place_copies_differently_stay_apart_and_each_is_told_once() {
         let told = net.events(n).into_iter().filter(|event| matches!(event, Event::Mismatched(..)));
         assert_eq!(told.collect::<Vec<_>>(), [Event::Mismatched(net.nodes[other].id(), address(other))]);
     }
+    let refused = |net: &Net| net.nodes.iter().map(|node| node.stats().frames_refused).sum::<u64>();
+    net.run(Duration::from_secs(60));
+    let before = refused(&net);
+    net.run(Duration::from_secs(120));
+    assert!((2..=10).contains(&(refused(&net) - before)), "each greets the other about once in a minute");
 }
 
 #[test]

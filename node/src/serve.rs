@@ -236,6 +236,10 @@ fn log(event: &Event, store: &Local) {
         Event::MemberSuspect(id) => warn!(member = member(*id), "a member is silent or its stream broke: it is probed"),
         Event::MemberCleared(id) => info!(member = member(*id), "a suspected member has answered"),
         Event::MemberRemoved(id, cause) => warn!(member = %id, ?cause, "a member is no longer in the view"),
+        Event::Seeking(address, cause) => {
+            info!(%address, ?cause, "no member is there: it is looked for again and again")
+        }
+        Event::Found(address, id) => info!(%address, member = %id, "a member that was looked for is there"),
         Event::Mismatched(id, address) => {
             warn!(member = %id, %address, "a member has another setting of copies: it stays out of the view");
         }

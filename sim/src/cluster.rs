@@ -52,6 +52,25 @@ pub enum Discovery {
     Peers,
     /// Both.
     Both,
+    /// Everybody is given the address of `n0`, and there is no group.
+    Seed,
+}
+
+impl Discovery {
+    pub(crate) fn has_group(self) -> bool {
+        match self {
+            Self::Group | Self::Both => true,
+            Self::Peers | Self::Seed => false,
+        }
+    }
+
+    fn is_told_of(self, other: HostId) -> bool {
+        match self {
+            Self::Group => false,
+            Self::Peers | Self::Both => true,
+            Self::Seed => other == HostId(0),
+        }
+    }
 }
 
 /// Where hosts stand, and how much each holds.
@@ -143,9 +162,10 @@ impl Cluster {
         let time = self.hosts[host.index()].clock.time(self.now);
         let config = self.places.settle(self.config.clone(), host);
         let mut node = Node::new(life, host.address(), config, seed, time).expect("the settings are checked");
-        node.set_group(self.discovery != Discovery::Peers);
-        if self.discovery != Discovery::Group {
-            let others = self.all().filter(|other| *other != host).map(HostId::address).collect();
+        node.set_group(self.discovery.has_group());
+        let others = self.all().filter(|other| *other != host && self.discovery.is_told_of(*other));
+        let others: Vec<_> = others.map(HostId::address).collect();
+        if !others.is_empty() {
             node.set_peers(time, others);
         }
         let place = &mut self.hosts[host.index()];

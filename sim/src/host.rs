@@ -92,6 +92,8 @@ impl Process {
             | Event::MemberReady(_)
             | Event::MemberSuspect(_)
             | Event::MemberCleared(_)
+            | Event::Seeking(..)
+            | Event::Found(..)
             | Event::Mismatched(..)
             | Event::Settled(_)
             | Event::SessionEnded(..)

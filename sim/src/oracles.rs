@@ -70,12 +70,17 @@ impl View<'_> {
         self.cluster.config().copies == Copies::Everywhere
     }
 
-    /// How long a member needs to see that another is gone, or there again, at most.
-    pub fn stable_after(&self) -> Duration {
+    /// How long a member needs to see that another is gone, at most.
+    pub fn gone_after(&self) -> Duration {
         let config = self.cluster.config();
         let weather = self.cluster.net().weather();
         let ways = (weather.delay_tail.max(weather.delay_max) + weather.quantum) * 8;
         lengthened(config.drop_time + config.probe_time + config.frequency * 3) + ways + SLACK
+    }
+
+    /// How long a member needs to see that another is gone, or there again, at most.
+    pub fn stable_after(&self) -> Duration {
+        self.gone_after() + lengthened(self.cluster.config().search_max)
     }
 
     /// How long copies need to be where they must be, and nowhere else, when views are stable, at most.

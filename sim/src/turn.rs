@@ -8,7 +8,7 @@ use heirloom_core::{Event, FrameError, Node, StreamId, Time, Transmit};
 use crate::{
     chance::mix,
     clock::Moment,
-    cluster::{Cluster, Discovery, Fact, What},
+    cluster::{Cluster, Fact, What},
     datagrams::DATAGRAM_END,
     host::Process,
     net::{Arrival, HostId, LastBytes, Presence},
@@ -187,7 +187,7 @@ impl Cluster {
             }
             Transmit::Multicast { bytes } => {
                 demand(bytes.len() < DATAGRAM_END, format!("sends a datagram of {} bytes", bytes.len()))?;
-                if self.discovery != Discovery::Peers {
+                if self.discovery.has_group() {
                     self.net.send_to_group(now, host, &bytes);
                 }
             }

@@ -13,6 +13,7 @@ use crate::{
     links::Gone,
     member::{MemberId, MemberState, RemovalCause},
     membership::{Change as ViewChange, Duty},
+    search::News,
     session::Change,
     time::Time,
     wire::{Declared, FrameWriter, Kind, Probe},
@@ -47,6 +48,12 @@ impl Node {
         self.handle_view_changes(now);
         while let Some(duty) = self.membership.poll_duty() {
             self.handle_duty(now, duty);
+        }
+        while let Some(news) = self.membership.poll_news() {
+            self.raise(match news {
+                News::Seeking(address, cause) => Event::Seeking(address, cause),
+                News::Found(address, member) => Event::Found(address, member),
+            });
         }
         while let Some(key) = self.expiry.poll_answered() {
             self.expire_unless_used(now, key);
@@ -211,6 +218,7 @@ impl Node {
                 self.membership.handle_unlinked(now, member, cause);
             }
             Some(Gone::Dialed(member)) => self.membership.handle_unlinked(now, member, cause),
+            Some(Gone::Refused(member)) => self.membership.handle_refused(now, member, cause),
             None => {}
         }
     }

@@ -47,12 +47,12 @@ impl Node {
             Kind::Declared => {
                 let declared: Declared = wire::read(body)?;
                 if declared.to == self.id {
-                    self.membership.beats().handle_declared(now, declared.incarnation);
+                    self.membership.handle_declared(now, from, declared.incarnation);
                 }
             }
             Kind::Bye => {
                 let member: MemberId = wire::read(body)?;
-                self.membership.handle_bye(member);
+                self.membership.handle_bye(now, member);
             }
             Kind::Hello | Kind::Feed | Kind::Ack | Kind::Ping | Kind::Pong | Kind::Message => {
                 return Err(FrameError::Unexpected);
@@ -128,7 +128,7 @@ impl Node {
             }
             Kind::Bye => {
                 let _: MemberId = wire::read(frame.body)?;
-                self.membership.handle_bye(peer);
+                self.membership.handle_bye(now, peer);
                 Ok(())
             }
             Kind::Beat | Kind::Probe | Kind::Alive | Kind::Declared | Kind::Hello => Err(FrameError::Unexpected),

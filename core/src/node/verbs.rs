@@ -16,10 +16,11 @@ use crate::{
 };
 
 impl Node {
-    /// Addresses that beats are sent to besides the group. Replaces those that were given before.
+    /// Addresses at which members are looked for besides the group, for ever: as long as none is there they are tried again
+    /// and again, at the latest every `search_max`. Replaces those that were given before.
     pub fn set_peers(&mut self, now: Time, peers: Vec<SocketAddr>) {
         let now = self.moved_to(now);
-        self.membership.beats().set_peers(now, peers);
+        self.membership.set_peers(now, peers);
         self.advance(now);
     }
 

@@ -106,12 +106,12 @@ fn is_lossy(view: View<'_>) -> bool {
 
 /// Somebody who lists a member that has been dead for longer than that takes to see.
 fn listed_dead(view: View<'_>) -> Option<(HostId, HostId, MemberId)> {
-    let old = view.ledger.deaths().iter().filter(|(at, _)| *at + view.stable_after() <= view.now());
+    let old = view.ledger.deaths().iter().filter(|(at, _)| *at + view.gone_after() <= view.now());
     let dead: Vec<MemberId> = old.map(|(_, life)| *life).collect();
     view.cluster.running().find_map(|(host, process)| {
         let asleep = &[Trouble::Reach, Trouble::Slow];
         let awake_since = view.ledger.calm_between(asleep, host, host)?;
-        let awake = awake_since + view.stable_after() <= view.now();
+        let awake = awake_since + view.gone_after() <= view.now();
         let member = process.node.members().find(|member| awake && dead.contains(&member.id))?;
         Some((host, view.cluster.host_of(member.id)?, member.id))
     })

@@ -1,0 +1,204 @@
+//! Members that are not in the view: where they are looked for, and what becomes of a greeting that is refused.
+
+use alloc::vec::Vec;
+use core::{net::SocketAddr, time::Duration};
+
+use super::{Duty, Membership};
+use crate::{
+    io::CloseCause,
+    member::{MemberId, RemovalCause},
+    peer::Peer,
+    search::News,
+    time::Time,
+};
+
+impl Membership {
+    /// Looks for members at these addresses, in place of those before.
+    pub(crate) fn set_peers(&mut self, now: Time, mut addresses: Vec<SocketAddr>) {
+        addresses.retain(|address| *address != self.beats.address());
+        let there = self.peers.values().map(|peer| peer.member.address).collect();
+        self.search.set_configured(now, &addresses, &there);
+    }
+
+    /// A member at `from` says that this incarnation was removed.
+    pub(crate) fn handle_declared(&mut self, now: Time, from: SocketAddr, incarnation: u32) {
+        let news = self.beats.handle_declared(now, incarnation);
+        if news {
+            // Who refused the old one may take the new one.
+            for peer in self.peers.values_mut().filter(|peer| !peer.listed) {
+                (peer.refusals, peer.dial_at) = (0, now);
+            }
+        }
+        if !news || !self.beats.has_group() {
+            // It does not hear the group, and as it is not in the view no other beat goes there.
+            self.duties.push_back(Duty::BeatTo(from, true));
+        }
+    }
+
+    /// One of the two refused the greeting of the other on a stream that this node had opened: the next is opened later and
+    /// later. Lives that place copies differently will not list each other, so there is nothing to hope for soon.
+    pub(crate) fn handle_refused(&mut self, now: Time, member: MemberId, cause: CloseCause) {
+        let most = if self.mismatched.contains(&member) { MISMATCHED_WAIT } else { self.timing.search_max };
+        match self.peers.get_mut(&member).filter(|peer| !peer.listed) {
+            Some(peer) => {
+                peer.refusals = peer.refusals.saturating_add(1);
+                peer.dial_at = now + self.backoff.wait(peer.refusals, most);
+            }
+            None => self.handle_unlinked(now, member, cause),
+        }
+    }
+
+    /// What there is to tell of addresses at which members are looked for.
+    pub(crate) fn poll_news(&mut self) -> Option<News> {
+        self.search.poll_news()
+    }
+
+    pub(super) fn forget(&mut self, now: Time, member: MemberId, cause: Option<RemovalCause>) -> Option<Peer> {
+        let peer = self.peers.remove(&member)?;
+        let address = peer.member.address;
+        if !self.peers.values().any(|other| other.member.address == address) {
+            self.search.handle_gone(now, address, cause.filter(|_| peer.listed));
+        }
+        Some(peer)
+    }
+
+    pub(super) fn search(&mut self, now: Time) {
+        while let Some(address) = self.search.poll_due(now) {
+            self.duties.push_back(Duty::BeatTo(address, true));
+        }
+    }
+}
+
+/// The longest time between two greetings of lives that place copies differently.
+const MISMATCHED_WAIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use alloc::{vec, vec::Vec};
+
+    use super::*;
+    use crate::{
+        member::SeekCause,
+        membership::tests::{HIGHER, LOWER, address, at, beat, changes, duties, listed, membership, run_to},
+        search::News,
+        wire::Beat,
+    };
+
+    /// When streams are opened to a member that refuses every greeting, up to a time.
+    fn greetings(membership: &mut Membership, to: MemberId, end: Time) -> Vec<Time> {
+        let (mut greetings, mut sequence) = (Vec::new(), 1);
+        while let Some(now) = membership.poll_timeout().filter(|now| *now <= end) {
+            sequence += 1;
+            membership.handle_beat(now, &beat(to, 0, sequence));
+            membership.handle_timeout(now);
+            if duties(membership).contains(&Duty::Dial(to, address(to))) {
+                greetings.push(now);
+                membership.handle_refused(now, to, CloseCause::Closed);
+            }
+        }
+        greetings
+    }
+
+    #[test]
+    fn who_refuses_a_greeting_is_greeted_less_and_less_often() {
+        let mut membership = membership();
+        membership.handle_beat(at(0), &beat(HIGHER, 0, 1));
+        let greetings = greetings(&mut membership, HIGHER, at(120_000));
+        let waits: Vec<_> = greetings.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+        assert!(waits[0] <= Duration::from_millis(500) && waits[1] <= Duration::from_millis(1000), "{waits:?}");
+        let settled = Duration::from_millis(1000)..=Duration::from_millis(2000);
+        assert!(waits[2..].iter().all(|wait| settled.contains(wait)), "{waits:?}");
+    }
+
+    #[test]
+    fn who_places_copies_differently_is_greeted_about_once_in_a_minute() {
+        let mut membership = membership();
+        membership.handle_beat(at(0), &beat(HIGHER, 0, 1));
+        membership.handle_mismatched(&beat(HIGHER, 0, 1));
+        let greetings = greetings(&mut membership, HIGHER, at(3_600_000));
+        assert!((60..140).contains(&greetings.len()), "{}", greetings.len());
+    }
+
+    #[test]
+    fn a_higher_incarnation_on_either_side_is_greeted_at_once() {
+        let refused = || {
+            let mut membership = membership();
+            membership.handle_beat(at(0), &beat(HIGHER, 0, 1));
+            greetings(&mut membership, HIGHER, at(60_000));
+            membership
+        };
+        let dialed = |mut membership: Membership| {
+            run_to(&mut membership, at(60_001));
+            duties(&mut membership).contains(&Duty::Dial(HIGHER, address(HIGHER)))
+        };
+        assert!(!dialed(refused()));
+        let mut theirs = refused();
+        theirs.handle_beat(at(60_001), &beat(HIGHER, 1, 1_000_000));
+        assert!(dialed(theirs));
+        let mut mine = refused();
+        mine.handle_declared(at(60_001), address(HIGHER), 0);
+        assert!(dialed(mine));
+    }
+
+    #[test]
+    fn who_declares_this_member_dead_is_sent_its_new_incarnation() {
+        for group in [true, false] {
+            let mut membership = membership();
+            membership.beats().set_group(group);
+            membership.handle_timeout(at(0));
+            duties(&mut membership);
+            membership.handle_declared(at(1), address(HIGHER), 0);
+            let direct = Duty::BeatTo(address(HIGHER), true);
+            run_to(&mut membership, at(1));
+            assert_eq!(duties(&mut membership), [if group { Duty::BeatGroup } else { direct }]);
+            membership.handle_declared(at(2), address(HIGHER), 0);
+            assert_eq!(duties(&mut membership), [direct], "it has not heard the group");
+        }
+    }
+
+    #[test]
+    fn a_configured_address_gets_a_beat_now_and_then_until_a_member_is_there_and_again_when_it_is_removed() {
+        let mut membership = membership();
+        membership.beats().set_group(true);
+        membership.set_peers(at(0), vec![address(HIGHER), membership.beats.address()]);
+        let tried = |membership: &mut Membership, end| {
+            run_to(membership, end);
+            let duties = duties(membership);
+            duties.iter().filter(|duty| **duty == Duty::BeatTo(address(HIGHER), true)).count()
+        };
+        assert!((6..=12).contains(&tried(&mut membership, at(10_000))));
+        assert_eq!(membership.poll_news(), Some(News::Seeking(address(HIGHER), SeekCause::Configured)));
+        assert!(membership.handle_hello(at(10_000), &beat(HIGHER, 0, 1)));
+        assert_eq!(membership.poll_news(), Some(News::Found(address(HIGHER), HIGHER)));
+        assert_eq!(tried(&mut membership, at(12_000)), 4, "a beat each time, as it is configured");
+        membership.handle_unlinked(at(12_000), HIGHER, CloseCause::Refused);
+        assert_eq!(tried(&mut membership, at(12_000)), 0);
+        assert!((5..=12).contains(&tried(&mut membership, at(22_000))));
+        let cause = SeekCause::Removed(RemovalCause::Refused);
+        assert_eq!(membership.poll_news(), Some(News::Seeking(address(HIGHER), cause)));
+    }
+
+    #[test]
+    fn a_silent_member_is_looked_for_though_nobody_configured_it_and_one_that_left_is_not() {
+        for (cause, is_sought) in [(RemovalCause::Silent, true), (RemovalCause::Left, false)] {
+            let mut membership = listed(LOWER);
+            if cause == RemovalCause::Left {
+                membership.handle_bye(at(0), LOWER);
+            }
+            run_to(&mut membership, at(4000));
+            assert_eq!(changes(&mut membership).last(), Some(&super::super::Change::Removed(LOWER, cause)));
+            duties(&mut membership);
+            run_to(&mut membership, at(9000));
+            assert_eq!(duties(&mut membership).contains(&Duty::BeatTo(address(LOWER), true)), is_sought, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn another_life_at_the_address_of_a_removed_one_is_not_looked_for() {
+        let mut membership = listed(HIGHER);
+        let life = Beat { address: address(HIGHER), ..beat(MemberId(77), 0, 1) };
+        assert!(membership.handle_hello(at(0), &life));
+        run_to(&mut membership, at(2000));
+        assert!(!duties(&mut membership).contains(&Duty::BeatTo(address(HIGHER), true)));
+    }
+}
