@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     copies::{BACKUPS_MAX, COPIES, Copies, Unit},
+    limits::WhenFull,
     session::Lifetime,
 };
 
@@ -65,8 +66,14 @@ pub struct Config {
     pub leave_for: Duration,
     /// How many ends are remembered; past it the oldest is forgotten, with an event.
     pub ended_max: usize,
-    /// How many sessions a node holds; past it a commit that would create one is refused.
+    /// How many sessions a node holds, copies of others' included; what becomes of a commit that would create one more
+    /// says `when_full`. What other members bring is always taken.
     pub sessions_max: usize,
+    /// How many bytes the sessions of a node take, as [`Node::memory`](crate::Node::memory) counts them; zero is without
+    /// a limit. As `sessions_max`.
+    pub memory_max: usize,
+    /// What becomes of a commit for which `sessions_max` or `memory_max` leave no room.
+    pub when_full: WhenFull,
     /// How many members a view holds; past it others are not listed.
     pub members_max: usize,
     /// The longest frame of a stream, in bytes.
@@ -110,6 +117,8 @@ impl Default for Config {
             leave_for: Duration::from_secs(10),
             ended_max: 1 << 20,
             sessions_max: 1 << 24,
+            memory_max: 0,
+            when_full: WhenFull::default(),
             members_max: 256,
             frame_max: 4 << 20,
             attribute_bytes_max: 1 << 20,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     life::EndCause,
+    limits::Limit,
     member::MemberId,
     session::{Lifetime, Session},
     version::{AttributeVersion, Conflict, SessionVersion},
@@ -261,10 +262,12 @@ pub enum CommitError {
         /// The limit.
         max: usize,
     },
-    /// The node holds `sessions_max` sessions.
-    #[error("the node holds sessions_max ({max}) sessions")]
-    TooManySessions {
-        /// The limit.
+    /// The node has no room for it: the commit would create a session or make one larger.
+    #[error("the node is full: it may hold {limit} ({max})")]
+    Full {
+        /// Which limit is reached.
+        limit: Limit,
+        /// What it is set to, in sessions or bytes.
         max: usize,
     },
     /// `commits_max` commits are in flight.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     key::SessionKey,
     life::EndCause,
+    limits::Limit,
     member::{MemberId, RemovalCause, SeekCause},
 };
 
@@ -100,6 +101,9 @@ pub enum Event {
     ClockAhead(MemberId, u64),
     /// `ended_max` was reached: the oldest end was forgotten early.
     EndsForgotten,
+    /// More is held here than the limit and a sixteenth of it, and no room is made: copies of others' sessions are always
+    /// taken. Raised once until there is room again.
+    Overfull(Limit),
     /// This node has left the cluster: everything is handed over, or `leave_for` has passed.
     Left,
     /// The reader fell behind and some events are missing: look at everything again.

@@ -15,6 +15,7 @@ mod moves;
 mod reads;
 mod receive;
 mod release;
+mod room;
 mod send;
 mod verbs;
 
@@ -35,17 +36,18 @@ use crate::{
     io::{CloseCause, Event, FrameError, StreamId, Transmit},
     join::{Joiners, Rounds},
     key::SessionKey,
-    limits::Limits,
+    limits::{Limits, WhenFull},
     links::Links,
     member::{MemberId, MemberState},
     membership::Membership,
     messages::{Message, Messages},
     ownership::Ownership,
     placement::Placement,
+    pressure::Pressure,
     relocation::Relocation,
     rng::Rng,
     session::Change,
-    sessions::Sessions,
+    sessions::{Room, Sessions},
     stamp::HybridClock,
     stats::Stats,
     time::{Time, Wall},
@@ -75,6 +77,7 @@ pub struct Node {
     feeds: BTreeMap<MemberId, Feed>,
     others: Arc<Others>,
     sessions: Sessions,
+    pressure: Pressure,
     expiry: Expiry,
     ledger: Ledger,
     ownership: Ownership,
@@ -127,6 +130,7 @@ impl Node {
     /// The first setting of `config` that is out of its range.
     pub fn new(id: MemberId, address: SocketAddr, config: Config, seed: u64, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
+        let room = if config.when_full == WhenFull::Evict { Room::ordered(id) } else { Room::default() };
         Ok(Self {
             id,
             limits: Limits::new(&config),
@@ -141,7 +145,8 @@ impl Node {
             links: Links::new(id, config.probe_time),
             feeds: BTreeMap::new(),
             others: Arc::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::with(room),
+            pressure: Pressure::default(),
             expiry: Expiry::default(),
             ledger: Ledger::default(),
             ownership: Ownership::default(),
@@ -309,6 +314,7 @@ impl Node {
             Leaving::No | Leaving::Left => None,
         };
         let first = self.first_member_at();
+        let pressure = self.pressure.poll_timeout().filter(|_| self.state == MemberState::Ready);
         let machines = [
             self.membership.poll_timeout(),
             self.links.poll_timeout(),
@@ -319,7 +325,7 @@ impl Node {
             self.relocation.poll_timeout(),
             self.fetches.poll_timeout(),
         ];
-        machines.into_iter().chain([leave, first]).flatten().min()
+        machines.into_iter().chain([leave, first, pressure]).flatten().min()
     }
 
     /// Asserts what is true between calls. Debug builds do so after every input.

@@ -55,6 +55,8 @@ pub struct Session {
     pub(crate) attributes: Vec<Attribute>,
     moves: Option<Box<Moves>>,
     bytes: usize,
+    /// Attributes that were written after the creation of what they belong to.
+    rewritten: usize,
 }
 
 impl Session {
@@ -144,6 +146,11 @@ impl Session {
     /// The bytes of all names and values, hidden ones included.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether any attribute was written after the session was created.
+    pub fn is_written(&self) -> bool {
+        0 < self.rewritten
     }
 
     /// The cause of an expiry follows from what the lifetime was.
@@ -297,14 +304,17 @@ impl Session {
                     return false;
                 }
                 self.bytes -= mine.bytes();
+                self.rewritten -= usize::from(mine.is_rewritten());
                 (mine.stamp, mine.value) = (stamp, value.map(Content::to_bytes));
                 mine.changed = mine.changed.kept(changed);
                 self.bytes += mine.bytes();
+                self.rewritten += usize::from(mine.is_rewritten());
             }
             Err(at) => {
                 let value = value.map(Content::to_bytes);
                 let attribute = Attribute { name: name.to_bytes(), birth, stamp, value, changed };
                 self.bytes += attribute.bytes();
+                self.rewritten += usize::from(attribute.is_rewritten());
                 if self.attributes.is_empty() {
                     self.attributes.reserve_exact(1);
                 }
@@ -366,6 +376,7 @@ impl Session {
     fn set_attributes(&mut self, attributes: Vec<Attribute>) {
         self.attributes = attributes;
         self.bytes = self.attributes.iter().map(Attribute::bytes).sum();
+        self.rewritten = self.attributes.iter().filter(|attribute| attribute.is_rewritten()).count();
         if self.attributes.is_empty() {
             self.attributes = Vec::new();
         }
@@ -522,6 +533,8 @@ mod tests {
             prop_assert!(births.all(|birth| stamp(floor) < birth || spared.contains(&birth)));
             prop_assert!(session.movable().iter().all(|birth| stamp(floor) < *birth || !here.contains(birth)));
             prop_assert_eq!(session.bytes(), session.attributes.iter().map(Attribute::bytes).sum::<usize>());
+            let written = session.attributes.iter().any(|attribute| attribute.stamp != attribute.birth);
+            prop_assert_eq!(session.is_written(), written);
         }
     }
 

@@ -8,6 +8,7 @@ mod deadlines;
 #[cfg(test)]
 mod model;
 mod moves;
+mod room;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -15,12 +16,16 @@ use alloc::{
 };
 use core::{ops::Bound, time::Duration};
 
-pub(crate) use self::moves::{Moved, Moving};
+use self::room::Counted;
+pub(crate) use self::{
+    moves::{Moved, Moving},
+    room::Room,
+};
 use crate::{
     delta::{CommitError, Delta, Start},
     key::SessionKey,
     life::{End, EndCause, Life},
-    limits::Limits,
+    limits::{Limits, Load, There},
     member::MemberId,
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
     stamp::Stamp,
@@ -31,7 +36,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
     table: BTreeMap<SessionKey, Entry>,
-    live: usize,
+    room: Room,
     /// Changed since a reader last looked.
     changed: BTreeSet<SessionKey>,
     /// What must go on to other keys.
@@ -53,6 +58,7 @@ pub(crate) struct Entry {
     partial: bool,
     /// This node need not hold it: it waits to be released, and is not served.
     left_over: bool,
+    counted: Counted,
 }
 
 /// Who commits, and with what.
@@ -66,6 +72,17 @@ pub(crate) struct Writing {
     pub(crate) lifetime: Lifetime,
     /// Others may hold a session of which this node knows nothing.
     pub(crate) blind: bool,
+    pub(crate) makes_room: MakesRoom,
+}
+
+/// Which sessions are ended to make room for a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MakesRoom {
+    #[default]
+    No,
+    /// Of this member alone: others make none.
+    Own,
+    All,
 }
 
 /// What comes along with the content of a delta.
@@ -99,8 +116,7 @@ impl Sessions {
     ) -> Result<Effect, CommitError> {
         let there = self.is_there(writing.now, &key);
         delta.check_conditions(self.record(&key).filter(|_| there).map(Arc::as_ref))?;
-        let old = self.record(&key).filter(|_| there && delta.start == Start::FromWhatIsThere);
-        limits.check(&delta, old, there, self.live)?;
+        limits.check(&delta, self.there(writing, &key, there))?;
         let entry = self.table.entry(key).or_default();
         let before = (entry.session.is_live(), entry.session.owner());
         entry.left_over = false;
@@ -147,8 +163,19 @@ impl Sessions {
         let replaced = before.1.filter(|owner| before.0 && *owner != me);
         let ended = ends.filter(|_| before.0 && !entry.session.is_live());
         self.send_on(key, None, 0);
-        self.note(key, before.0);
+        self.note(key, before.0, Some(now));
         Ok(Effect { changed: true, replaced, ended, early: None })
+    }
+
+    /// What a commit is held against.
+    fn there(&self, writing: &Writing, key: &SessionKey, there: bool) -> There<'_> {
+        let session = self.record(key).filter(|_| there).map(Arc::as_ref);
+        let spare = match writing.makes_room {
+            MakesRoom::No => Load::NONE,
+            MakesRoom::Own => self.owned_but(key),
+            MakesRoom::All => self.load_but(key),
+        };
+        There { session, load: self.load(), spare }
     }
 
     /// Merges what another member brought.
@@ -187,7 +214,8 @@ impl Sessions {
             ended: entry.session.ended().filter(|_| before.live),
             early: entry.expired_early(now, &before),
         };
-        self.note(key, before.live);
+        let used = entry.used_by(now, changed);
+        self.note(key, before.live, used);
         effect
     }
 
@@ -202,6 +230,7 @@ impl Sessions {
             let expired = if life.is_over() { counter } else { life.expired };
             session.merge_life(Life { counter, owner: me, expired, ..life });
         }
+        self.reckon(key, None);
     }
 
     /// Takes back a birth that its owner expired too early.
@@ -214,7 +243,7 @@ impl Sessions {
             let counter = life.counter.max(life.expired) + 1;
             session.merge_life(Life { counter, owner: me, ..life });
         }
-        self.note(key, live);
+        self.note(key, live, None);
     }
 
     /// Expires a session: hides what is there, of all births that are known here.
@@ -228,7 +257,7 @@ impl Sessions {
         }
         let birth = *births.last()?;
         let cause = session.expiry_cause();
-        self.note(key, live);
+        self.note(key, live, None);
         Some((birth, cause))
     }
 
@@ -239,7 +268,7 @@ impl Sessions {
         let changed = Arc::make_mut(&mut entry.session).end(End { at, cause });
         let ended = entry.session.ended().filter(|_| live);
         self.send_on(key, None, 0);
-        self.note(key, live);
+        self.note(key, live, None);
         Effect { changed, replaced: None, ended, early: None }
     }
 
@@ -249,20 +278,29 @@ impl Sessions {
         let session = Arc::make_mut(&mut entry.session);
         session.merge_life(Life { birth, counter: 1, owner: me, expired: 0 });
         session.merge_floor(End { at: birth, cause: EndCause::Forgotten });
-        self.note(key, false);
+        self.note(key, false, None);
     }
 
     /// A client of this node used a session. Tells whether that is news for others: a tenth of the idle time has passed
     /// since they were told.
     pub(crate) fn use_here(&mut self, now: Time, key: &SessionKey) -> bool {
         let Some(entry) = self.table.get_mut(key) else { return false };
-        let Some(Lifetime::Idle(idle)) = entry.session.lifetime() else { return false };
+        let idle = match entry.session.lifetime() {
+            Some(Lifetime::Idle(idle)) => idle,
+            // It moves no end.
+            Some(Lifetime::Fixed(_) | Lifetime::Never) => {
+                self.reckon(*key, Some(now));
+                return false;
+            }
+            None => return false,
+        };
         entry.used = Some(now);
         entry.deadline = entry.deadline.max(Some(now + idle));
         self.changed.insert(*key);
         let news = entry.told + tenth(idle) <= now;
         if news {
             entry.told = now;
+            self.reckon(*key, Some(now));
         }
         news
     }
@@ -278,12 +316,15 @@ impl Sessions {
         if news {
             entry.told = now;
         }
+        let used = entry.used_by(now, false);
+        self.reckon(key, used);
         news
     }
 
     pub(crate) fn forget(&mut self, key: &SessionKey) {
         if let Some(entry) = self.table.remove(key) {
             assert!(!entry.session.is_live(), "only an end is forgotten");
+            self.reckon_out(*key, entry.counted);
             self.forget_links(key, &entry.session);
         }
     }
@@ -310,7 +351,7 @@ impl Sessions {
     }
 
     pub(crate) fn live(&self) -> usize {
-        self.live
+        self.load().sessions
     }
 
     pub(crate) fn deadline(&self, key: &SessionKey) -> Option<Time> {
@@ -348,19 +389,17 @@ impl Sessions {
         entry.session.is_live() && !passed
     }
 
-    /// Keeps the count of the living and the list of the changed.
-    fn note(&mut self, key: SessionKey, lived: bool) {
-        let lives = self.table.get(&key).is_some_and(|entry| entry.session.is_live());
-        self.live = self.live + usize::from(lives) - usize::from(lived);
-        if lives || lived {
+    /// Keeps what is counted and the list of the changed. `used` is the last use, if that is news.
+    fn note(&mut self, key: SessionKey, lived: bool, used: Option<Time>) {
+        self.reckon(key, used);
+        if lived || self.table.get(&key).is_some_and(|entry| entry.session.is_live()) {
             self.changed.insert(key);
         }
     }
 
     /// Asserts what is true between calls.
     pub(crate) fn check_table(&self) {
-        let live = self.table.values().filter(|entry| entry.session.is_live()).count();
-        assert!(live == self.live, "the count of the living is right");
+        self.check_room();
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Stats {
     pub adoptions: u64,
     /// Sessions that this node expired.
     pub expiries: u64,
+    /// Sessions that this node ended to make room, those included that had expired and might have come back.
+    pub evictions: u64,
     /// Deltas sent, whole sessions included.
     pub deltas_sent: u64,
     /// Deltas of others applied.

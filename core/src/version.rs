@@ -312,7 +312,7 @@ mod tests {
         life::End,
         limits::Limits,
         session::{Change, Content, Incoming, Lifetime, LifetimeRegister},
-        sessions::{Sessions, Writing},
+        sessions::{MakesRoom, Sessions, Writing},
         time::Time,
     };
 
@@ -456,7 +456,8 @@ mod tests {
                 let stamps = (Stamp { clock, writer: me }, Stamp { clock: clock + 1, writer: me });
                 let lifetime = Lifetime::Idle(Duration::from_secs(60));
                 let change = Change(clock);
-                let writing = Writing { now: Time::ZERO, me, stamps, change, lifetime, blind: false };
+                let makes_room = MakesRoom::No;
+                let writing = Writing { now: Time::ZERO, me, stamps, change, lifetime, blind: false, makes_room };
                 match sessions.commit(&writing, KEY, delta, &limits) {
                     Ok(_) => {
                         let after = sessions.record(&KEY).expect("it was written").version();

@@ -246,6 +246,7 @@ fn log(event: &Event, store: &Local) {
         Event::Settled(id) => info!(member = %id, "the sessions of a removed member have owners and copies again"),
         Event::SessionEnded(key, cause) => debug!(%key, ?cause, "a session ended"),
         Event::ClockAhead(id, millis) => warn!(member = member(*id), millis, "the clock of a member is far ahead"),
+        Event::Overfull(limit) => warn!("more is held here than {limit} allows: copies of other members' sessions"),
         Event::EndsForgotten => warn!("ended_max is reached: the oldest end was forgotten early"),
         Event::Left => info!("this node has handed over and left"),
         Event::Lagged => debug!("events were lost: look at everything again"),

@@ -99,6 +99,7 @@ impl Process {
             | Event::SessionEnded(..)
             | Event::ClockAhead(..)
             | Event::EndsForgotten
+            | Event::Overfull(_)
             | Event::Left => true,
         };
         (!fits && !self.has_lagged).then(|| format!("{event:?} does not follow from the events before it"))

@@ -62,6 +62,7 @@ impl Node {
             self.bury(now, key, at);
         }
         self.answer_fetches(now);
+        self.make_room(now, None);
         self.forward_moved(now);
         self.settle();
         self.answer_joiners();

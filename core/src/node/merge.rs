@@ -5,6 +5,7 @@ use crate::{
     fetch::Found,
     io::{FrameError, StreamId},
     key::SessionKey,
+    life::EndCause,
     member::{MemberId, MemberState},
     session::{Change, Session},
     sessions::{Brought, Effect},
@@ -15,8 +16,7 @@ use crate::{
 impl Node {
     pub(super) fn check_delta(&self, delta: &DeltaReader<'_>) -> Result<(), FrameError> {
         let (longest, count) = delta.extent();
-        let fits = longest <= self.config.attribute_bytes_max && count <= MERGED * self.config.attributes_max;
-        if fits { Ok(()) } else { Err(FrameError::Body) }
+        if self.limits.allow_delta(longest, count) { Ok(()) } else { Err(FrameError::Body) }
     }
 
     /// What of a session has arrived with this delta, if others have come before it or must follow.
@@ -37,9 +37,7 @@ impl Node {
             None => None,
         };
         let Some(whole) = parts else { return Ok(Parts::Single) };
-        if MERGED * self.config.session_bytes_max < whole.bytes()
-            || MERGED * self.config.attributes_max < whole.registers()
-        {
+        if !self.limits.allow_whole(&whole) {
             return Err(FrameError::Body);
         }
         if delta.more() {
@@ -70,6 +68,9 @@ impl Node {
             }
             Parts::Single | Parts::Unfinished => self.sessions.apply(now, delta),
         };
+        if effect.ended == Some(EndCause::Evicted) {
+            self.pressure.handle_evicted();
+        }
         if !known && self.owns(&key) && !self.is_everywhere() {
             // This node let go of it, and whoever brings it has not heard of a later owner.
             self.sessions.set_partial(&key, true);
@@ -196,6 +197,3 @@ enum Parts {
     Unfinished,
     Last(Session),
 }
-
-/// Writes of several members to one session may together pass the limits that each is held to.
-pub(super) const MERGED: usize = 4;

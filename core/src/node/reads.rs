@@ -66,6 +66,14 @@ impl Node {
         self.sessions.live()
     }
 
+    /// How many bytes the sessions that are held here count, copies of others' included: names and values of all
+    /// attributes, and for each session [`SESSION_OVERHEAD`](crate::SESSION_OVERHEAD) and for each attribute
+    /// [`ATTRIBUTE_OVERHEAD`](crate::ATTRIBUTE_OVERHEAD), which the key and what is kept beside them take, about. One that
+    /// has expired counts until it is dead for good; an end that is remembered counts nothing.
+    pub fn memory(&self) -> usize {
+        self.sessions.load().bytes
+    }
+
     /// The other members of the view, the oldest ready one first.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.membership.members().into_iter()

@@ -52,7 +52,8 @@ impl Node {
         let stamps = (self.clock.stamp(now, self.id), self.clock.stamp(now, self.id));
         let lifetime = self.config.lifetime();
         let blind = !matches!(self.config.copies, Copies::Everywhere | Copies::Nowhere) && !self.serves(&key);
-        let writing = Writing { now, me: self.id, stamps, change, lifetime, blind };
+        let makes_room = self.makes_room();
+        let writing = Writing { now, me: self.id, stamps, change, lifetime, blind, makes_room };
         let former = self.sessions.record(&key).and_then(|session| session.owner()).filter(|owner| *owner != self.id);
         let effect = self.sessions.commit(&writing, key, delta, &self.limits)?;
         self.change = change;
@@ -76,6 +77,7 @@ impl Node {
         }
         self.commits.start(key, change, waiting, others);
         self.settle_record(now, key, effect.ended);
+        self.make_room(now, Some(key));
         self.advance(now);
         Ok(CommitId(change.0))
     }

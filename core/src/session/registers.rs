@@ -39,6 +39,11 @@ impl Attribute {
     pub(crate) fn bytes(&self) -> usize {
         self.name.len() + self.value.as_ref().map_or(0, Bytes::len)
     }
+
+    /// Whether it was written after the creation that it belongs to: a creation has one stamp for all that it writes.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        self.stamp != self.birth
+    }
 }
 
 /// A value on its way into a session: copied only if it wins.

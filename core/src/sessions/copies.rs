@@ -20,6 +20,7 @@ impl Sessions {
             };
             self.changed.insert(key);
         }
+        self.reckon(key, None);
     }
 
     /// What is held of a session is not all of it, or is all that there is.
@@ -51,7 +52,7 @@ impl Sessions {
     /// Drops a copy.
     pub(crate) fn drop_copy(&mut self, key: &SessionKey) {
         if let Some(entry) = self.table.remove(key) {
-            self.live -= usize::from(entry.session.is_live());
+            self.reckon_out(*key, entry.counted);
             self.changed.insert(*key);
             self.forget_links(key, &entry.session);
         }

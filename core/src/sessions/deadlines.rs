@@ -48,6 +48,14 @@ impl Entry {
         }
     }
 
+    /// The last use that other members know of too; `changed` when one of them has just written.
+    pub(super) fn used_by(&self, now: Time, changed: bool) -> Option<Time> {
+        match (self.session.lifetime(), self.deadline) {
+            (Some(Lifetime::Idle(idle)), Some(deadline)) => Some(now.min(deadline - idle)),
+            _ => changed.then_some(now),
+        }
+    }
+
     /// The birth that has expired by what was merged although, by what is known here, its time is not over (P4).
     pub(super) fn expired_early(&self, now: Time, before: &Before) -> Option<Stamp> {
         let head = self.session.head()?;

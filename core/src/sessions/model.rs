@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Brought, Moving, Sessions, Writing};
+use super::{Brought, MakesRoom, Moving, Room, Sessions, Writing};
 use crate::{
     config::Config,
     delta::Delta,
@@ -42,6 +42,12 @@ struct Member {
     clock: u64,
     change: Change,
     lacking: [BTreeMap<SessionKey, Change>; COPIES],
+}
+
+impl Member {
+    fn new(me: MemberId) -> Self {
+        Self { sessions: Sessions::with(Room::ordered(me)), ..Self::default() }
+    }
 }
 
 /// Records on their way, in the state in which they were sent.
@@ -76,7 +82,7 @@ struct World {
 impl World {
     fn new(links_first: bool) -> Self {
         Self {
-            members: (0..COPIES).map(|_| Member::default()).collect(),
+            members: (1..=COPIES as u64).map(|me| Member::new(MemberId(me))).collect(),
             letters: BTreeMap::new(),
             links_first,
             writes: Vec::new(),
@@ -107,6 +113,7 @@ impl World {
             13..=18 => self.send(me, usize::from(second) % COPIES, first),
             _ => self.receive(me, usize::from(first), second),
         }
+        self.members[me].sessions.check_table();
     }
 
     fn write(&mut self, me: usize, key: SessionKey, second: u8) {
@@ -124,7 +131,8 @@ impl World {
         let member = &mut self.members[me];
         let change = Change(member.change.0 + 1);
         let lifetime = Lifetime::Idle(Duration::from_secs(10));
-        let writing = Writing { now: Time::ZERO, me: MemberId(me as u64 + 1), stamps, change, lifetime, blind: false };
+        let (me_id, makes_room) = (MemberId(me as u64 + 1), MakesRoom::No);
+        let writing = Writing { now: Time::ZERO, me: me_id, stamps, change, lifetime, blind: false, makes_room };
         let limits = Limits::new(&Config::default());
         let effect = member.sessions.commit(&writing, key, delta, &limits).expect("nothing is at its limit");
         member.change = change;

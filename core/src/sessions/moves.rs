@@ -62,7 +62,7 @@ impl Sessions {
         }
         session.add_link(Link { at: stamp, to: Some(new), births });
         entry.deadline = None;
-        self.note(old, true);
+        self.note(old, true, None);
         self.send_on(old, until, 0);
         // The new key before the caller sees anything: the rest goes to others that the session had before.
         let (first, rest): (Vec<_>, _) =
@@ -79,6 +79,7 @@ impl Sessions {
             (entry.used, entry.told) = (Some(now), now);
             (entry.partial, entry.left_over) = (false, false);
         }
+        self.reckon(new, Some(now));
         Ok(Effect { changed: true, replaced, ended: Some(EndCause::Moved), early: None })
     }
 
@@ -108,6 +109,7 @@ impl Sessions {
             session.add_link(link);
         });
         let mut moved = session.take_moved(key);
+        self.reckon(key, None);
         for (to, link) in away {
             self.links.insert((to, key));
             for link in self.record(&to).map_or(Vec::new(), |target| target.answers(&link)) {

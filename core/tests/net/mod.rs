@@ -32,10 +32,16 @@ impl Net {
     }
 
     pub(crate) fn with(settings: impl IntoIterator<Item = Copies>) -> Self {
+        Self::configured(settings, |_, _| ())
+    }
+
+    /// Members with other settings, each by its number.
+    pub(crate) fn configured(settings: impl IntoIterator<Item = Copies>, change: impl Fn(usize, &mut Config)) -> Self {
         let nodes = settings.into_iter().zip(1_u16..).map(|(copies, n)| {
             let (host, zone) = (format!("host {}", n - 1), format!("zone {}", n - 1));
             let (idle, ended_for) = (Duration::from_secs(10), Duration::from_secs(60));
-            let config = Config { copies, weight: n * 100, host, zone, idle, ended_for, ..Config::default() };
+            let mut config = Config { copies, weight: n * 100, host, zone, idle, ended_for, ..Config::default() };
+            change(usize::from(n) - 1, &mut config);
             let address = address(usize::from(n) - 1);
             Node::new(MemberId(n.into()), address, config, n.into(), Time::ZERO).expect("the config is valid")
         });
