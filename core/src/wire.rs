@@ -4,6 +4,7 @@
 //! stream is frames, each behind its length. Length fields never size an allocation: what is decoded borrows from what
 //! has arrived.
 
+mod blob;
 mod delta;
 mod frame;
 #[cfg(test)]

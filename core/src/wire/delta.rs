@@ -6,9 +6,10 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
 use super::{
+    blob::Blob,
     message::CLOCK_MAX,
     table::{At, Table},
 };
@@ -22,32 +23,6 @@ use crate::{
     },
     stamp::Stamp,
 };
-
-/// Bytes that are read in place and written at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Blob<'a>(pub(super) &'a [u8]);
-
-impl Serialize for Blob<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Borrowed;
-        impl<'de> de::Visitor<'de> for Borrowed {
-            type Value = &'de [u8];
-            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<&'de [u8], E> {
-                Ok(bytes)
-            }
-        }
-        deserializer.deserialize_bytes(Borrowed).map(Blob)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
