@@ -21,18 +21,21 @@ use crate::{
 };
 
 /// Who waits for a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
     /// The application, for as much as it asked, and no longer than it asked.
     Application(Durability, Option<Time>),
     /// The other half of the commit of this key with the same change.
     Link(Durability, SessionKey),
-    /// The end of an expiry: once all that must hold it have applied it, what was born up to here is dead for good.
-    Burial(Stamp),
+    /// The end of an expiry, of these births up to these counters: once all that must hold it have applied it, they are dead
+    /// for good.
+    Burial(Expired),
 }
 
 /// A burial that may take place.
-pub(crate) type Burial = (SessionKey, Stamp);
+pub(crate) type Burial = (SessionKey, Expired);
+
+type Expired = Arc<[(Stamp, u32)]>;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Commits {
@@ -149,7 +152,7 @@ impl Commits {
     }
 
     fn insert(&mut self, id: Id, commit: Commit) {
-        let waiting = commit.waiting;
+        let waiting = commit.waiting.clone();
         let before = self.in_flight.insert(id, commit);
         assert!(before.is_none(), "a change has one commit");
         self.application += usize::from(matches!(waiting, Waiting::Application(..)));
@@ -158,8 +161,8 @@ impl Commits {
 
     fn judge(&mut self, id: Id) {
         let Some(commit) = self.in_flight.get(&id) else { return };
-        match commit.waiting {
-            Waiting::Application(durability, _) => {
+        match &commit.waiting {
+            &Waiting::Application(durability, _) => {
                 let ready = commit.others.ready.len();
                 let want = durability.others(ready);
                 let waits = commit.link.is_some_and(|old| self.in_flight.contains_key(&(old, id.1)));
@@ -170,7 +173,7 @@ impl Commits {
                     self.end_short(id, false);
                 }
             }
-            Waiting::Link(durability, new) => {
+            &Waiting::Link(durability, new) => {
                 let ready = commit.others.ready.len();
                 let want = durability.others(ready);
                 if want <= commit.counted().count() {
@@ -180,10 +183,10 @@ impl Commits {
                     self.end_short((new, id.1), false);
                 }
             }
-            Waiting::Burial(at) => {
+            Waiting::Burial(expired) => {
                 if commit.others.all.iter().all(|member| commit.have.contains(member)) {
+                    self.burials.push_back((id.0, expired.clone()));
                     self.in_flight.remove(&id);
-                    self.burials.push_back((id.0, at));
                 }
             }
         }
@@ -448,13 +451,13 @@ mod tests {
 
     #[test]
     fn a_burial_waits_for_every_member_that_must_hold_it() {
-        let buried = Stamp { clock: 1, writer: A };
+        let expired: Expired = [(Stamp { clock: 1, writer: A }, 1)].into();
         let mut commits = Commits::default();
-        commits.start(KEY, CHANGE, Waiting::Burial(buried), others(&[A], &[B]));
+        commits.start(KEY, CHANGE, Waiting::Burial(expired.clone()), others(&[A], &[B]));
         commits.handle_ack(KEY, CHANGE, CHANGE, A);
         assert_eq!(commits.poll_burial(), None);
         commits.handle_ack(KEY, CHANGE, CHANGE, B);
-        assert_eq!(commits.poll_burial(), Some((KEY, buried)));
+        assert_eq!(commits.poll_burial(), Some((KEY, expired)));
         assert_eq!(commits.len(), 0);
     }
 

@@ -8,10 +8,11 @@
 //!   shown. So is the lifetime, one for each birth: that of the greatest birth counts.
 //! - *Lives*, one for each birth: who owns it, by an epoch counter that only rises, and whether that epoch expired. An
 //!   expiry hides what was written in that birth, and a higher counter of the same birth voids it (P4).
-//! - The *floor*: whatever was born at or below it is dead for good (P3).
+//! - The *floor*: whatever was born at or below it is dead for good (P3). *Burials*: what is dead by name.
 //! - *Links*: where births have moved to when the session's id was changed. What belongs to these does not stay.
 
 mod digest;
+mod ends;
 mod moves;
 mod registers;
 
@@ -21,11 +22,12 @@ use core::time::Duration;
 use bytes::Bytes;
 
 pub(crate) use self::{
+    ends::{BURIALS_MAX, Ends},
     moves::{BIRTHS_MAX, LINKS_MAX, Link, Moves},
     registers::{Attribute, Change, Content, Incoming, LifetimeRegister},
 };
 use crate::{
-    life::{End, EndCause, Life},
+    life::{EndCause, Life},
     member::MemberId,
     stamp::Stamp,
     time::Wall,
@@ -46,8 +48,8 @@ pub enum Lifetime {
 /// A session as its readers see it: one immutable state, cheap to hold.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
-    pub(crate) floor: Option<End>,
-    /// By birth. Those at or below the floor are gone, except the greatest: it says whose the end is.
+    ends: Ends,
+    /// By birth. The dead ones are gone, except the greatest: it says whose the end is.
     pub(crate) lives: Vec<Life>,
     /// By birth.
     pub(crate) lifetimes: Vec<LifetimeRegister>,
@@ -136,10 +138,10 @@ impl Session {
         if self.is_live() {
             return None;
         }
-        match (self.head(), self.floor) {
-            (Some(life), _) if self.is_here(life.birth) => Some(self.expiry_cause()),
-            (Some(life), _) if self.is_above_floor(life.birth) && self.is_link(life.birth) => Some(EndCause::Moved),
-            (_, floor) => floor.map(|end| end.cause),
+        match self.head().map(|life| life.birth) {
+            Some(birth) if self.is_here(birth) => Some(self.expiry_cause()),
+            Some(birth) if !self.ends.kills(birth) && self.is_link(birth) => Some(EndCause::Moved),
+            birth => birth.and_then(|birth| self.ends.cause(birth)).or(self.ends.floor().map(|end| end.cause)),
         }
     }
 
@@ -186,29 +188,24 @@ impl Session {
         self.lives.iter().any(|life| self.is_here(life.birth))
     }
 
-    pub(crate) fn is_above_floor(&self, birth: Stamp) -> bool {
-        self.floor.is_none_or(|end| end.at < birth)
-    }
-
     /// The life that counts: the greatest that lasts; if none does, the greatest that has expired; if none has, the
-    /// greatest.
+    /// greatest that is not dead, or the greatest.
     pub(crate) fn head(&self) -> Option<&Life> {
-        let unburied = |life: &&Life| self.is_here(life.birth);
         let latest = || self.lives.iter().rev();
-        latest().find(|life| self.lasts(life)).or_else(|| latest().find(unburied)).or(self.lives.last())
+        let lasting = || latest().find(|life| self.lasts(life));
+        let unburied = || latest().find(|life| self.is_here(life.birth));
+        let wanted = || latest().find(|life| self.is_wanted(life.birth));
+        lasting().or_else(unburied).or_else(wanted).or(self.lives.last())
     }
 
     pub(crate) fn life(&self, birth: Stamp) -> Option<&Life> {
         self.lives.binary_search_by(|life| life.birth.cmp(&birth)).ok().map(|at| &self.lives[at])
     }
 
-    /// Up to where everything has expired: what may be declared dead without touching a life that lasts.
-    pub(crate) fn expired_to(&self) -> Option<Stamp> {
-        let over = self.lives.iter().take_while(|life| !self.lasts(life));
-        over.filter(|life| !self.is_link(life.birth))
-            .last()
-            .map(|life| life.birth)
-            .filter(|birth| self.is_above_floor(*birth))
+    /// The births that are here and have expired, each up to the counter of its epoch.
+    pub(crate) fn expired(&self) -> Vec<(Stamp, u32)> {
+        let over = self.lives.iter().filter(|life| life.is_over() && self.is_here(life.birth));
+        over.map(|life| (life.birth, life.counter)).collect()
     }
 
     fn lasts(&self, life: &Life) -> bool {
@@ -230,16 +227,6 @@ impl Session {
         self.attributes.binary_search_by(|attribute| (&attribute.name[..], attribute.birth).cmp(&(name, birth)))
     }
 
-    /// Merges an end.
-    pub(crate) fn merge_floor(&mut self, end: End) -> bool {
-        let changed = self.floor.is_none_or(|mine| mine < end);
-        if changed {
-            self.floor = Some(end);
-            self.prune();
-        }
-        changed
-    }
-
     /// Merges the epoch and the expiry of one birth.
     pub(crate) fn merge_life(&mut self, other: Life) -> bool {
         match self.lives.binary_search_by(|life| life.birth.cmp(&other.birth)) {
@@ -252,7 +239,7 @@ impl Session {
                 mine.expired = mine.expired.max(other.expired);
                 *mine != before
             }
-            // Below the floor only the greatest is kept.
+            // Of the dead only the greatest is kept.
             Err(at) if at < self.lives.len() && !self.is_wanted(other.birth) => false,
             Err(at) => {
                 self.lives.reserve_exact(1);
@@ -335,7 +322,7 @@ impl Session {
     }
 
     fn merge_with(&mut self, other: &Self, renumber: fn(Change) -> Change) -> bool {
-        let mut changed = self.merge_ends(other.floor, other.moves());
+        let mut changed = self.merge_ends(&other.ends, other.moves());
         for life in &other.lives {
             changed |= self.merge_life(*life);
         }
@@ -352,13 +339,13 @@ impl Session {
     fn is_wanted(&self, birth: Stamp) -> bool {
         match self.moves.as_deref() {
             Some(moves) if moves.covers(birth) => !moves.is_dead(birth),
-            Some(_) | None => self.is_above_floor(birth),
+            Some(_) | None => !self.ends.kills(birth),
         }
     }
 
     /// Drops what is dead.
     fn prune(&mut self) {
-        if self.floor.is_none() && self.moves.is_none() {
+        if self.ends == *Ends::NONE && self.moves.is_none() {
             return;
         }
         let greatest = self.lives.last().map(|life| life.birth);
@@ -387,7 +374,7 @@ impl PartialEq for Session {
     /// Equal in everything that is replicated.
     fn eq(&self, other: &Self) -> bool {
         let lifetime = |mine: &LifetimeRegister| (mine.birth, mine.stamp, mine.lifetime);
-        self.floor == other.floor
+        self.ends == other.ends
             && self.moves == other.moves
             && self.lives == other.lives
             && self.lifetimes.iter().map(lifetime).eq(other.lifetimes.iter().map(lifetime))
@@ -408,7 +395,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::key::SessionKey;
+    use crate::{key::SessionKey, life::End};
 
     fn stamp(clock: u64) -> Stamp {
         Stamp { clock, writer: MemberId(clock % 3) }
@@ -422,6 +409,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Heard {
         Floor(u64),
+        Burial(u64),
         Life(u64, u32, u64, u32),
         Lifetime(u64, u64),
         Attribute(u8, u64, u64, bool),
@@ -432,6 +420,7 @@ mod tests {
     fn heard() -> impl Strategy<Value = Heard> {
         prop_oneof![
             1 => (1..6_u64).prop_map(Heard::Floor),
+            1 => (1..6_u64).prop_map(Heard::Burial),
             3 => (1..6_u64, 1..4_u32, 0..3_u64, 0..4_u32).prop_map(|(b, c, o, e)| Heard::Life(b, c, o, e)),
             1 => (1..6_u64, 1..9_u64).prop_map(|(b, s)| Heard::Lifetime(b, s)),
             1 => (6..9_u64, 0..2_u8, 1..6_u64, 1..6_u64).prop_map(|(a, t, b, c)| Heard::Link(a, t, b, c)),
@@ -441,7 +430,14 @@ mod tests {
 
     fn hear(session: &mut Session, heard: &Heard) {
         match *heard {
-            Heard::Floor(at) => session.merge_ends(Some(End { at: stamp(at), cause: EndCause::Ended }), Moves::NONE),
+            Heard::Floor(at) => {
+                let end = End { at: stamp(at), cause: EndCause::Ended };
+                session.merge_ends(&Ends::new(Some(end), []), Moves::NONE)
+            }
+            Heard::Burial(at) => {
+                let burial = End { at: stamp(at), cause: EndCause::Idle };
+                session.merge_ends(&Ends::new(None, [burial]), Moves::NONE)
+            }
             Heard::Link(at, to, one, other) => {
                 let (at, to) = (stamp(at), (0 < to).then_some(SessionKey([to; 16])));
                 let births = BTreeSet::from([stamp(one), stamp(other)]).into_iter().collect();
@@ -472,7 +468,9 @@ mod tests {
     fn consistent(heard: &[Heard]) -> Vec<Heard> {
         let fix = |heard: &Heard| match heard {
             Heard::Attribute(name, birth, at, _) => Heard::Attribute(*name, *birth, *at, true),
-            Heard::Floor(_) | Heard::Life(..) | Heard::Lifetime(..) | Heard::Link(..) => heard.clone(),
+            Heard::Floor(_) | Heard::Burial(_) | Heard::Life(..) | Heard::Lifetime(..) | Heard::Link(..) => {
+                heard.clone()
+            }
         };
         heard.iter().map(fix).collect()
     }
@@ -561,7 +559,7 @@ mod tests {
         in_every_order(&heard, |session| {
             assert_eq!(session.attributes().count(), 1);
             assert_eq!(session.owner(), Some(MemberId(0)));
-            assert_eq!(session.expired_to(), None);
+            assert_eq!(session.expired(), [(stamp(2), 1)]);
         });
     }
 

@@ -127,15 +127,17 @@ impl Sessions {
             Start::End(cause) => Some(cause),
             // Also what has expired: it might yet be voided.
             Start::Anew if blind || session.is_unburied() => Some(EndCause::Replaced),
-            Start::FromWhatIsThere if !there && before.0 => Some(EndCause::MaxAge),
             Start::Anew | Start::FromWhatIsThere => None,
         };
+        let aged = delta.start == Start::FromWhatIsThere && !there && before.0;
         if let Some(life) = session.head().copied().filter(|_| before.0) {
             let counter = life.counter + u32::from(life.owner != me);
             session.merge_life(Life { counter, owner: me, ..life });
         }
         if let Some(cause) = ends {
             session.end(End { at: first, cause });
+        } else if aged {
+            session.bury(&session.movable(), EndCause::MaxAge);
         }
         if !matches!(delta.start, Start::End(_)) {
             let creates = ends.is_some() || !there;
@@ -247,7 +249,7 @@ impl Sessions {
     }
 
     /// Expires a session: hides what is there, of all births that are known here.
-    pub(crate) fn expire(&mut self, key: SessionKey) -> Option<(Stamp, EndCause)> {
+    pub(crate) fn expire(&mut self, key: SessionKey) -> Option<EndCause> {
         let entry = self.table.get_mut(&key)?;
         let live = entry.session.is_live();
         let session = Arc::make_mut(&mut entry.session);
@@ -255,17 +257,16 @@ impl Sessions {
         for life in session.lives.clone().into_iter().filter(|life| births.contains(&life.birth)) {
             session.merge_life(Life { expired: life.counter, ..life });
         }
-        let birth = *births.last()?;
         let cause = session.expiry_cause();
         self.note(key, live, None);
-        Some((birth, cause))
+        (!births.is_empty()).then_some(cause)
     }
 
-    /// Ends for good what was born up to `at`.
-    pub(crate) fn bury(&mut self, key: SessionKey, at: Stamp, cause: EndCause) -> Effect {
+    /// Ends these births for good.
+    pub(crate) fn bury(&mut self, key: SessionKey, births: &[Stamp], cause: EndCause) -> Effect {
         let Some(entry) = self.table.get_mut(&key) else { return Effect::default() };
         let live = entry.session.is_live();
-        let changed = Arc::make_mut(&mut entry.session).end(End { at, cause });
+        let changed = Arc::make_mut(&mut entry.session).bury(births, cause);
         let ended = entry.session.ended().filter(|_| live);
         self.send_on(key, None, 0);
         self.note(key, live, None);
@@ -374,10 +375,10 @@ impl Sessions {
         }
     }
 
-    /// The birth of a session that `me` owns and that has expired, but is not dead for good yet.
-    pub(crate) fn unburied(&self, key: &SessionKey, me: MemberId) -> Option<Stamp> {
-        let session = self.record(key).filter(|session| session.is_unburied())?;
-        session.head().filter(|life| life.owner == me && life.is_over()).map(|life| life.birth)
+    /// Whether `me` owns a session that has expired, but is not dead for good yet.
+    pub(crate) fn awaits_burial(&self, key: &SessionKey, me: MemberId) -> bool {
+        let head = self.record(key).filter(|session| session.is_unburied()).and_then(|session| session.head());
+        head.is_some_and(|life| life.owner == me && life.is_over())
     }
 
     fn is_there(&self, now: Time, key: &SessionKey) -> bool {

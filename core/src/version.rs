@@ -1,7 +1,7 @@
 //! Versions: what somebody has seen of a session.
 //!
-//! The version of an attribute is its birth and stamp. That of a session is the session without its values: the floor, the
-//! births above it with their epochs, and birth and stamp of each register. So versions are ordered as sessions merge: one
+//! The version of an attribute is its birth and stamp. That of a session is the session without its values: its ends, the
+//! births that are not dead with their epochs, and birth and stamp of each register. So versions are ordered as sessions merge: one
 //! covers another if a merge of what the other stands for would bring nothing new. Two members that wrote apart have
 //! versions of which neither covers the other.
 
@@ -57,11 +57,13 @@ pub struct SessionVersion(Arc<Seen>);
 struct Seen {
     /// Everything born at or below it is dead.
     floor: Option<Stamp>,
-    /// By birth, all above the floor.
+    /// Ascending, above the floor, one for each writer: what that one has born at or below it is dead.
+    burials: Vec<Stamp>,
+    /// By birth, none dead.
     lives: Vec<Lived>,
-    /// Birth and stamp.
-    lifetime: Option<(Stamp, Stamp)>,
-    /// By name and birth, all above the floor.
+    /// Birth and stamp, by birth, none dead.
+    lifetimes: Vec<(Stamp, Stamp)>,
+    /// By name and birth, none dead.
     registers: Vec<Register>,
 }
 
@@ -126,7 +128,7 @@ pub enum Conflict {
 
 impl SessionVersion {
     pub(crate) fn of(session: &Session) -> Self {
-        let lives = session.lives.iter().filter(|life| session.is_above_floor(life.birth));
+        let lives = session.lives.iter().filter(|life| !session.ends().kills(life.birth));
         let registers =
             session.attributes.iter().map(|attribute| ((hash(&attribute.name), attribute.birth), attribute.stamp));
         let mut newest = BTreeMap::new();
@@ -135,9 +137,10 @@ impl SessionVersion {
             *at = stamp.max(*at);
         }
         Self(Arc::new(Seen {
-            floor: session.floor.map(|end| end.at),
+            floor: session.ends().floor().map(|end| end.at),
+            burials: session.ends().burials().iter().map(|end| end.at).collect(),
             lives: lives.map(|&Life { birth, counter, expired, .. }| Lived { birth, counter, expired }).collect(),
-            lifetime: session.lifetime_register().map(|register| (register.birth, register.stamp)),
+            lifetimes: session.lifetimes.iter().map(|register| (register.birth, register.stamp)).collect(),
             registers: newest.into_iter().map(|((name, birth), stamp)| Register { name, birth, stamp }).collect(),
         }))
     }
@@ -145,14 +148,18 @@ impl SessionVersion {
     /// Whether who has seen this has seen everything that the other has.
     pub fn covers(&self, other: &Self) -> bool {
         let (mine, theirs) = (&*self.0, &*other.0);
-        let is_dead = |birth: Stamp| mine.floor.is_some_and(|floor| birth <= floor);
+        let is_dead = |birth: Stamp| mine.kills(birth);
         theirs.floor <= mine.floor
+            && theirs.burials.iter().all(|burial| is_dead(*burial))
             && theirs.lives.iter().all(|life| {
                 let known = mine.life(life.birth);
                 is_dead(life.birth)
                     || known.is_some_and(|known| life.counter <= known.counter && life.expired <= known.expired)
             })
-            && theirs.lifetime.is_none_or(|register| is_dead(register.0) || Some(register) <= mine.lifetime)
+            && theirs.lifetimes.iter().all(|(birth, stamp)| {
+                let known = mine.lifetimes.iter().find(|known| known.0 == *birth);
+                is_dead(*birth) || known.is_some_and(|known| *stamp <= known.1)
+            })
             && theirs.registers.iter().all(|register| {
                 let known = mine.register(register.name, register.birth);
                 is_dead(register.birth) || known.is_some_and(|known| register.stamp <= known.stamp)
@@ -166,7 +173,8 @@ impl SessionVersion {
         let lives = |seen: &Seen| -> Vec<_> {
             seen.lives.iter().map(|life| (life.birth, life.counter <= life.expired)).collect()
         };
-        (mine.floor, mine.lifetime, &mine.registers) == (theirs.floor, theirs.lifetime, &theirs.registers)
+        (mine.floor, &mine.burials, &mine.lifetimes) == (theirs.floor, &theirs.burials, &theirs.lifetimes)
+            && mine.registers == theirs.registers
             && lives(mine) == lives(theirs)
     }
 
@@ -188,6 +196,11 @@ impl SessionVersion {
 }
 
 impl Seen {
+    fn kills(&self, birth: Stamp) -> bool {
+        let named = |burial: &Stamp| burial.writer == birth.writer && birth <= *burial;
+        self.floor.is_some_and(|floor| birth <= floor) || self.burials.iter().any(named)
+    }
+
     fn life(&self, birth: Stamp) -> Option<&Lived> {
         self.lives.binary_search_by(|life| life.birth.cmp(&birth)).ok().map(|at| &self.lives[at])
     }
@@ -201,10 +214,13 @@ impl Seen {
         let registers = self.registers.iter().map(|register| (register.name, register.birth));
         let lives = self.lives.iter().map(|life| life.birth);
         let births = lives.clone().chain(registers.clone().map(|(_, birth)| birth));
-        let mut births = births.chain(self.lifetime.map(|(birth, _)| birth));
+        let lifetimes = self.lifetimes.iter().map(|(birth, _)| *birth);
+        let mut births = births.chain(lifetimes.clone());
         lives.is_sorted_by(|one, next| one < next)
+            && lifetimes.is_sorted_by(|one, next| one < next)
             && registers.is_sorted_by(|one, next| one < next)
-            && births.all(|birth| self.floor.is_none_or(|floor| floor < birth))
+            && self.burials.is_sorted_by(|one, next| one < next)
+            && births.all(|birth| !self.kills(birth))
     }
 }
 
@@ -215,8 +231,9 @@ struct Packed {
     /// The place of the writer, and how far the clock is above that of the stamp before.
     stamps: Vec<(usize, u64)>,
     floor: Option<usize>,
+    burials: Vec<usize>,
     lives: Vec<(usize, u32, u32)>,
-    lifetime: Option<(usize, usize)>,
+    lifetimes: Vec<(usize, usize)>,
     registers: Vec<(NameHash, usize, usize)>,
 }
 
@@ -224,8 +241,9 @@ impl From<&Seen> for Packed {
     fn from(seen: &Seen) -> Self {
         let lives = seen.lives.iter().map(|life| life.birth);
         let registers = seen.registers.iter().flat_map(|register| [register.birth, register.stamp]);
-        let lifetime = seen.lifetime.iter().flat_map(|&(birth, stamp)| [birth, stamp]);
-        let all: BTreeSet<Stamp> = seen.floor.into_iter().chain(lives).chain(lifetime).chain(registers).collect();
+        let lifetimes = seen.lifetimes.iter().flat_map(|&(birth, stamp)| [birth, stamp]);
+        let ends = seen.floor.iter().chain(&seen.burials).copied();
+        let all: BTreeSet<Stamp> = ends.chain(lives).chain(lifetimes).chain(registers).collect();
         let writers: BTreeSet<MemberId> = all.iter().map(|stamp| stamp.writer).collect();
         let places: BTreeMap<_, _> = all.iter().enumerate().map(|(at, stamp)| (*stamp, at)).collect();
         let writer_places: BTreeMap<_, _> = writers.iter().enumerate().map(|(at, writer)| (*writer, at)).collect();
@@ -239,8 +257,9 @@ impl From<&Seen> for Packed {
             writers: writers.into_iter().collect(),
             stamps,
             floor: seen.floor.map(|floor| places[&floor]),
+            burials: seen.burials.iter().map(|burial| places[burial]).collect(),
             lives: seen.lives.iter().map(|life| (places[&life.birth], life.counter, life.expired)).collect(),
-            lifetime: seen.lifetime.map(|(birth, stamp)| (places[&birth], places[&stamp])),
+            lifetimes: seen.lifetimes.iter().map(|(birth, stamp)| (places[birth], places[stamp])).collect(),
             registers: (seen.registers.iter())
                 .map(|register| (register.name, places[&register.birth], places[&register.stamp]))
                 .collect(),
@@ -267,11 +286,11 @@ impl Packed {
                 Some(floor) => Some(stamp(floor)?),
                 None => None,
             },
+            burials: self.burials.into_iter().map(stamp).collect::<Option<_>>()?,
             lives: lives.collect::<Option<_>>()?,
-            lifetime: match self.lifetime {
-                Some((birth, at)) => Some((stamp(birth)?, stamp(at)?)),
-                None => None,
-            },
+            lifetimes: (self.lifetimes.into_iter())
+                .map(|(birth, at)| Some((stamp(birth)?, stamp(at)?)))
+                .collect::<Option<_>>()?,
             registers: registers.collect::<Option<_>>()?,
         })
     }
@@ -322,6 +341,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Heard {
         Floor(Stamp),
+        Burial(Stamp),
         Life(Life),
         Lifetime(Stamp, Stamp),
         Attribute(u8, Stamp, Stamp),
@@ -335,6 +355,7 @@ mod tests {
     fn heard() -> impl Strategy<Value = Vec<Heard>> {
         let heard = prop_oneof![
             1 => stamp(6).prop_map(Heard::Floor),
+            1 => stamp(6).prop_map(Heard::Burial),
             3 => (stamp(6), 1..4_u32, 0..3_u64, 0..4_u32)
                 .prop_map(|(birth, counter, owner, expired)| Life { birth, counter, owner: MemberId(owner), expired })
                 .prop_map(Heard::Life),
@@ -350,6 +371,7 @@ mod tests {
         for heard in heard {
             match *heard {
                 Heard::Floor(at) => session.merge_floor(End { at, cause: EndCause::Ended }),
+                Heard::Burial(at) => session.bury(&[at], EndCause::Idle),
                 Heard::Life(life) => session.merge_life(life),
                 Heard::Lifetime(birth, stamp) => {
                     let lifetime = Lifetime::Idle(Duration::from_secs(stamp.clock));
@@ -494,7 +516,7 @@ mod tests {
         heard.extend(
             (0..20).map(|name| Heard::Attribute(name, birth, written(u64::from(name) + 1, u64::from(name) % 2))),
         );
-        assert!(copy(&heard).version().to_bytes().len() <= 40 + 20 * 16);
+        assert!(copy(&heard).version().to_bytes().len() <= 41 + 20 * 16);
         assert!(AttributeVersion::new(birth, birth).to_bytes().len() <= 40);
     }
 }

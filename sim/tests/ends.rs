@@ -203,6 +203,38 @@ fn a_logout_wins_over_a_late_write() {
     );
 }
 
+/// Two sides that have never met, one of whose clocks is 48 minutes ahead: what that one lets expire, and buries, is not the
+/// younger session that the other created under the same key.
+#[test]
+fn a_burial_takes_no_session_along_that_its_side_never_knew() {
+    Scenario::before_each_mode("a burial", 3, idle, |mut story| {
+        story.act(Action::StepWall(HostId(1), 2_880_000));
+        for other in [0, 2] {
+            story.act_both(Action::Cut, 1, other);
+        }
+        story.act(Action::Start(HostId(1)));
+        story.run_for(SECOND * 6);
+        let session = key(1);
+        story.commit(1, Ask::set(session, 0, Durability::Local));
+        story.run_for(IDLE + LATE);
+        assert!(!story.shows(1, session));
+        // It is there again, and expires once more: the burial of the later birth reaches no further.
+        story.commit(1, Ask::set(session, 1, Durability::Local));
+        story.run_for(IDLE + LATE);
+        assert!(!story.shows(1, session));
+        for other in [0, 2] {
+            story.act(Action::Start(HostId(other)));
+        }
+        story.run_for(SECOND * 6);
+        let younger = story.commit(0, Ask::set(session, 2, Durability::One));
+        story.run_for(SECOND);
+        assert!(story.is_durable(younger));
+        story.heal();
+        story.keeps(younger);
+        gone_within(&mut story, session, IDLE + LATE);
+    });
+}
+
 fn gone_within(story: &mut Scenario, session: SessionKey, most: Duration) {
     story.run_until("it is gone everywhere", most, |sim| {
         sim.cluster().running().all(|(_, process)| process.node.session(&session).is_none())

@@ -67,12 +67,11 @@ impl Node {
             self.breaks.entry(owner).or_insert(Break { since: now, clock, lurking: true, too_long: false });
         }
         self.sessions.take_over(key, self.id);
-        match self.sessions.unburied(&key, self.id) {
-            Some(birth) => self.bring_to_burial(key, birth),
-            None => {
-                let change = self.next_change();
-                self.feed_holders(key, change);
-            }
+        if self.sessions.awaits_burial(&key, self.id) {
+            self.bring_to_burial(key);
+        } else {
+            let change = self.next_change();
+            self.feed_holders(key, change);
         }
         self.feed_to_joiners(key);
         self.settle_record(now, key, None);
@@ -124,7 +123,7 @@ impl Node {
 impl Session {
     pub(crate) fn writers(&self) -> impl Iterator<Item = MemberId> {
         let lives = self.lives.iter().flat_map(|life| [life.owner, life.birth.writer]);
-        let floor = self.floor.map(|end| end.at.writer);
+        let floor = self.ends().floor().map(|end| end.at.writer);
         let lifetimes = self.lifetimes.iter().map(|register| register.stamp.writer);
         let links = self.moves().links().iter().map(|link| link.at.writer);
         lives

@@ -58,8 +58,8 @@ impl Node {
         while let Some(key) = self.expiry.poll_answered() {
             self.expire_unless_used(now, key);
         }
-        while let Some((key, at)) = self.commits.poll_burial() {
-            self.bury(now, key, at);
+        while let Some((key, expired)) = self.commits.poll_burial() {
+            self.bury(now, key, &expired);
         }
         self.answer_fetches(now);
         self.make_room(now, None);

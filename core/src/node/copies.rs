@@ -228,7 +228,8 @@ impl Node {
         let Some(birth) = session.head().map(|life| life.birth) else { return };
         let mut ended = None;
         if bare {
-            ended = self.sessions.bury(key, birth, EndCause::Lost).ended;
+            let births = session.movable();
+            ended = self.sessions.bury(key, &births, EndCause::Lost).ended;
         } else if timeless {
             let (stamp, changed) = (self.clock.stamp(now, self.id), self.next_change());
             let lifetime = self.config.lifetime();

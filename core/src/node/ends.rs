@@ -1,6 +1,6 @@
 //! How sessions end: by their time, and what is remembered of it.
 
-use alloc::collections::BTreeSet;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use super::Node;
 use crate::{
@@ -23,7 +23,7 @@ impl Node {
             }
             return;
         }
-        if self.sessions.unburied(&key, self.id).is_some() || (session.is_unburied() && !self.is_everywhere()) {
+        if self.sessions.awaits_burial(&key, self.id) || (session.is_unburied() && !self.is_everywhere()) {
             // Whoever owns it now buries it, whatever became of who expired it; others see that somebody owns it.
             self.expiry.arm_by(now + self.config.ended_for / 10, key);
         } else {
@@ -43,8 +43,8 @@ impl Node {
 
     /// A session has come up: its owner expires it, and others see to it that it has an owner.
     pub(super) fn look_at(&mut self, now: Time, key: SessionKey) {
-        if let Some(birth) = self.sessions.unburied(&key, self.id) {
-            self.bring_to_burial(key, birth);
+        if self.sessions.awaits_burial(&key, self.id) {
+            self.bring_to_burial(key);
             return;
         }
         let over = self.sessions.record(&key).is_some_and(|session| session.is_unburied() && !session.is_live());
@@ -108,27 +108,36 @@ impl Node {
     }
 
     fn expire(&mut self, now: Time, key: SessionKey) {
-        let Some((birth, cause)) = self.sessions.expire(key) else { return };
+        let Some(cause) = self.sessions.expire(key) else { return };
         self.stats.expiries += 1;
-        self.bring_to_burial(key, birth);
+        self.bring_to_burial(key);
         self.settle_record(now, key, Some(cause));
     }
 
     /// What has expired is hidden until every member has heard of it; then it is dead for good.
-    pub(super) fn bring_to_burial(&mut self, key: SessionKey, birth: Stamp) {
+    pub(super) fn bring_to_burial(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.record(&key) else { return };
+        let expired = session.expired().into();
         let change = self.next_change();
         self.feed_holders(key, change);
-        self.commits.start(key, change, Waiting::Burial(birth), self.others_that_hold(&key));
+        self.commits.start(key, change, Waiting::Burial(expired), self.others_that_hold(&key));
     }
 
-    pub(super) fn bury(&mut self, now: Time, key: SessionKey, at: Stamp) {
+    /// Every member has heard that these births have expired, each up to that counter.
+    pub(super) fn bury(&mut self, now: Time, key: SessionKey, expired: &[(Stamp, u32)]) {
         let Some(session) = self.sessions.record(&key) else { return };
         let cause = session.expiry_cause();
-        let Some(at) = session.expired_to().filter(|expired| at <= *expired) else { return };
+        let births: Vec<_> = (session.expired().into_iter())
+            .filter(|(birth, counter)| expired.iter().any(|known| known.0 == *birth && *counter <= known.1))
+            .map(|(birth, _)| birth)
+            .collect();
+        if births.is_empty() {
+            return;
+        }
         if let Some(until) = self.lurkers_until(now) {
             // P4: a member that vanished may be serving it on the other side of a broken network, and come back.
             self.expiry.arm_by(until, key);
-        } else if self.sessions.bury(key, at, cause).changed {
+        } else if self.sessions.bury(key, &births, cause).changed {
             let change = self.next_change();
             self.feed_holders(key, change);
             self.settle_record(now, key, None);

@@ -47,10 +47,12 @@ impl Node {
 
     /// Ends a session that this member owns: what is known here of it, so that what others create under its key lives.
     fn evict(&mut self, now: Time, key: SessionKey) {
-        let birth = self.sessions.record(&key).and_then(|session| session.movable().last().copied());
-        let Some(birth) = birth else { return };
+        let births = self.sessions.record(&key).map(|session| session.movable()).unwrap_or_default();
+        if births.is_empty() {
+            return;
+        }
         self.stats.evictions += 1;
-        self.sessions.bury(key, birth, EndCause::Evicted);
+        self.sessions.bury(key, &births, EndCause::Evicted);
         let change = self.next_change();
         self.feed_holders(key, change);
         // Also what had expired: no use brings it back any more.

@@ -16,9 +16,10 @@ impl Session {
             hasher.update(&stamp.clock.to_le_bytes());
             hasher.update(&stamp.writer.0.to_le_bytes());
         };
-        if let Some(end) = self.floor {
+        let floor = self.ends.floor().map(|end| (1, end));
+        for (kind, end) in floor.into_iter().chain(self.ends.burials().iter().map(|end| (2, *end))) {
             stamp(&mut hasher, end.at);
-            hasher.update(&[1, end.cause as u8]);
+            hasher.update(&[kind, end.cause as u8]);
         }
         for life in &self.lives {
             stamp(&mut hasher, life.birth);

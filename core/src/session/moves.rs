@@ -8,16 +8,16 @@
 //! says that they are at home again.
 //!
 //! An end kills a birth that has moved if its writer did not know that it had (P3). That needs no word on the wire, for
-//! whatever record has a floor also has every link that the floor's writer knew: so when two records meet, one of which
-//! does not know that a birth has moved, the birth is dead if that one's floor is not below it. Hence the dead births of a
-//! record follow from what was heard and not from its order (P1).
+//! whatever record has an end also has every link that the end's writer knew: so when two records meet, one of which does
+//! not know that a birth has moved, the birth is dead if that one's ends kill it. Hence the dead births of a record follow
+//! from what was heard and not from its order (P1).
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 
-use super::{Attribute, Session};
+use super::{Attribute, Ends, Session};
 use crate::{
     key::SessionKey,
     life::{End, EndCause, Life},
@@ -88,8 +88,8 @@ impl Moves {
     }
 
     /// Whether a birth is dead by what one side knows.
-    fn ends(&self, floor: Option<End>, birth: Stamp) -> bool {
-        if self.covers(birth) { self.is_dead(birth) } else { floor.is_some_and(|end| birth <= end.at) }
+    fn is_ended(&self, ends: &Ends, birth: Stamp) -> bool {
+        if self.covers(birth) { self.is_dead(birth) } else { ends.kills(birth) }
     }
 
     fn insert(&mut self, link: &Link) {
@@ -122,7 +122,7 @@ impl Session {
 
     /// The key that the session of this record has now, one step on; `None` unless it has moved.
     pub(crate) fn target(&self) -> Option<SessionKey> {
-        let birth = self.head().filter(|life| self.is_above_floor(life.birth))?.birth;
+        let birth = self.head().filter(|life| !self.ends.kills(life.birth))?.birth;
         self.moves().links.iter().rev().find(|link| link.at == birth)?.to
     }
 
@@ -160,30 +160,28 @@ impl Session {
 
     /// Marks births as moved.
     pub(crate) fn add_link(&mut self, link: Link) -> bool {
-        self.merge_ends(None, &Moves::new([link].into(), Vec::new()))
+        self.merge_ends(Ends::NONE, &Moves::new([link].into(), Vec::new()))
     }
 
-    /// Ends here and now what is here and was born up to `end`; nothing that is known to have moved.
-    pub(crate) fn end(&mut self, end: End) -> bool {
+    /// Marks births as dead that have ever moved and are at home: no end says anything of these by itself.
+    pub(super) fn end_at_home(&mut self, is_ended: impl Fn(Stamp) -> bool) {
         if let Some(moves) = &mut self.moves {
-            // The floor alone says nothing of births that have ever moved.
             let births = moves.links.iter().flat_map(|link| &link.births).copied();
-            let here = births.filter(|birth| *birth <= end.at && moves.away(*birth).is_none());
+            let here = births.filter(|birth| is_ended(*birth) && moves.away(*birth).is_none());
             let dead: BTreeSet<_> = here.chain(moves.dead.iter().copied()).collect();
             moves.dead = dead.into_iter().collect();
         }
-        self.merge_floor(end)
     }
 
-    /// Merges the end and the links that another record has. They go together: see the module's documentation.
-    pub(crate) fn merge_ends(&mut self, floor: Option<End>, theirs: &Moves) -> bool {
+    /// Merges the ends and the links that another record has. They go together: see the module's documentation.
+    pub(crate) fn merge_ends(&mut self, ends: &Ends, theirs: &Moves) -> bool {
         let mut changed = false;
         if self.moves.is_some() || !theirs.is_empty() {
             let mine = self.moves.take().unwrap_or_default();
             let mut both = mine.clone();
             theirs.links.iter().for_each(|link| both.insert(link));
             let births = both.links.iter().flat_map(|link| &link.births).copied();
-            let dead = births.filter(|birth| mine.ends(self.floor, *birth) || theirs.ends(floor, *birth));
+            let dead = births.filter(|birth| mine.is_ended(&self.ends, *birth) || theirs.is_ended(ends, *birth));
             both.dead = dead.collect::<BTreeSet<_>>().into_iter().collect();
             changed = both != mine;
             let away = both.links.iter().filter(|link| link.to.is_some());
@@ -196,7 +194,11 @@ impl Session {
                 self.prune();
             }
         }
-        changed | floor.is_some_and(|end| self.merge_floor(end))
+        let ended = self.ends.merge(ends);
+        if ended {
+            self.prune();
+        }
+        changed | ended
     }
 
     /// Takes out of the record of `key` what does not stay: for each key that something goes to, a record of just that.

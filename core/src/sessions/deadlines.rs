@@ -71,7 +71,7 @@ impl Entry {
             (head.birth, self.deadline)
         };
         let life = self.session.life(birth)?;
-        let expired = life.is_over() && self.session.is_above_floor(birth);
+        let expired = life.is_over() && !self.session.ends().kills(birth);
         (expired && is_early(now, &self.session, deadline)).then_some(birth)
     }
 }

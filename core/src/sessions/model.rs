@@ -57,12 +57,20 @@ struct Letter {
     records: Vec<(SessionKey, Session)>,
 }
 
-/// An end that somebody made: of what was there, and whatever was born before it, unless it was known to have moved.
+/// An end that somebody made, of what was there, unless it was known to have moved.
 struct Ended {
     key: SessionKey,
-    at: Stamp,
+    kills: Kills,
     seen: BTreeSet<Stamp>,
     moved: BTreeSet<Stamp>,
+}
+
+/// What dies with what was there.
+enum Kills {
+    /// Whatever was born before.
+    Before(Stamp),
+    /// What the same members have born before.
+    Named,
 }
 
 struct World {
@@ -140,8 +148,8 @@ impl World {
             self.tell_sources(me, key);
         }
         let session = self.members[me].sessions.record(&key).expect("it is there");
-        if let Some(end) = session.floor.filter(|end| end.at == stamps.0) {
-            self.end(me, key, end.at, before);
+        if session.ends().floor().is_some_and(|end| end.at == stamps.0) {
+            self.end(me, key, Kills::Before(stamps.0), before);
         }
         for life in &self.members[me].sessions.record(&key).expect("it is there").lives {
             if life.birth == stamps.1 {
@@ -160,10 +168,9 @@ impl World {
         (session.movable().into_iter().collect(), moved)
     }
 
-    fn end(&mut self, me: usize, key: SessionKey, at: Stamp, (seen, moved): (BTreeSet<Stamp>, BTreeSet<Stamp>)) {
-        let seen: BTreeSet<_> = seen.into_iter().filter(|birth| *birth <= at).collect();
+    fn end(&mut self, me: usize, key: SessionKey, kills: Kills, (seen, moved): (BTreeSet<Stamp>, BTreeSet<Stamp>)) {
         self.ended[me].extend(&seen);
-        self.ends.push(Ended { key, at, seen, moved });
+        self.ends.push(Ended { key, kills, seen, moved });
     }
 
     fn change_id(&mut self, me: usize, old: SessionKey, new: SessionKey, step: u8) {
@@ -202,10 +209,12 @@ impl World {
     }
 
     fn bury(&mut self, me: usize, key: SessionKey) {
-        let Some(at) = self.members[me].sessions.record(&key).and_then(|session| session.expired_to()) else { return };
-        let before = self.known(me, key);
-        self.members[me].sessions.bury(key, at, EndCause::Idle);
-        self.end(me, key, at, before);
+        let Some(session) = self.members[me].sessions.record(&key) else { return };
+        let expired: Vec<_> = session.expired().into_iter().map(|(birth, _)| birth).collect();
+        let (here, moved) = self.known(me, key);
+        self.members[me].sessions.bury(key, &expired, EndCause::Idle);
+        let left = self.known(me, key).0;
+        self.end(me, key, Kills::Named, (here.difference(&left).copied().collect(), moved));
         self.tell(me, key);
         self.forward(me);
     }
@@ -399,7 +408,11 @@ impl World {
         self.check_equal();
         let ways = self.ways();
         let ends_it = |end: &Ended, birth: &Stamp| {
-            ways[birth].contains(&end.key) && *birth <= end.at && !end.moved.contains(birth)
+            let killed = match end.kills {
+                Kills::Before(at) => *birth <= at,
+                Kills::Named => end.seen.iter().any(|named| named.writer == birth.writer && birth <= named),
+            };
+            ways[birth].contains(&end.key) && killed && !end.moved.contains(birth)
         };
         let is_dead = |birth: &&Stamp| self.ends.iter().any(|end| ends_it(end, birth));
         let dead: BTreeSet<_> = ways.keys().filter(is_dead).copied().collect();

@@ -19,7 +19,8 @@ use crate::{
     life::{End, EndCause, Life},
     member::MemberId,
     session::{
-        Attribute, BIRTHS_MAX, Change, Content, Incoming, LINKS_MAX, Lifetime, LifetimeRegister, Link, Moves, Session,
+        Attribute, BIRTHS_MAX, BURIALS_MAX, Change, Content, Ends, Incoming, LINKS_MAX, Lifetime, LifetimeRegister,
+        Link, Moves, Session,
     },
     stamp::Stamp,
 };
@@ -34,6 +35,7 @@ struct Head {
     /// It brings all that the sender's copy holds, and that copy is complete.
     whole: bool,
     floor: Option<(At, EndCause)>,
+    burials: Vec<(At, EndCause)>,
     lives: Vec<(At, u32, u8, u32)>,
     moves: Option<MovesForm>,
     lifetimes: Vec<(At, At, LifetimeForm)>,
@@ -98,7 +100,9 @@ impl DeltaWriter<'_> {
         let chosen = |attribute: &&Attribute| self.registers.from <= attribute.changed;
         let births: usize = session.moves().links().iter().map(|link| link.births.len()).sum();
         let links = session.moves().links().len() * LINK_ROOM + births * BIRTH_ROOM;
-        let mut size = HEAD_ROOM + session.lives.len() * LIFE_ROOM + session.lifetimes.len() * LIFETIME_ROOM + links;
+        let burials = session.ends().burials().len() * BURIAL_ROOM;
+        let lives = session.lives.len() * LIFE_ROOM + session.lifetimes.len() * LIFETIME_ROOM;
+        let mut size = HEAD_ROOM + burials + lives + links;
         let mut table = Table::new(session);
         let (mut last, mut any, mut more) = (self.registers.skip, false, None);
         for (place, attribute) in session.attributes.iter().enumerate().skip(self.registers.skip) {
@@ -140,13 +144,15 @@ impl DeltaWriter<'_> {
         let Registers { from, verify, partial, .. } = self.registers;
         let lifetimes = session.lifetimes.iter().filter(|register| from <= register.changed);
         let whole = !partial && session.is_unchanged_before(from);
+        let end = |end: End| (table.at(end.at), end.cause);
         Head {
             key: self.key,
             base: table.base,
             members: table.members.iter().map(|member| Fixed64(member.0)).collect(),
             more,
             whole,
-            floor: session.floor.map(|end| (table.at(end.at), end.cause)),
+            floor: session.ends().floor().map(end),
+            burials: session.ends().burials().iter().copied().map(end).collect(),
             lives: session
                 .lives
                 .iter()
@@ -180,13 +186,14 @@ fn moves(table: &Table, key: SessionKey, moves: &Moves) -> MovesForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoRoom;
 
+const BURIAL_ROOM: usize = 11 + 1 + 8;
 const LIFE_ROOM: usize = 2 * 11 + 2 * 5 + 2 * 8;
 const LIFETIME_ROOM: usize = 2 * 11 + 11 + 2 * 8;
 const LINK_ROOM: usize = 11 + 16 + 2 + 8;
 /// Of a birth that has moved, and once more if it is dead.
 const BIRTH_ROOM: usize = 2 * 11 + 8;
 const REGISTER_ROOM: usize = 2 * 11 + 2 * 5 + 1 + 2 * 8;
-const HEAD_ROOM: usize = 16 + 10 + 4 + 12 + 3 + 23 + 10 + 10 + 9 + 8 * 4 + 4;
+const HEAD_ROOM: usize = 16 + 10 + 4 + 12 + 1 + 3 + 23 + 10 + 10 + 9 + 8 * 4 + 4;
 
 fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
     let taken = core::mem::take(bytes);
@@ -237,14 +244,13 @@ impl<'a> DeltaReader<'a> {
         self.registers.is_empty() && self.head.lifetimes.is_empty()
     }
 
-    /// Whether its sender knows all lives and the floor of a copy.
+    /// Whether its sender knows all lives and ends of a copy.
     pub(crate) fn knows(&self, session: &Session) -> bool {
-        let floor = self.head.floor.and_then(|(at, cause)| self.stamp(at).map(|at| End { at, cause }));
         let lives = self.head.lives.iter().filter_map(|&(birth, counter, owner, expired)| {
             Some(Life { birth: self.stamp(birth)?, counter, owner: self.member(owner)?, expired })
         });
         let lives: Vec<_> = lives.collect();
-        floor == session.floor && session.lives.iter().all(|life| lives.contains(life))
+        self.ends() == *session.ends() && session.lives.iter().all(|life| lives.contains(life))
     }
 
     /// The birth of the latest life.
@@ -254,8 +260,7 @@ impl<'a> DeltaReader<'a> {
 
     /// Merges it into a copy; tells whether that changed.
     pub(crate) fn merge_into(&self, session: &mut Session) -> bool {
-        let floor = self.head.floor.and_then(|(at, cause)| Some(End { at: self.stamp(at)?, cause }));
-        let mut changed = session.merge_ends(floor, &self.moves().unwrap_or_default());
+        let mut changed = session.merge_ends(&self.ends(), &self.moves().unwrap_or_default());
         for &(birth, counter, owner, expired) in &self.head.lives {
             if let (Some(birth), Some(owner)) = (self.stamp(birth), self.member(owner)) {
                 changed |= session.merge_life(Life { birth, counter, owner, expired });
@@ -291,6 +296,11 @@ impl<'a> DeltaReader<'a> {
         })
     }
 
+    fn ends(&self) -> Ends {
+        let end = |&(at, cause): &(At, EndCause)| Some(End { at: self.stamp(at)?, cause });
+        Ends::new(self.head.floor.as_ref().and_then(end), self.head.burials.iter().filter_map(end))
+    }
+
     fn moves(&self) -> Option<Moves> {
         let MovesForm { links, dead } = self.head.moves.as_ref()?;
         let all = |stamps: &[At]| stamps.iter().map(|at| self.stamp(*at)).collect::<Option<Vec<_>>>();
@@ -315,9 +325,12 @@ impl<'a> DeltaReader<'a> {
         let holds = |condition: bool| condition.then_some(());
         let known = |at: At| self.stamp(at).filter(|stamp| stamp.clock <= clock.min(CLOCK_MAX));
         holds(!head.lives.is_empty() && head.members.len() <= MEMBERS_MAX)?;
-        if let Some((at, _)) = head.floor {
-            known(at)?;
+        holds(head.burials.len() <= BURIALS_MAX)?;
+        for (at, _) in head.floor.iter().chain(&head.burials) {
+            known(*at)?;
         }
+        let burials = head.burials.iter().map(|(at, _)| self.stamp(*at));
+        holds(burials.is_sorted() && self.ends().burials().len() == head.burials.len())?;
         let mut before = None;
         for &(birth, counter, owner, expired) in &head.lives {
             let birth = known(birth)?;

@@ -49,6 +49,7 @@ pub(super) fn session() -> Session {
     let mut session = Session::default();
     session.merge_floor(End { at: Stamp { clock: CLOCK - 2000, writer: TO }, cause: EndCause::Replaced });
     session.merge_life(Life { birth, counter: 2, owner: TO, expired: 1 });
+    session.bury(&[Stamp { clock: CLOCK - 1800, writer: TO }], EndCause::Idle);
     let [moved, at] = [CLOCK - 1500, CLOCK - 1200].map(|clock| Stamp { clock, writer: FROM });
     session.add_link(Link { at, to: Some(SessionKey(*b"another's key...")), births: [moved].into() });
     let lifetime = Lifetime::Idle(Duration::from_secs(1800));

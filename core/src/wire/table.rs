@@ -29,7 +29,7 @@ impl Table {
             table.add(life.birth.writer);
             table.add(life.owner);
         }
-        if let Some(end) = session.floor {
+        for end in session.ends().floor().iter().chain(session.ends().burials()) {
             table.add(end.at.writer);
         }
         for link in session.moves().links() {
