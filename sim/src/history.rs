@@ -287,7 +287,8 @@ impl History {
             let mut shown = usage.shown.iter().filter_map(|serial| self.attempts.get(serial));
             shown.any(|shown| {
                 let is_of_same_birth = shown.origin == attempt.origin && self.is_before(shown.serial, attempt);
-                shown.serial == attempt.serial || self.is_before(attempt.serial, shown) || is_of_same_birth
+                let is_later = || self.is_before(attempt.serial, shown) && !self.is_anew(story, shown, attempt, idle);
+                shown.serial == attempt.serial || is_of_same_birth || is_later()
             })
         };
         let uses = story.uses.iter().filter(|usage| attempt.origin <= usage.at).filter(concerns);
@@ -298,6 +299,23 @@ impl History {
         moments.sort_unstable();
         moments.push(now);
         moments.windows(2).any(|pair| idle <= pair[1].since(pair[0]))
+    }
+
+    /// Whether a write is of a younger session than `attempt`, created where the one of `attempt` had not been used for its
+    /// time: what others knew of that one may have been lost on the way.
+    fn is_anew(&self, story: &Story, write: &Attempt, attempt: &Attempt, idle: Duration) -> bool {
+        if write.origin <= attempt.origin {
+            return false;
+        }
+        let of = |origin: Moment| {
+            let attempts = story.attempts.iter().filter_map(|serial| self.attempts.get(serial));
+            attempts.filter(move |other| other.origin == origin)
+        };
+        let Some(creator) = of(write.origin).find(|other| other.at == write.origin) else { return false };
+        let older: BTreeSet<Serial> = of(attempt.origin).map(|other| other.serial).collect();
+        let there = story.uses.iter().filter(|usage| usage.life == creator.life && usage.at < creator.at);
+        let last = there.filter(|usage| !usage.shown.is_disjoint(&older)).map(|usage| usage.at).max();
+        last.is_none_or(|last| last + idle <= creator.at)
     }
 
     /// Whether a session that is older than a commit was used later than that, and the one that was committed to has expired.
