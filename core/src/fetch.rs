@@ -3,14 +3,12 @@
 //! All who must hold it are asked at once, and all of them that stay in view must answer, so that the newest copy is among
 //! the answers. Only if none of them has it everybody else is asked: nobody may create a session that somebody holds.
 
+use crate::{key::SessionKey, member::MemberId, session::Session, time::Time, version::SessionVersion};
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     vec::Vec,
 };
-use core::time::Duration;
-
-use crate::{key::SessionKey, member::MemberId, session::Session, time::Time, version::SessionVersion};
 
 /// What a session is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,7 +86,8 @@ struct Asking {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     pub(crate) session: Session,
-    pub(crate) remaining: Option<Duration>,
+    /// When it ends unless it is used.
+    pub(crate) until: Option<Time>,
     /// One of the copies was complete.
     pub(crate) whole: bool,
 }
@@ -143,7 +142,7 @@ impl Fetches {
         if asking.missing.remove(&from) {
             let found = asking.found.get_or_insert_default();
             found.session.merge(&copy.session);
-            found.remaining = found.remaining.max(copy.remaining);
+            found.until = found.until.max(copy.until);
             found.whole |= copy.whole;
         }
     }

@@ -1,6 +1,6 @@
 //! What goes between a node and its driver.
 
-use core::net::SocketAddr;
+use core::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
@@ -99,6 +99,9 @@ pub enum Event {
     SessionEnded(SessionKey, EndCause),
     /// The clock of a member is this many milliseconds ahead of this node's wall clock.
     ClockAhead(MemberId, u64),
+    /// This node was not run for so long after its timer was due: its process was stopped, or its machine had no time for
+    /// it. Others may have removed it meanwhile.
+    Slept(Duration),
     /// `ended_max` was reached: the oldest end was forgotten early.
     EndsForgotten,
     /// More is held here than the limit and a sixteenth of it, and no room is made: copies of others' sessions are always

@@ -40,6 +40,8 @@ pub(crate) struct Link {
     /// The last feed frame that has arrived, and the last that is applied.
     pub(crate) received: u64,
     pub(crate) applied: u64,
+    /// This node has slept since it last knew to have read all that was there.
+    behind: Option<Behind>,
     /// A session of which more parts must come; `true` if it was asked for by a fetch.
     pub(crate) parts: Option<((bool, SessionKey), Session)>,
 }
@@ -51,6 +53,14 @@ pub(crate) struct Owes {
     pub(crate) ack: bool,
     pub(crate) ping: Option<u64>,
     pub(crate) pong: Option<u64>,
+}
+
+/// What arrives before the answer to this question may have waited all the time from one instant to the other.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    nonce: u64,
+    since: Time,
+    until: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +134,35 @@ impl Links {
         Some(Greeted::Current(before))
     }
 
+    /// This node slept: what arrives on any stream may have waited `since` then, until the other side has answered.
+    pub(crate) fn handle_slept(&mut self, now: Time, since: Time, late: Duration, nonce: u64) {
+        for link in self.streams.values_mut() {
+            let since = link.behind.map_or(since, |behind| behind.since);
+            link.behind = Some(Behind { nonce, since, until: now });
+            link.owes.ping = Some(nonce);
+            if let Phase::Starting(until) = &mut link.phase {
+                *until = *until + late;
+            }
+        }
+    }
+
+    /// The other side has answered.
+    pub(crate) fn handle_pong(&mut self, stream: StreamId, nonce: u64) {
+        if let Some(link) = self.streams.get_mut(&stream) {
+            link.behind = link.behind.filter(|behind| behind.nonce != nonce);
+        }
+    }
+
+    /// Asks the other side whether it lives.
+    pub(crate) fn ping(&mut self, peer: MemberId, nonce: u64) {
+        for link in self.streams.values_mut().filter(|link| link.peer == Some(peer)) {
+            link.owes.ping = Some(nonce);
+            if let Some(behind) = &mut link.behind {
+                behind.nonce = nonce;
+            }
+        }
+    }
+
     /// A stream is gone. Tells whose current one it was, or whom it was being opened to.
     pub(crate) fn remove(&mut self, stream: StreamId) -> Option<Gone> {
         let link = self.streams.remove(&stream)?;
@@ -165,6 +204,12 @@ impl Links {
         peer.is_some_and(|peer| self.current.get(&peer) == Some(&stream))
     }
 
+    /// How long what arrives on this stream may have waited because this node slept.
+    pub(crate) fn lag(&self, stream: StreamId) -> Duration {
+        let behind = self.streams.get(&stream).and_then(|link| link.behind);
+        behind.map_or(Duration::ZERO, |behind| behind.until.since(behind.since))
+    }
+
     /// The peer of a stream on which both sides have greeted.
     pub(crate) fn peer(&self, stream: StreamId) -> Option<MemberId> {
         let link = self.streams.get(&stream)?;
@@ -194,6 +239,7 @@ impl Links {
             owes: Owes::default(),
             received: 0,
             applied: 0,
+            behind: None,
             parts: None,
         };
         self.streams.insert(stream, link);
@@ -210,4 +256,70 @@ pub(crate) enum Gone {
     Dialed(MemberId),
     /// The same, and it was open: one of the two refused the greeting of the other.
     Refused(MemberId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: MemberId = MemberId(2);
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn linked() -> (Links, StreamId) {
+        let mut links = Links::new(MemberId(1), Duration::from_secs(1));
+        let stream = links.accept(at(0));
+        assert_eq!(links.handle_greeted(at(0), stream, PEER), Some(Greeted::Current(None)));
+        (links, stream)
+    }
+
+    /// Takes the question that a stream owes.
+    fn asked(links: &mut Links, stream: StreamId) -> Option<u64> {
+        links.get_mut(stream).and_then(|link| link.owes.ping.take())
+    }
+
+    #[test]
+    fn what_comes_before_the_answer_may_have_waited_for_as_long_as_this_node_slept() {
+        let (mut links, stream) = linked();
+        assert_eq!(links.lag(stream), Duration::ZERO);
+        links.handle_slept(at(10), at(3), Duration::from_secs(6), 77);
+        assert_eq!((asked(&mut links, stream), links.lag(stream)), (Some(77), Duration::from_secs(7)));
+        links.handle_pong(stream, 5);
+        assert_eq!(links.lag(stream), Duration::from_secs(7));
+        links.handle_pong(stream, 77);
+        assert_eq!(links.lag(stream), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_sleeps_again_before_the_answer_counts_from_the_first_time() {
+        let (mut links, stream) = linked();
+        links.handle_slept(at(10), at(3), Duration::from_secs(6), 77);
+        links.handle_slept(at(20), at(11), Duration::from_secs(8), 78);
+        links.handle_pong(stream, 77);
+        assert_eq!(links.lag(stream), Duration::from_secs(17));
+        links.handle_pong(stream, 78);
+        assert_eq!(links.lag(stream), Duration::ZERO);
+    }
+
+    /// The question of a probe takes the place of one that was not sent yet, and its answer comes behind just as much.
+    #[test]
+    fn the_answer_to_a_later_question_is_as_good() {
+        let (mut links, stream) = linked();
+        links.handle_slept(at(10), at(3), Duration::from_secs(6), 77);
+        links.ping(PEER, 78);
+        assert_eq!(asked(&mut links, stream), Some(78));
+        links.handle_pong(stream, 78);
+        assert_eq!(links.lag(stream), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_stream_that_was_being_opened_has_its_time_when_this_node_wakes() {
+        let mut links = Links::new(MemberId(1), Duration::from_secs(1));
+        let stream = links.accept(at(0));
+        links.handle_slept(at(10), at(0), Duration::from_secs(10), 77);
+        assert_eq!(links.poll_late(at(10)), None);
+        assert_eq!(links.poll_late(at(11)), Some(stream));
+    }
 }

@@ -14,7 +14,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
-use core::net::SocketAddr;
+use core::{net::SocketAddr, time::Duration};
 
 use crate::{
     backoff::Backoff,
@@ -194,6 +194,20 @@ impl Membership {
         }
     }
 
+    /// The stream to a member is gone, perhaps since long before this node woke: that says nothing of the member.
+    pub(crate) fn handle_unlinked_asleep(&mut self, now: Time, member: MemberId) {
+        if let Some(peer) = self.peers.get_mut(&member) {
+            peer.unlinked.get_or_insert(now);
+            peer.dial_at = now;
+            peer.dial_wait = DIAL_WAIT_MIN;
+        }
+    }
+
+    /// This node was run that late: it doubts itself before it doubts others.
+    pub(crate) fn handle_slept(&mut self, now: Time, late: Duration) {
+        self.peers.values_mut().for_each(|peer| peer.handle_slept(now, late, self.timing));
+    }
+
     /// A datagram could not be sent there.
     pub(crate) fn handle_send_failed(&mut self, now: Time, to: SocketAddr) {
         let at = |peer: &&Peer| peer.listed && peer.member.address == to;
@@ -229,15 +243,6 @@ impl Membership {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        if self.poll_timeout().is_some_and(|due| due + self.timing.drop_time / 2 < now) {
-            // This node was asleep: it doubts itself before it doubts others.
-            for peer in self.peers.values_mut() {
-                peer.heard = now;
-                peer.unlinked = peer.unlinked.map(|_| now);
-                peer.suspicion =
-                    peer.suspicion.map(|suspicion| Suspicion { until: now + self.timing.probe_time, ..suspicion });
-            }
-        }
         self.beat_if_due(now);
         self.search(now);
         let Timing { frequency, drop_time, probe_time, probe_attempts, .. } = self.timing;
@@ -365,12 +370,12 @@ impl Membership {
     }
 
     fn suspect(&mut self, now: Time, member: MemberId, cause: RemovalCause) {
-        let until = now + self.timing.probe_time;
+        let (until, limit) = self.timing.patience(now);
         let Some(peer) = self.peers.get_mut(&member).filter(|peer| peer.listed && peer.suspicion.is_none()) else {
             return;
         };
         peer.member.suspect = true;
-        peer.suspicion = Some(Suspicion { cause, next_probe: now, until });
+        peer.suspicion = Some(Suspicion { cause, next_probe: now, until, limit });
         self.changes.push_back(Change::Suspect(member));
     }
 
@@ -574,9 +579,47 @@ mod tests {
     #[test]
     fn who_was_asleep_doubts_itself_before_others() {
         let mut membership = listed(HIGHER);
-        membership.handle_timeout(at(60_000));
+        membership.handle_slept(at(60_000), Duration::from_secs(60));
         assert_eq!(changes(&mut membership), []);
         run_to(&mut membership, at(62_999));
+        assert_eq!(changes(&mut membership), []);
+        run_to(&mut membership, at(63_000));
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+    }
+
+    #[test]
+    fn a_suspect_has_a_full_chance_to_answer_who_was_asleep() {
+        let mut membership = listed(HIGHER);
+        run_to(&mut membership, at(3900));
+        duties(&mut membership);
+        membership.handle_slept(at(10_000), Duration::from_millis(6100));
+        run_to(&mut membership, at(10_999));
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        let probes = duties(&mut membership).into_iter().filter(|duty| *duty == Duty::Probe(HIGHER, address(HIGHER)));
+        assert_eq!(probes.count(), 3);
+        run_to(&mut membership, at(11_000));
+        assert_eq!(changes(&mut membership), [Change::Removed(HIGHER, RemovalCause::Silent)]);
+    }
+
+    /// P9: of each three seconds it is run for one.
+    #[test]
+    fn who_is_run_late_all_the_time_finds_the_dead() {
+        let mut membership = listed(HIGHER);
+        for round in 0..6 {
+            run_to(&mut membership, at(round * 3000 + 1000));
+            membership.handle_slept(at(round * 3000 + 3000), Duration::from_millis(2000));
+        }
+        assert!(changes(&mut membership).contains(&Change::Removed(HIGHER, RemovalCause::Silent)));
+    }
+
+    /// The stream broke at an unknown time: who was asleep looks for the other anew, and doubts it when it stays silent.
+    #[test]
+    fn a_stream_that_broke_while_this_node_slept_is_opened_again_without_a_suspicion() {
+        let mut membership = listed(HIGHER);
+        membership.handle_slept(at(60_000), Duration::from_secs(60));
+        membership.handle_unlinked_asleep(at(60_000), HIGHER);
+        run_to(&mut membership, at(62_999));
+        assert!(duties(&mut membership).contains(&Duty::Dial(HIGHER, address(HIGHER))));
         assert_eq!(changes(&mut membership), []);
         run_to(&mut membership, at(63_000));
         assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);

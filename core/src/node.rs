@@ -18,6 +18,7 @@ mod release;
 mod room;
 mod send;
 mod verbs;
+mod wake;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -66,6 +67,8 @@ pub struct Node {
     cluster: ClusterTag,
     /// The newest time seen: an older `now` counts as this one.
     now: Time,
+    /// When it was last found to have slept, or started.
+    woken: Time,
     /// When to see again whether this node may start alone.
     first_at: Time,
     state: MemberState,
@@ -136,6 +139,7 @@ impl Node {
             limits: Limits::new(&config),
             cluster: ClusterTag::new(&config.cluster_name),
             now,
+            woken: now,
             first_at: now + config.join_for,
             state: MemberState::Joining,
             leaving: Leaving::No,
@@ -256,6 +260,7 @@ impl Node {
 
     /// The time that `poll_timeout` told has come.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.doubt_itself(now);
         let now = self.moved_to(now);
         for _ in 0..TIMER_ROUNDS {
             self.run_timers(now);
@@ -341,12 +346,6 @@ impl Node {
         assert!(self.feeds.len() == self.others.all.len(), "only members of the view are fed");
         assert!(self.others.ready.is_subset(&self.others.all), "the ready ones are in the view");
         assert!(self.events.len() <= self.config.events_max, "events are bounded");
-    }
-
-    /// Time as the node sees it: it never goes back.
-    fn moved_to(&mut self, now: Time) -> Time {
-        self.now = self.now.max(now);
-        self.now
     }
 
     fn count_refused(&mut self, result: Result<(), FrameError>) {

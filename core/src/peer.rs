@@ -46,6 +46,15 @@ pub(crate) struct Suspicion {
     pub(crate) cause: RemovalCause,
     pub(crate) next_probe: Time,
     pub(crate) until: Time,
+    /// Beyond this no chance to answer is given anew.
+    pub(crate) limit: Time,
+}
+
+impl Timing {
+    /// Until when a suspect may answer, and until when at the most if it is given another chance.
+    pub(crate) fn patience(self, now: Time) -> (Time, Time) {
+        (now + self.probe_time, now + self.drop_time + self.probe_time)
+    }
 }
 
 /// A process that dies closes its streams before its listener: the second attempt is the one that is refused.
@@ -96,6 +105,21 @@ impl Peer {
             if held != told {
                 *held = told.into();
             }
+        }
+    }
+
+    /// This node was run that late: nobody's silence counts for that time, and a suspect has a full chance to answer. Who is
+    /// run late all the time finds the dead all the same.
+    pub(crate) fn handle_slept(&mut self, now: Time, late: Duration, timing: Timing) {
+        let Timing { drop_time, probe_time, .. } = timing;
+        self.known = (self.known + late).min(now);
+        self.heard = (self.heard + late).min(now);
+        self.direct_until = self.direct_until + late;
+        self.unlinked = self.unlinked.map(|since| (since + late).max(now - drop_time).min(now));
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.limit = suspicion.limit + late;
+            suspicion.until = suspicion.limit.min(now + probe_time);
+            suspicion.next_probe = now;
         }
     }
 

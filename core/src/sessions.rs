@@ -90,7 +90,8 @@ pub(crate) enum MakesRoom {
 pub(crate) struct Brought {
     /// It is all that its sender's copy holds, and that copy was complete.
     pub(crate) whole: bool,
-    pub(crate) remaining: Option<Duration>,
+    /// When it ends unless it is used.
+    pub(crate) until: Option<Time>,
 }
 
 /// What a commit or a merge did to a session.
@@ -181,8 +182,7 @@ impl Sessions {
     }
 
     /// Merges what another member brought.
-    pub(crate) fn apply(&mut self, now: Time, delta: &DeltaReader<'_>) -> Effect {
-        let brought = Brought { whole: delta.is_whole(), remaining: delta.remaining() };
+    pub(crate) fn apply(&mut self, now: Time, delta: &DeltaReader<'_>, brought: Brought) -> Effect {
         self.merge(now, delta.key(), brought, 0, |session| delta.merge_into(session))
     }
 
@@ -201,15 +201,15 @@ impl Sessions {
     ) -> Effect {
         let entry = self.table.entry(key).or_insert_with(|| Entry { partial: true, ..Entry::default() });
         let before = entry.before();
-        let Brought { whole, remaining } = brought;
+        let Brought { whole, until } = brought;
         entry.partial &= !whole;
         let changed = merge(Arc::make_mut(&mut entry.session));
         if changed && hops < moves::HOPS_MAX {
             let own = before.deadline.filter(|_| before.live);
-            self.send_on(key, own.max(remaining.map(|remaining| now + remaining)), hops);
+            self.send_on(key, own.max(until), hops);
         }
         let entry = self.table.entry(key).or_default();
-        entry.deadline = entry.deadline_after(now, &before, remaining.map(|remaining| now + remaining));
+        entry.deadline = entry.deadline_after(now, &before, until);
         let effect = Effect {
             changed,
             replaced: before.owner.filter(|owner| Some(*owner) != entry.session.owner()),
@@ -306,16 +306,16 @@ impl Sessions {
         news
     }
 
-    /// Another member tells of a use. Tells whether the others should hear of it.
-    pub(crate) fn use_elsewhere(&mut self, now: Time, key: &SessionKey, remaining: Duration) -> bool {
+    /// Another member told of a use at that time. Tells whether the others should hear of it.
+    pub(crate) fn use_elsewhere(&mut self, at: Time, key: &SessionKey, remaining: Duration) -> bool {
         let key = self.moved_to(key).unwrap_or(*key);
         let Some(entry) = self.table.get_mut(&key) else { return false };
         let Some(Lifetime::Idle(idle)) = entry.session.lifetime() else { return false };
-        entry.deadline = entry.deadline.max(Some(now + remaining.min(idle)));
+        entry.deadline = entry.deadline.max(Some(at + remaining.min(idle)));
         self.changed.insert(key);
-        let news = entry.told + tenth(idle) <= now;
+        let news = entry.told + tenth(idle) <= at;
         if news {
-            entry.told = now;
+            entry.told = at;
         }
         let used = entry.used_by(now, false);
         self.reckon(key, used);

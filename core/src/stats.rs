@@ -38,4 +38,6 @@ pub struct Stats {
     pub fetches: u64,
     /// Copies that were dropped because others hold them.
     pub copies_released: u64,
+    /// How often this node was run later than its timer by more than half of `drop_time`.
+    pub sleeps: u64,
 }

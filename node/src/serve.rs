@@ -247,6 +247,7 @@ fn log(event: &Event, store: &Local) {
         Event::SessionEnded(key, cause) => debug!(%key, ?cause, "a session ended"),
         Event::ClockAhead(id, millis) => warn!(member = member(*id), millis, "the clock of a member is far ahead"),
         Event::Overfull(limit) => warn!("more is held here than {limit} allows: copies of other members' sessions"),
+        Event::Slept(length) => warn!(?length, "this node was not run for so long: others may have removed it"),
         Event::EndsForgotten => warn!("ended_max is reached: the oldest end was forgotten early"),
         Event::Left => info!("this node has handed over and left"),
         Event::Lagged => debug!("events were lost: look at everything again"),

@@ -98,6 +98,7 @@ impl Process {
             | Event::Settled(_)
             | Event::SessionEnded(..)
             | Event::ClockAhead(..)
+            | Event::Slept(_)
             | Event::EndsForgotten
             | Event::Overfull(_)
             | Event::Left => true,

@@ -142,6 +142,47 @@ fn what_expired_while_a_member_was_apart_stays_so() {
     });
 }
 
+/// What a stopped process finds in its buffers when it wakes says nothing of how long a session lives on by then.
+#[test]
+fn a_sleeper_brings_back_nothing_that_expired_while_it_slept() {
+    for idle in [SECOND * 3, SECOND * 8] {
+        let change = |setup: &mut Setup| setup.config.idle = idle;
+        Scenario::in_each_mode("expired while one slept", 4, change, |mut story| {
+            let session = story.key_on(&[0, 1, 2]);
+            story.act(Action::Pause(HostId(0)));
+            story.run_for(SECOND);
+            story.commit(1, all(session));
+            story.run_for(idle + LATE + SECOND * 2);
+            assert!((1..4).all(|host| !story.shows(host, session)), "it has expired");
+            story.act(Action::Resume(HostId(0)));
+            for _ in 0..50 {
+                story.run_for(SECOND / 10);
+                assert!((1..4).all(|host| !story.shows(host, session)));
+            }
+            assert!(!story.shows(0, session));
+            assert!(story.events(0).any(|(_, event)| matches!(event, Event::Slept(_))));
+        });
+    }
+}
+
+/// What arrives after the other side has answered is as good as ever.
+#[test]
+fn who_slept_takes_what_comes_later_at_its_word() {
+    Scenario::in_each_mode("awake again", 4, idle, |mut story| {
+        let session = story.key_on(&[0, 1, 2]);
+        story.act(Action::Pause(HostId(0)));
+        story.run_for(SECOND * 3);
+        story.act(Action::Resume(HostId(0)));
+        story.run_for(SECOND);
+        story.commit(1, all(session));
+        let said = story.sim().now();
+        story.run_for(SECOND);
+        let host = story.sim().cluster().host(HostId(0));
+        let deadline = host.process.as_ref().and_then(|process| process.node.deadline(&session));
+        assert!(deadline.is_some_and(|deadline| host.clock.time(said + IDLE) <= deadline), "{deadline:?}");
+    });
+}
+
 /// What ended while a member was away for longer than ends are remembered does not come back with it, and what it has that
 /// is younger lives, and what the others know: whomever it meets first.
 #[test]

@@ -125,6 +125,47 @@ fn a_sleeper_doubts_itself_and_comes_back_in_the_same_life() {
     assert!((0..3).all(|host| story.holds(host, write)));
 }
 
+/// Whatever others have made of its silence, it knows that it was the one who slept.
+#[test]
+fn who_slept_suspects_and_evicts_nobody() {
+    let Config { drop_time, frequency, .. } = Config::default();
+    for length in [drop_time * 2 / 3, drop_time + frequency, SECOND * 8, SECOND * 60] {
+        let mut story = Scenario::ready("slept", 4);
+        let before = story.events(1).count();
+        story.act(Action::Pause(HostId(1)));
+        story.run_for(length);
+        story.act(Action::Resume(HostId(1)));
+        story.quiet();
+        story.run_for(SECOND * 10);
+        let events: Vec<_> = story.events(1).skip(before).map(|(_, event)| event).collect();
+        let doubts = |event: &Event| matches!(event, Event::MemberSuspect(_) | Event::MemberRemoved(..));
+        assert!(!events.iter().any(|event| doubts(event)), "{length:?}: {events:?}");
+        let slept = |event: &&Event| if let Event::Slept(length) = event { Some(*length) } else { None };
+        let slept: Vec<_> = events.iter().filter_map(slept).collect();
+        assert!(matches!(slept[..], [told] if told <= length && length <= told + frequency), "{length:?}: {slept:?}");
+        assert_eq!(story.sim().cluster().process(HostId(1)).map(|process| process.node.stats().sleeps), Some(1));
+    }
+}
+
+/// Who doubts itself finds the dead all the same.
+#[test]
+fn who_died_while_a_member_slept_is_out_of_its_view_in_time() {
+    let Config { drop_time, probe_time, frequency, .. } = Config::default();
+    for (end, most) in [
+        (Action::Kill(HostId(2), LastBytes::Lost), Duration::from_millis(200)),
+        (Action::PowerOff(HostId(2)), drop_time + probe_time + frequency),
+    ] {
+        let mut story = Scenario::ready("died meanwhile", 4);
+        story.act(Action::Pause(HostId(1)));
+        story.run_for(SECOND * 2);
+        story.act(end);
+        story.run_for(SECOND * 6);
+        story.act(Action::Resume(HostId(1)));
+        story.run_until("nobody lists it", most, |sim| nobody_lists(sim, 2));
+        story.quiet();
+    }
+}
+
 #[test]
 fn a_process_that_starts_again_takes_the_place_of_its_former_life() {
     let mut story = Scenario::ready("again", 3);

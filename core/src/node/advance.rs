@@ -187,11 +187,7 @@ impl Node {
                 let probe = Probe { from: self.id, to: member, nonce };
                 let bytes = writer.datagram(Kind::Probe, &probe).into();
                 self.outbox.push_back(Transmit::Datagram { to, bytes });
-                for stream in self.links.streams_of(member) {
-                    if let Some(link) = self.links.get_mut(stream) {
-                        link.owes.ping = Some(nonce);
-                    }
-                }
+                self.links.ping(member, nonce);
             }
             Duty::Declare(member, to, incarnation) => {
                 let declared = Declared { from: self.id, to: member, incarnation };
@@ -211,12 +207,17 @@ impl Node {
 
     /// A stream is gone: what was on its way on it may not have arrived.
     pub(super) fn drop_stream(&mut self, now: Time, stream: StreamId, cause: CloseCause) {
+        let lag = self.links.lag(stream);
         match self.links.remove(stream) {
             Some(Gone::Current(member)) => {
                 if let Some(feed) = self.feeds.get_mut(&member) {
                     feed.handle_broken();
                 }
-                self.membership.handle_unlinked(now, member, cause);
+                if lag.is_zero() {
+                    self.membership.handle_unlinked(now, member, cause);
+                } else {
+                    self.membership.handle_unlinked_asleep(now, member);
+                }
             }
             Some(Gone::Dialed(member)) => self.membership.handle_unlinked(now, member, cause),
             Some(Gone::Refused(member)) => self.membership.handle_refused(now, member, cause),

@@ -101,8 +101,8 @@ impl Node {
                 Answered::Unknown(wanted) => match self.sessions.record(&key).cloned() {
                     // Not all that there was, perhaps, but all that there is.
                     Some(session) => {
-                        let remaining = self.sessions.remaining(now, &key);
-                        let found = Found { session: (*session).clone(), remaining, whole: true };
+                        let until = self.sessions.remaining(now, &key).map(|remaining| now + remaining);
+                        let found = Found { session: (*session).clone(), until, whole: true };
                         self.answer_found(now, key, found, wanted);
                     }
                     None => self.answer_unknown(wanted),
@@ -132,12 +132,12 @@ impl Node {
         }
         if !live && wanted.iter().any(|wanted| wanted.purpose == Purpose::Write) {
             // What is created or moved here must be above the end.
-            let brought = Brought { whole: true, remaining: None };
+            let brought = Brought { whole: true, until: None };
             self.sessions.apply_whole(now, key, &found.session, brought);
             self.settle_record(now, key, None);
             self.look_at_copy(now, key, Pace::News);
         }
-        let deadline = found.remaining.map(|remaining| now + remaining);
+        let deadline = found.until;
         let session = Arc::new(found.session);
         let have = wanted.iter().any(|wanted| wanted.floor.is_some()).then(|| session.version());
         for Wanted { id, purpose, floor } in wanted {
@@ -161,7 +161,7 @@ impl Node {
 
     /// This member becomes the owner of what it has found.
     fn take_over_found(&mut self, now: Time, key: SessionKey, found: &Found) {
-        let brought = Brought { whole: true, remaining: found.remaining };
+        let brought = Brought { whole: true, until: found.until };
         let effect = self.sessions.apply_whole(now, key, &found.session, brought);
         let before = self.sessions.record(&key).and_then(|session| session.owner());
         if before != Some(self.id) {

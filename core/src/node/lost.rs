@@ -26,7 +26,7 @@ fn holding(part: &Session) -> Node {
     let address = "192.0.2.1:4000".parse().expect("it is an address");
     let mut node = Node::new(MemberId(1), address, config, 1, Time::ZERO).expect("the config is valid");
     node.start_alone(Time::ZERO);
-    node.sessions.apply_whole(Time::ZERO, KEY, part, Brought { whole: false, remaining: None });
+    node.sessions.apply_whole(Time::ZERO, KEY, part, Brought { whole: false, until: None });
     node.see_to(Time::ZERO, KEY);
     let mut now = Time::ZERO;
     for _ in 0..8 {

@@ -50,7 +50,7 @@ impl Node {
     pub(super) fn receive_delta(
         &mut self,
         now: Time,
-        stream: StreamId,
+        (stream, said): (StreamId, Time),
         peer: MemberId,
         delta: &DeltaReader<'_>,
     ) -> Result<(), FrameError> {
@@ -61,12 +61,10 @@ impl Node {
         let (key, owned) = (delta.key(), self.owns(&delta.key()));
         let known = self.sessions.record(&key).is_some();
         self.stats.deltas_applied += 1;
+        let brought = Brought { whole: delta.is_whole(), until: delta.remaining().map(|remaining| said + remaining) };
         let effect = match parts {
-            Parts::Last(whole) => {
-                let brought = Brought { whole: delta.is_whole(), remaining: delta.remaining() };
-                self.sessions.apply_whole(now, key, &whole, brought)
-            }
-            Parts::Single | Parts::Unfinished => self.sessions.apply(now, delta),
+            Parts::Last(whole) => self.sessions.apply_whole(now, key, &whole, brought),
+            Parts::Single | Parts::Unfinished => self.sessions.apply(now, delta, brought),
         };
         if effect.ended == Some(EndCause::Evicted) {
             self.pressure.handle_evicted();
@@ -107,7 +105,7 @@ impl Node {
     /// The copy that was asked for has come.
     pub(super) fn receive_found(
         &mut self,
-        stream: StreamId,
+        (stream, said): (StreamId, Time),
         peer: MemberId,
         delta: &DeltaReader<'_>,
     ) -> Result<(), FrameError> {
@@ -120,7 +118,8 @@ impl Node {
                 session
             }
         };
-        let found = Found { session, remaining: delta.remaining(), whole: delta.is_whole() };
+        let until = delta.remaining().map(|remaining| said + remaining);
+        let found = Found { session, until, whole: delta.is_whole() };
         self.fetches.handle_found(&delta.key(), peer, &found);
         Ok(())
     }

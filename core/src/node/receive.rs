@@ -121,9 +121,13 @@ impl Node {
                 }
                 Ok(())
             }
-            Kind::Pong => wire::read::<Ping>(frame.body).map(|_| ()),
             Kind::Message => {
                 self.receive_message(stream, peer, frame.body);
+                Ok(())
+            }
+            Kind::Pong => {
+                let pong: Ping = wire::read(frame.body)?;
+                self.links.handle_pong(stream, pong.nonce);
                 Ok(())
             }
             Kind::Bye => {
@@ -222,9 +226,11 @@ impl Node {
     }
 
     fn receive_item(&mut self, now: Time, stream: StreamId, peer: MemberId, item: Item<'_>) -> Result<(), FrameError> {
+        // How long a session lives on counts from when that was said, or from before.
+        let said = now - self.links.lag(stream);
         match item {
-            Item::Delta(delta) => return self.receive_delta(now, stream, peer, &delta),
-            Item::Found(delta) => return self.receive_found(stream, peer, &delta),
+            Item::Delta(delta) => return self.receive_delta(now, (stream, said), peer, &delta),
+            Item::Found(delta) => return self.receive_found((stream, said), peer, &delta),
             Item::Fetch(key) => {
                 if let Some(feed) = self.feeds.get_mut(&peer) {
                     feed.note(Note::Found(key));
@@ -233,7 +239,7 @@ impl Node {
             Item::Release(key, digest) => self.receive_release(peer, key, digest),
             Item::Missing(key) => self.receive_missing(now, peer, key),
             Item::Use(key, remaining) => {
-                if self.sessions.use_elsewhere(now, &key, remaining) && self.owns(&key) {
+                if self.sessions.use_elsewhere(said, &key, remaining) && self.owns(&key) {
                     self.note_holders(&key, Note::Use(key), Some(peer));
                 }
             }
@@ -244,7 +250,7 @@ impl Node {
             }
             Item::Answer(key, remaining) => {
                 if let Some(remaining) = remaining {
-                    self.sessions.use_elsewhere(now, &key, remaining);
+                    self.sessions.use_elsewhere(said, &key, remaining);
                 }
                 self.expiry.handle_answer(key, peer);
             }

@@ -11,6 +11,7 @@ use crate::{
     io::{StreamId, Transmit},
     join::Joiners,
     key::SessionKey,
+    links::Owes,
     member::MemberId,
     ownership::Ownership,
     relocation::Relocation,
@@ -59,7 +60,9 @@ impl Node {
         let mut writer = FrameWriter::new(self.cluster);
         let clock = self.clock.last();
         let applied = link.applied;
-        let owes = core::mem::take(&mut link.owes);
+        // Until both sides have greeted nothing else may be said.
+        let later = if up.is_none() { Owes { hello: false, ..link.owes } } else { Owes::default() };
+        let owes = core::mem::replace(&mut link.owes, later);
         if owes.hello {
             let word = Word { state: self.state, clock, config: &self.config };
             let beat = self.membership.beat(now, word, false);

@@ -268,7 +268,7 @@ impl World {
         }
         self.members[me].clock = self.members[me].clock.max(letter.clock);
         for (key, record) in &letter.records {
-            self.members[me].sessions.apply_whole(Time::ZERO, *key, record, Brought { whole: false, remaining: None });
+            self.members[me].sessions.apply_whole(Time::ZERO, *key, record, Brought { whole: false, until: None });
             self.forward(me);
         }
         if self.links_first {

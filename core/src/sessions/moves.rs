@@ -122,7 +122,7 @@ impl Sessions {
 
     /// Merges what has moved into the record of the key that it has moved to.
     pub(crate) fn apply_moved(&mut self, now: Time, moved: &Moved) -> Effect {
-        let brought = Brought { whole: false, remaining: moved.until.map(|until| until.since(now)) };
+        let brought = Brought { whole: false, until: moved.until };
         self.merge(now, moved.to, brought, moved.hops + 1, |session| session.merge_own(&moved.session))
     }
 
