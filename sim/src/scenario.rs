@@ -218,16 +218,21 @@ impl Scenario {
     /// A session that must be on the first of these hosts: as many of them as must hold it.
     #[track_caller]
     pub fn key_on(&self, hosts: &[u16]) -> SessionKey {
+        let found = self.keys_on(hosts).next();
+        found.unwrap_or_else(|| panic!("{}: no session is on {hosts:?}", self.name))
+    }
+
+    /// The sessions that must be on the first of these hosts, as many of them as must hold each.
+    pub fn keys_on(&self, hosts: &[u16]) -> impl Iterator<Item = SessionKey> {
         let (_, process) = self.sim.cluster().running().next().expect("somebody serves");
-        let is_on_them = |key: &SessionKey| {
+        let is_on_them = move |key: &SessionKey| {
             let holders = process.node.holders(key);
             let known = holders.iter().filter_map(|holder| self.sim.cluster().host_of(*holder));
             let known: BTreeSet<HostId> = known.collect();
             hosts.iter().take(holders.len()).all(|host| known.contains(&HostId(*host)))
         };
         // Scripts name other sessions by lesser numbers.
-        let found = (1_000_000..1_100_000).map(clients::key).find(is_on_them);
-        found.unwrap_or_else(|| panic!("{}: no session is on {hosts:?}", self.name))
+        (1_000_000..1_100_000).map(clients::key).filter(is_on_them)
     }
 
     /// The hosts that must hold a session, its owner included.
