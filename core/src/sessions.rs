@@ -317,7 +317,7 @@ impl Sessions {
         if news {
             entry.told = at;
         }
-        let used = entry.used_by(now, false);
+        let used = entry.used_by(at, false);
         self.reckon(key, used);
         news
     }
