@@ -5,7 +5,7 @@
 //!
 //! - *Attributes* are last-writer-wins registers, one for each name and birth, where the birth is the stamp of the
 //!   creation in which it was written. Of several births' registers of a name, that of the greatest birth which lasts is
-//!   shown. So is the lifetime, one for each birth: that of the greatest birth counts.
+//!   shown. So is the lifetime, one for each birth.
 //! - *Lives*, one for each birth: who owns it, by an epoch counter that only rises, and whether that epoch expired. An
 //!   expiry hides what was written in that birth, and a higher counter of the same birth voids it (P4).
 //! - The *floor*: whatever was born at or below it is dead for good (P3). *Burials*: what is dead by name.
@@ -102,9 +102,16 @@ impl Session {
         self.lifetime_register().filter(|_| self.is_live()).map(|register| register.lifetime)
     }
 
-    /// What the latest birth says of the lifetime.
+    /// What the latest birth that lasts says of the lifetime, or if none does, the latest.
     pub(crate) fn lifetime_register(&self) -> Option<&LifetimeRegister> {
-        self.lifetimes.last()
+        let mut latest = self.lifetimes.iter().rev();
+        latest.find(|register| self.shows(register.birth)).or(self.lifetimes.last())
+    }
+
+    /// What one birth says of the lifetime.
+    pub(crate) fn lifetime_of(&self, birth: Stamp) -> Option<Lifetime> {
+        let found = self.lifetimes.binary_search_by(|register| register.birth.cmp(&birth));
+        found.ok().map(|at| self.lifetimes[at].lifetime)
     }
 
     /// Whether nothing of its content is held.
@@ -575,6 +582,19 @@ mod tests {
         hear(&mut session, &Heard::Life(2, 2, 1, 0));
         assert_eq!(session.attribute(&[0]), Some(&Bytes::from_static(&[0, 6])));
         assert_eq!(session.attributes().count(), 1);
+    }
+
+    /// What a birth that has expired said of its lifetime is nothing to one that lasts.
+    #[test]
+    fn the_lifetime_is_that_of_the_latest_birth_which_lasts() {
+        let heard = [Heard::Life(1, 1, 0, 0), Heard::Life(2, 1, 1, 0), Heard::Lifetime(1, 3), Heard::Lifetime(2, 4)];
+        let mut session = copy(&heard);
+        let idle = |seconds| Some(Lifetime::Idle(Duration::from_secs(seconds)));
+        assert_eq!(session.lifetime(), idle(4));
+        hear(&mut session, &Heard::Life(2, 1, 1, 1));
+        assert_eq!(session.lifetime(), idle(3));
+        hear(&mut session, &Heard::Life(1, 1, 0, 1));
+        assert_eq!((session.lifetime(), session.lifetime_of(stamp(2))), (None, idle(4)));
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl Sessions {
     }
 
     /// Takes back a birth that its owner expired too early.
-    pub(crate) fn revive(&mut self, key: SessionKey, birth: Stamp, me: MemberId) {
+    pub(crate) fn revive(&mut self, now: Time, key: SessionKey, birth: Stamp, me: MemberId) {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let live = entry.session.is_live();
         entry.left_over = false;
@@ -245,6 +245,7 @@ impl Sessions {
             let counter = life.counter.max(life.expired) + 1;
             session.merge_life(Life { counter, owner: me, ..life });
         }
+        entry.deadline = entry.deadline_again(now);
         self.note(key, live, None);
     }
 

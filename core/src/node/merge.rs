@@ -145,7 +145,7 @@ impl Node {
         }
         if let Some(birth) = effect.early.filter(|_| self.state == MemberState::Ready) {
             // P4: its owner did not know of a use, or of a longer lifetime.
-            self.sessions.revive(key, birth, self.id);
+            self.sessions.revive(now, key, birth, self.id);
             self.feed_holders(key, Change::default());
             self.settle_record(now, key, None);
         } else if pulled {

@@ -107,7 +107,7 @@ impl Node {
         self.settle_record(now, new, effect.ended);
         if let Some(birth) = effect.early.filter(|_| self.state == MemberState::Ready) {
             // P4: as with a delta.
-            self.sessions.revive(new, birth, self.id);
+            self.sessions.revive(now, new, birth, self.id);
             self.feed_holders(new, Change::default());
             self.settle_record(now, new, None);
         }

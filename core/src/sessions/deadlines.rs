@@ -1,12 +1,7 @@
 //! Until when a session lives by this node's clock, when something is merged into it.
 
 use super::{Entry, tenth};
-use crate::{
-    member::MemberId,
-    session::{Lifetime, Session},
-    stamp::Stamp,
-    time::Time,
-};
+use crate::{member::MemberId, session::Lifetime, stamp::Stamp, time::Time};
 
 /// What an entry was before something was merged into it.
 pub(super) struct Before {
@@ -56,6 +51,15 @@ impl Entry {
         }
     }
 
+    /// When it ends if it lives again after an expiry that is taken back.
+    pub(super) fn deadline_again(&self, now: Time) -> Option<Time> {
+        let told = self.deadline.filter(|deadline| now < *deadline);
+        match self.session.lifetime()? {
+            Lifetime::Idle(length) | Lifetime::Fixed(length) => told.or(Some(now + length)),
+            Lifetime::Never => None,
+        }
+    }
+
     /// The birth that has expired by what was merged although, by what is known here, its time is not over (P4).
     pub(super) fn expired_early(&self, now: Time, before: &Before) -> Option<Stamp> {
         let head = self.session.head()?;
@@ -72,13 +76,13 @@ impl Entry {
         };
         let life = self.session.life(birth)?;
         let expired = life.is_over() && !self.session.ends().kills(birth);
-        (expired && is_early(now, &self.session, deadline)).then_some(birth)
+        (expired && is_early(now, self.session.lifetime_of(birth), deadline)).then_some(birth)
     }
 }
 
 /// Whether the time of a session that has expired is not over, when it ends then.
-fn is_early(now: Time, session: &Session, deadline: Option<Time>) -> bool {
-    match session.lifetime_register().map(|register| register.lifetime) {
+fn is_early(now: Time, lifetime: Option<Lifetime>, deadline: Option<Time>) -> bool {
+    match lifetime {
         Some(Lifetime::Idle(_)) => deadline.is_some_and(|deadline| now < deadline),
         // Copies count down from when they were told, and by clocks of their own: a little later is not early.
         Some(Lifetime::Fixed(length)) => deadline.is_some_and(|deadline| now + tenth(length) < deadline),
