@@ -274,13 +274,16 @@ impl Sessions {
         Effect { changed, replaced: None, ended, early: None }
     }
 
-    /// A session that comes back from the dead: only its end is kept.
-    pub(crate) fn refuse(&mut self, key: SessionKey, birth: Stamp, me: MemberId) {
+    /// Births that come back from the dead: only their end is kept.
+    pub(crate) fn refuse(&mut self, key: SessionKey, births: &[Stamp], me: MemberId) {
         let entry = self.table.entry(key).or_default();
+        let live = entry.session.is_live();
         let session = Arc::make_mut(&mut entry.session);
-        session.merge_life(Life { birth, counter: 1, owner: me, expired: 0 });
-        session.merge_floor(End { at: birth, cause: EndCause::Forgotten });
-        self.note(key, false, None);
+        for birth in births {
+            session.merge_life(Life { birth: *birth, counter: 1, owner: me, expired: 0 });
+        }
+        session.bury(births, EndCause::Forgotten);
+        self.note(key, live, None);
     }
 
     /// A client of this node used a session. Tells whether that is news for others: a tenth of the idle time has passed

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use heirloom_core::{Durability, EndCause, Event, SessionKey};
-use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Setup, clients::key};
+use heirloom_core::{Durability, EndCause, Event, Lifetime, SessionKey};
+use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Setup, Start, clients::key};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a session may be unused in these scripts.
@@ -205,10 +205,20 @@ fn rejoin_late(first: Option<u16>) {
             let others = [key(77), shared].map(|key| story.commit(1, all(key)));
             story.quiet();
             (1..4).for_each(|other| story.act_both(Action::Cut, 0, other));
-            story.run_for(SECOND * 6);
+            // Before the others notice that it is gone, under a key that they create a session for much later.
+            let again = key(600);
+            let anew = |key| Ask { start: Start::Anew, ..Ask::set(key, 0, Durability::Local) };
+            let unknown = story.commit(0, anew(again));
+            story.run_for(SECOND);
+            story.commit(1, anew(key(78)));
+            story.run_for(SECOND * 5);
             story.commit(1, Ask::end(session, Durability::All));
             let younger = story.commit(0, Ask::set(key(500), 0, Durability::Local));
-            story.run_for(SECOND * 30);
+            story.run_for(SECOND * 26);
+            let lifetime = Some(Lifetime::Idle(SECOND));
+            story.commit(1, Ask { lifetime, ..Ask::set(again, 1, Durability::Local) });
+            story.run_for(SECOND * 4);
+            assert!(!story.shows(1, again));
             let known = story.sim().cluster().process(HostId(1)).map(|process| process.node.ended(&session));
             assert_eq!(known, Some(None), "the end is forgotten");
             if let Some(first) = first {
@@ -217,7 +227,9 @@ fn rejoin_late(first: Option<u16>) {
             }
             story.heal();
             [younger, others[0], others[1]].iter().for_each(|write| story.keeps(*write));
-            assert!((0..4).all(|host| !story.holds(host, old)));
+            for gone in [old, unknown] {
+                assert!((0..4).all(|host| !story.holds(host, gone)), "{gone:?} with {:?}", story.copies());
+            }
         },
     );
 }

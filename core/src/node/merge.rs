@@ -161,21 +161,29 @@ impl Node {
     }
 
     /// P3: a session that this node does not know, of a member that was away for longer than ends are remembered, from
-    /// before it went: it may have ended meanwhile, so it has.
+    /// before it went: it may have ended meanwhile, so it has. So has a birth that is not known of a session of which a later
+    /// one is buried. Tells whether that was all.
     fn refuses(&mut self, now: Time, peer: MemberId, delta: &DeltaReader<'_>) -> bool {
         let Some(gap) = self.breaks.get(&peer).filter(|gap| gap.too_long) else { return false };
-        let key = delta.key();
-        let Some(birth) = delta.birth().filter(|birth| birth.clock <= gap.clock) else { return false };
-        if self.sessions.record(&key).is_some() || !self.had_to_hold(&key) {
+        let (key, clock) = (delta.key(), gap.clock);
+        let (mut births, record) = (delta.births(), self.sessions.record(&key));
+        let all = record.is_none();
+        match record {
+            Some(session) => births.retain(|birth| birth.clock <= clock && session.has_outlived(*birth)),
+            None if births.last().is_none_or(|birth| clock < birth.clock) => return false,
+            None if !self.had_to_hold(&key) => return false,
+            None => {}
+        }
+        if births.is_empty() {
             return false;
         }
         self.stats.sessions_refused += 1;
-        self.sessions.refuse(key, birth, self.id);
+        self.sessions.refuse(key, &births, self.id);
         let change = self.next_change();
         self.feed_holders(key, change);
         self.tell(peer, key);
         self.settle_record(now, key, None);
-        true
+        all
     }
 
     /// Whether this node had to hold a session before those came back that were away for too long: else that it knows

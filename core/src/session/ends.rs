@@ -116,6 +116,12 @@ impl Session {
         self.merge_floor(end)
     }
 
+    /// Whether nothing is known here of a birth, but a later one is buried.
+    pub(crate) fn has_outlived(&self, birth: Stamp) -> bool {
+        let known = self.life(birth).is_some() || self.ends.kills(birth) || self.moves().covers(birth);
+        !known && self.ends.burials.last().is_some_and(|end| birth < end.at)
+    }
+
     /// Ends here and now these births, and no other that is known to be here: a birth waits for an earlier one of its writer.
     pub(crate) fn bury(&mut self, births: &[Stamp], cause: EndCause) -> bool {
         let stays = |life: &&Life| self.is_here(life.birth) && !births.contains(&life.birth);

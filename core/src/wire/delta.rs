@@ -253,9 +253,9 @@ impl<'a> DeltaReader<'a> {
         self.ends() == *session.ends() && session.lives.iter().all(|life| lives.contains(life))
     }
 
-    /// The birth of the latest life.
-    pub(crate) fn birth(&self) -> Option<Stamp> {
-        self.head.lives.last().and_then(|life| self.stamp(life.0))
+    /// The births of its lives, ascending.
+    pub(crate) fn births(&self) -> Vec<Stamp> {
+        self.head.lives.iter().filter_map(|life| self.stamp(life.0)).collect()
     }
 
     /// Merges it into a copy; tells whether that changed.
