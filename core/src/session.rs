@@ -162,10 +162,11 @@ impl Session {
         0 < self.rewritten
     }
 
-    /// The cause of an expiry follows from what the lifetime was.
+    /// The cause of an expiry follows from what the lifetime was: only what was lost has none.
     pub(crate) fn expiry_cause(&self) -> EndCause {
         match self.lifetime_register().map(|register| register.lifetime) {
             Some(Lifetime::Fixed(_)) => EndCause::MaxAge,
+            None if self.is_bare() => EndCause::Lost,
             Some(Lifetime::Idle(_) | Lifetime::Never) | None => EndCause::Idle,
         }
     }

@@ -11,7 +11,6 @@ use crate::{
     copies::Copies,
     feed::{Feed, Note},
     key::SessionKey,
-    life::EndCause,
     member::{Member, MemberId, MemberState},
     placement::{Candidate, Placement},
     session::{Change, LifetimeRegister},
@@ -226,17 +225,16 @@ impl Node {
         };
         let (bare, timeless) = (session.is_bare(), session.lifetime().is_none());
         let Some(birth) = session.head().map(|life| life.birth) else { return };
-        let mut ended = None;
         if bare {
-            let births = session.movable();
-            ended = self.sessions.bury(key, &births, EndCause::Lost).ended;
+            // Whoever has its content may be serving it on the other side of a broken network, and come back.
+            self.expire(now, key);
         } else if timeless {
             let (stamp, changed) = (self.clock.stamp(now, self.id), self.next_change());
             let lifetime = self.config.lifetime();
             self.sessions.set_lifetime(now, key, LifetimeRegister { birth, stamp, lifetime, changed });
         }
         self.feed_holders(key, Change::default());
-        self.settle_record(now, key, ended);
+        self.settle_record(now, key, None);
     }
 
     /// Asks for the whole of a session of which a part came first.

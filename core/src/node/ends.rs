@@ -107,7 +107,7 @@ impl Node {
         }
     }
 
-    fn expire(&mut self, now: Time, key: SessionKey) {
+    pub(super) fn expire(&mut self, now: Time, key: SessionKey) {
         let Some(cause) = self.sessions.expire(key) else { return };
         self.stats.expiries += 1;
         self.bring_to_burial(key);

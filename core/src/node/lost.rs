@@ -51,6 +51,19 @@ fn a_session_of_which_nobody_has_any_content_is_lost_and_says_so() {
     assert!(events.contains(&Event::SessionEnded(KEY, EndCause::Lost)));
 }
 
+/// P2: who has its content may come back.
+#[test]
+fn what_was_lost_is_there_again_when_its_content_comes() {
+    let mut node = holding(&known_by_its_birth_alone());
+    let mut whole = known_by_its_birth_alone();
+    let (name, changed) = (Content::Slice(b"user"), Change::default());
+    let value = Some(Content::Slice(b"alice"));
+    whole.merge_attribute(Incoming { name, birth: BIRTH, stamp: BIRTH, value, changed });
+    whole.merge_life(Life { birth: BIRTH, counter: 9, owner: BIRTH.writer, expired: 0 });
+    node.sessions.apply_whole(node.now, KEY, &whole, Brought { whole: true, remaining: None });
+    assert!(node.sessions.record(&KEY).is_some_and(|session| session.is_live()));
+}
+
 #[test]
 fn what_is_left_of_a_session_is_served_and_ends_in_its_time() {
     let mut part = known_by_its_birth_alone();
