@@ -34,6 +34,9 @@ use crate::{
     version::{AttributeVersion, SessionVersion},
 };
 
+/// Births of one record at the most: it takes no more of them.
+pub(crate) const LIVES_MAX: usize = 128;
+
 /// How long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lifetime {
@@ -249,6 +252,7 @@ impl Session {
             }
             // Of the dead only the greatest is kept.
             Err(at) if at < self.lives.len() && !self.is_wanted(other.birth) => false,
+            Err(_) if self.is_full() => false,
             Err(at) => {
                 self.lives.reserve_exact(1);
                 self.lives.insert(at, other);
@@ -275,6 +279,7 @@ impl Session {
                 }
                 wins
             }
+            Err(_) if LIVES_MAX <= self.lifetimes.len() => false,
             Err(at) => {
                 self.lifetimes.reserve_exact(1);
                 self.lifetimes.insert(at, other);

@@ -143,6 +143,7 @@ impl Sessions {
         if !matches!(delta.start, Start::End(_)) {
             let creates = ends.is_some() || !there;
             if creates {
+                session.bury_oldest();
                 session.merge_life(Life { birth: second, counter: 1, owner: me, expired: 0 });
             }
             let birth = session.head().map_or(second, |life| life.birth);

@@ -34,6 +34,8 @@ pub struct Stats {
     pub messages_dropped: u64,
     /// Sessions of a member that was away for too long: their end may have been forgotten, so they were refused.
     pub sessions_refused: u64,
+    /// Births of sessions that had as many already as one may have.
+    pub births_refused: u64,
     /// Questions to others for a session that is not held here.
     pub fetches: u64,
     /// Copies that were dropped because others hold them.

@@ -129,28 +129,29 @@ impl Victim {
         FrameWriter::new(ClusterTag::new("heirloom"))
     }
 
+    /// The stream to the victim, greeted.
+    fn opened(&mut self) -> StreamId {
+        if let Some(stream) = self.stream {
+            return stream;
+        }
+        let stream = self.node.handle_accepted(self.now, address());
+        let mut hello = Self::writer();
+        let (copies, beat) = (Copies::Everywhere.code(), beat(MemberState::Ready, 0, 1, 0, 0));
+        hello.frame(Kind::Hello, &Hello { versions: (1, 1), fresh: true, copies, beat });
+        let _ = self.node.handle_stream(self.now, stream, &hello.into_bytes());
+        (self.stream, self.next) = (Some(stream), 1);
+        stream
+    }
+
     fn send(&mut self, writer: FrameWriter) {
-        let stream = match self.stream {
-            Some(stream) => stream,
-            None => {
-                let stream = self.node.handle_accepted(self.now, address());
-                let mut hello = Self::writer();
-                let (copies, beat) = (Copies::Everywhere.code(), beat(MemberState::Ready, 0, 1, 0, 0));
-                hello.frame(Kind::Hello, &Hello { versions: (1, 1), fresh: true, copies, beat });
-                let _ = self.node.handle_stream(self.now, stream, &hello.into_bytes());
-                self.next = 1;
-                stream
-            }
-        };
+        let stream = self.opened();
         let taken = self.node.handle_stream(self.now, stream, &writer.into_bytes());
         self.stream = taken.is_ok().then_some(stream);
     }
 
     /// The next number, or one that is wrong by that much.
     fn next_number(&mut self, wrong_by: u64) -> u64 {
-        if self.stream.is_none() {
-            self.next = 1;
-        }
+        self.opened();
         self.next += 1;
         self.next - 1 + wrong_by
     }
@@ -266,6 +267,42 @@ fn write_item(writer: &mut FrameWriter, kind: u8, key: SessionKey, value: u64) {
         8 => items.done(value, [MemberId(value)].into(), [PEER].into()),
         _ => items.offered(Vec::new(), false),
     }
+}
+
+/// Births of many members, each owned by another.
+fn crowd(from: u64) -> Session {
+    let mut session = Session::default();
+    for number in from..from + 100 {
+        let (birth, owner) = (Stamp { clock: number, writer: MemberId(number) }, MemberId(1000 + number));
+        session.merge_life(Life { birth, counter: 1, owner, expired: 0 });
+        let stamp = Stamp { clock: 5000, writer: MemberId(2000 + number) };
+        session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime: Lifetime::Never, changed: Change(1) });
+    }
+    session
+}
+
+/// More members than a delta can name: what is too much is left out and counted, and the rest can be told.
+#[test]
+fn a_session_of_many_members_does_no_harm() {
+    let mut victim = Victim::new();
+    let key = SessionKey([7; 16]);
+    for from in [100, 200, 300, 400, 500, 600] {
+        let mut writer = Victim::writer();
+        let start = writer.start(Kind::Feed);
+        writer.put(&FeedHead { number: victim.next_number(0), clock: 1 << 62 });
+        let session = crowd(from);
+        let delta = DeltaWriter { key, session: &session, registers: Registers::default(), remaining: None };
+        let written = ItemWriter(writer.bytes()).write(ItemKind::Delta, |bytes| delta.write(bytes, 1 << 16, 1 << 20));
+        assert!(written.is_ok(), "there is room");
+        ItemWriter(writer.bytes()).pull(key);
+        writer.finish(start);
+        victim.send(writer);
+        victim.run();
+        victim.node.check();
+    }
+    assert!(victim.stream.is_some(), "the stream stays");
+    assert_eq!(victim.node.stats().births_refused, 5);
+    assert!(victim.node.sessions.record(&key).is_some_and(|session| session.is_full()));
 }
 
 proptest! {

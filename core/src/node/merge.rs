@@ -69,6 +69,9 @@ impl Node {
         if effect.ended == Some(EndCause::Evicted) {
             self.pressure.handle_evicted();
         }
+        if self.sessions.record(&key).is_some_and(|session| session.is_full() && session.lacks(&delta.births())) {
+            self.stats.births_refused += 1;
+        }
         if !known && self.owns(&key) && !self.is_everywhere() {
             // This node let go of it, and whoever brings it has not heard of a later owner.
             self.sessions.set_partial(&key, true);

@@ -9,12 +9,14 @@
 
 use alloc::vec::Vec;
 
-use super::Session;
+use super::{LIVES_MAX, Session};
 use crate::{
     life::{End, EndCause, Life},
     stamp::Stamp,
 };
 
+/// Births that this node keeps hidden until they are buried, at the most, when it creates another.
+const HIDDEN_MAX: usize = 16;
 /// Names of one record at the most: past it the floor rises to the lowest one.
 pub(crate) const BURIALS_MAX: usize = 16;
 
@@ -122,6 +124,27 @@ impl Session {
         !known && self.ends.burials.last().is_some_and(|end| birth < end.at)
     }
 
+    /// Buries the oldest of what has expired, if there is too much of it: a session that is created again and again must not
+    /// grow while its burials wait.
+    pub(crate) fn bury_oldest(&mut self) {
+        let expired = self.expired();
+        let Some(excess) = (expired.len() + 1).checked_sub(HIDDEN_MAX) else { return };
+        let births: Vec<_> = expired.into_iter().take(excess).map(|(birth, _)| birth).collect();
+        self.bury(&births, self.expiry_cause());
+    }
+
+    /// Whether it has as many births as it takes.
+    pub(crate) fn is_full(&self) -> bool {
+        LIVES_MAX <= self.lives.len()
+    }
+
+    /// Whether it lacks one of these births although nothing says that it is dead or has moved.
+    pub(crate) fn lacks(&self, births: &[Stamp]) -> bool {
+        let lacks =
+            |birth: &Stamp| self.is_wanted(*birth) && !self.moves().covers(*birth) && self.life(*birth).is_none();
+        births.iter().any(lacks)
+    }
+
     /// Ends here and now these births, and no other that is known to be here: a birth waits for an earlier one of its writer.
     pub(crate) fn bury(&mut self, births: &[Stamp], cause: EndCause) -> bool {
         let stays = |life: &&Life| self.is_here(life.birth) && !births.contains(&life.birth);
@@ -201,6 +224,29 @@ mod tests {
         assert_eq!(session.movable(), [first, second]);
         session.bury(&[first, second], EndCause::Idle);
         assert_eq!(session.movable(), []);
+    }
+
+    #[test]
+    fn hidden_births_are_bounded() {
+        let mut session = Session::default();
+        for clock in 1..100 {
+            session.bury_oldest();
+            session.merge(&born(&[stamp(clock, 1)]));
+            session.merge_life(Life { birth: stamp(clock, 1), counter: 1, owner: MemberId(1), expired: 1 });
+        }
+        assert_eq!((session.lives.len(), session.registers()), (HIDDEN_MAX, HIDDEN_MAX));
+        assert_eq!(session.movable().last(), Some(&stamp(99, 1)));
+    }
+
+    #[test]
+    fn births_are_bounded() {
+        let births: Vec<_> = (1..=200).map(|number| stamp(number, number)).collect();
+        let mut session = born(&births[..LIVES_MAX]);
+        assert!(session.is_full() && !session.lacks(&births[..LIVES_MAX]) && session.lacks(&births));
+        session.merge(&born(&births[100..]));
+        assert_eq!(session.lives.len(), LIVES_MAX);
+        session.bury(&births[..1], EndCause::Idle);
+        assert!(!session.is_full(), "there is room for one");
     }
 
     #[test]

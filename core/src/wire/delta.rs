@@ -19,8 +19,8 @@ use crate::{
     life::{End, EndCause, Life},
     member::MemberId,
     session::{
-        Attribute, BIRTHS_MAX, BURIALS_MAX, Change, Content, Ends, Incoming, LINKS_MAX, Lifetime, LifetimeRegister,
-        Link, Moves, Session,
+        Attribute, BIRTHS_MAX, BURIALS_MAX, Change, Content, Ends, Incoming, LINKS_MAX, LIVES_MAX, Lifetime,
+        LifetimeRegister, Link, Moves, Session,
     },
     stamp::Stamp,
 };
@@ -36,7 +36,7 @@ struct Head {
     whole: bool,
     floor: Option<(At, EndCause)>,
     burials: Vec<(At, EndCause)>,
-    lives: Vec<(At, u32, u8, u32)>,
+    lives: Vec<(At, u32, u16, u32)>,
     moves: Option<MovesForm>,
     lifetimes: Vec<(At, At, LifetimeForm)>,
     remaining_millis: Option<u64>,
@@ -89,7 +89,9 @@ pub(crate) struct DeltaWriter<'a> {
 }
 
 /// What a frame has room for must hold the fixed parts of a delta with every member it can name.
-const MEMBERS_MAX: usize = 255;
+const MEMBERS_MAX: usize = 1024;
+/// What a session has besides its attributes names fewer: of each life a writer, an owner and who gave it a lifetime.
+const _: () = assert!(3 * LIVES_MAX + 1 + BURIALS_MAX + LINKS_MAX * (1 + BIRTHS_MAX) + 2 <= MEMBERS_MAX);
 
 impl DeltaWriter<'_> {
     /// Appends a part with at least one register, up to `room` bytes or a little more than `target`; `Some(skip)` when
@@ -186,14 +188,15 @@ fn moves(table: &Table, key: SessionKey, moves: &Moves) -> MovesForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoRoom;
 
-const BURIAL_ROOM: usize = 11 + 1 + 8;
-const LIFE_ROOM: usize = 2 * 11 + 2 * 5 + 2 * 8;
-const LIFETIME_ROOM: usize = 2 * 11 + 11 + 2 * 8;
-const LINK_ROOM: usize = 11 + 16 + 2 + 8;
+const AT_ROOM: usize = 10 + 3;
+const BURIAL_ROOM: usize = AT_ROOM + 1 + 8;
+const LIFE_ROOM: usize = AT_ROOM + 3 + 2 * 5 + 2 * 8;
+const LIFETIME_ROOM: usize = 2 * AT_ROOM + 11 + 2 * 8;
+const LINK_ROOM: usize = AT_ROOM + 16 + 2 + 8;
 /// Of a birth that has moved, and once more if it is dead.
-const BIRTH_ROOM: usize = 2 * 11 + 8;
-const REGISTER_ROOM: usize = 2 * 11 + 2 * 5 + 1 + 2 * 8;
-const HEAD_ROOM: usize = 16 + 10 + 4 + 12 + 1 + 3 + 23 + 10 + 10 + 9 + 8 * 4 + 4;
+const BIRTH_ROOM: usize = 2 * AT_ROOM + 8;
+const REGISTER_ROOM: usize = 2 * AT_ROOM + 2 * 5 + 1 + 2 * 8;
+const HEAD_ROOM: usize = 16 + 10 + 4 + AT_ROOM + 2 + 1 + 3 + 23 + 10 + 10 + 9 + 8 * 4 + 4;
 
 fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
     let taken = core::mem::take(bytes);
@@ -325,6 +328,7 @@ impl<'a> DeltaReader<'a> {
         let holds = |condition: bool| condition.then_some(());
         let known = |at: At| self.stamp(at).filter(|stamp| stamp.clock <= clock.min(CLOCK_MAX));
         holds(!head.lives.is_empty() && head.members.len() <= MEMBERS_MAX)?;
+        holds(head.lives.len() <= LIVES_MAX && head.lifetimes.len() <= LIVES_MAX)?;
         holds(head.burials.len() <= BURIALS_MAX)?;
         for (at, _) in head.floor.iter().chain(&head.burials) {
             known(*at)?;
@@ -369,7 +373,7 @@ impl<'a> DeltaReader<'a> {
         Some(())
     }
 
-    fn member(&self, place: u8) -> Option<MemberId> {
+    fn member(&self, place: u16) -> Option<MemberId> {
         self.head.members.get(usize::from(place)).map(|member| MemberId(member.0))
     }
 

@@ -12,7 +12,7 @@ pub(super) struct At {
     /// From the base, wrapping.
     pub(super) clock: i64,
     /// A place in the table of members.
-    pub(super) writer: u8,
+    pub(super) writer: u16,
 }
 
 /// The members that a delta names, and the base of its clock readings.
@@ -49,9 +49,9 @@ impl Table {
         }
     }
 
-    pub(super) fn place(&self, member: MemberId) -> u8 {
+    pub(super) fn place(&self, member: MemberId) -> u16 {
         let place = self.members.iter().position(|other| *other == member).expect("every writer was added");
-        u8::try_from(place).expect("a delta names at most 255 members")
+        u16::try_from(place).expect("a delta names fewer members")
     }
 
     pub(super) fn at(&self, stamp: Stamp) -> At {

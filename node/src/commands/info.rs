@@ -126,6 +126,7 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         ("frames_refused", stats.frames_refused),
         ("kinds_unknown", stats.kinds_unknown),
         ("sessions_refused", stats.sessions_refused),
+        ("births_refused", stats.births_refused),
         ("fetches", stats.fetches),
         ("copies_received", store.copies_received()),
         ("copies_released", stats.copies_released),
