@@ -60,7 +60,7 @@ fn what_was_lost_is_there_again_when_its_content_comes() {
     let value = Some(Content::Slice(b"alice"));
     whole.merge_attribute(Incoming { name, birth: BIRTH, stamp: BIRTH, value, changed });
     whole.merge_life(Life { birth: BIRTH, counter: 9, owner: BIRTH.writer, expired: 0 });
-    node.sessions.apply_whole(node.now, KEY, &whole, Brought { whole: true, remaining: None });
+    node.sessions.apply_whole(node.now, KEY, &whole, Brought { whole: true, until: None });
     assert!(node.sessions.record(&KEY).is_some_and(|session| session.is_live()));
 }
 
