@@ -75,6 +75,7 @@ impl Beats {
         let skip = usize::try_from(self.sequence % listed.len().max(1) as u64).unwrap_or(0);
         let others = listed.iter().cycle().skip(skip).take(listed.len().min(OTHERS_MAX)).copied().collect();
         Beat {
+            versions: word.config.versions(),
             from: self.me,
             incarnation: self.incarnation,
             sequence: self.sequence,

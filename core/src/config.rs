@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     copies::{BACKUPS_MAX, COPIES, Copies, Unit},
     limits::WhenFull,
+    protocol::{self, Versions},
     session::Lifetime,
 };
 
@@ -91,6 +92,9 @@ pub struct Config {
     /// The most messages of the application that wait to be sent to one member, and to be read here; past it they are
     /// refused or dropped.
     pub messages_max: usize,
+    /// The newest version of the protocol that this member speaks. Two members speak the newest that both do, so this
+    /// needs no care when members of two releases serve together.
+    pub version_max: u8,
     /// The most events kept for a reader; past it they become one `Event::Lagged`.
     pub events_max: usize,
 }
@@ -127,6 +131,7 @@ impl Default for Config {
             commits_max: 1 << 16,
             message_bytes_max: 32 << 10,
             messages_max: 256,
+            version_max: protocol::LAST,
             events_max: 1 << 12,
         }
     }
@@ -143,6 +148,10 @@ pub struct ConfigError {
 }
 
 impl Config {
+    pub(crate) fn versions(&self) -> Versions {
+        Versions::up_to(self.version_max)
+    }
+
     /// The lifetime of a session for which nothing else was asked.
     pub(crate) fn lifetime(&self) -> Lifetime {
         match self.idle {
@@ -198,6 +207,7 @@ impl Config {
             ("commits_max", self.commits_max, 1, 1 << 24),
             ("message_bytes_max", self.message_bytes_max, 1, self.frame_max.saturating_sub(MESSAGE_ROOM)),
             ("messages_max", self.messages_max, 1, 1 << 20),
+            ("version_max", self.version_max.into(), protocol::FIRST.into(), protocol::NEXT.into()),
             ("events_max", self.events_max, 1, 1 << 24),
         ];
         for (setting, value, least, most) in counts {

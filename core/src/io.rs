@@ -9,6 +9,7 @@ use crate::{
     life::EndCause,
     limits::Limit,
     member::{MemberId, RemovalCause, SeekCause},
+    protocol::Versions,
 };
 
 /// A stream between this node and another, named by this node.
@@ -93,6 +94,18 @@ pub enum Event {
     Found(SocketAddr, MemberId),
     /// A member at this address has another setting of `copies`: the two do not list each other. Raised once for each life.
     Mismatched(MemberId, SocketAddr),
+    /// A member at this address speaks no version of the protocol that this one does: the two do not list each other.
+    /// Raised once for each life.
+    Incompatible {
+        /// Which life.
+        member: MemberId,
+        /// Where it takes streams and datagrams, or where it was heard from.
+        address: SocketAddr,
+        /// What it speaks.
+        theirs: Versions,
+        /// What this member speaks.
+        ours: Versions,
+    },
     /// The sessions of a removed member have owners and copies again, as far as this node is concerned.
     Settled(MemberId),
     /// A session ended.

@@ -10,6 +10,7 @@ use crate::{
     io::{StreamId, Transmit},
     key::SessionKey,
     member::MemberId,
+    protocol,
     session::Session,
     time::Time,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Link {
     /// It was dialed and is open.
     opened: bool,
     phase: Phase,
+    /// What both sides speak, once they have greeted.
+    pub(crate) version: u8,
     /// The driver holds the rest of a write.
     pub(crate) blocked: bool,
     /// What has arrived of the next frame.
@@ -51,6 +54,8 @@ pub(crate) struct Link {
 pub(crate) struct Owes {
     pub(crate) hello: bool,
     pub(crate) ack: bool,
+    /// A word of the next version.
+    pub(crate) next: bool,
     pub(crate) ping: Option<u64>,
     pub(crate) pong: Option<u64>,
 }
@@ -108,8 +113,14 @@ impl Links {
         }
     }
 
-    /// The other side has greeted. `None` if that may not be: it has greeted before, or is not who was dialed.
-    pub(crate) fn handle_greeted(&mut self, now: Time, stream: StreamId, peer: MemberId) -> Option<Greeted> {
+    /// The other side has greeted, and this is the version that both speak. `None` if that may not be: it has greeted before, or is not who was dialed.
+    pub(crate) fn handle_greeted(
+        &mut self,
+        now: Time,
+        stream: StreamId,
+        peer: MemberId,
+        version: u8,
+    ) -> Option<Greeted> {
         let me = self.me;
         let greet_for = self.greet_for;
         let prefers = |link: &Link| link.dialed == (me < peer);
@@ -126,7 +137,9 @@ impl Links {
         let link = self.streams.get_mut(&stream)?;
         link.peer = Some(peer);
         link.phase = Phase::Up(now);
+        link.version = version;
         link.owes.hello |= !link.dialed;
+        link.owes.next = true;
         if young && !newer_wins {
             return Some(Greeted::Spare);
         }
@@ -216,6 +229,11 @@ impl Links {
         link.peer.filter(|_| matches!(link.phase, Phase::Up(_)))
     }
 
+    /// What is spoken on a stream.
+    pub(crate) fn version(&self, stream: StreamId) -> u8 {
+        self.streams.get(&stream).map_or(protocol::FIRST, |link| link.version)
+    }
+
     /// The stream after this one, in a ring.
     pub(crate) fn ring(&self, after: StreamId) -> impl Iterator<Item = StreamId> {
         let (later, earlier) = (self.streams.range(StreamId(after.0 + 1)..), self.streams.range(..=after));
@@ -234,6 +252,7 @@ impl Links {
             dialed,
             opened: false,
             phase: Phase::Starting(now + self.greet_for),
+            version: protocol::FIRST,
             blocked: false,
             input: Vec::new(),
             owes: Owes::default(),
@@ -271,7 +290,7 @@ mod tests {
     fn linked() -> (Links, StreamId) {
         let mut links = Links::new(MemberId(1), Duration::from_secs(1));
         let stream = links.accept(at(0));
-        assert_eq!(links.handle_greeted(at(0), stream, PEER), Some(Greeted::Current(None)));
+        assert_eq!(links.handle_greeted(at(0), stream, PEER, 1), Some(Greeted::Current(None)));
         (links, stream)
     }
 

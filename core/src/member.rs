@@ -47,6 +47,8 @@ pub struct Member {
     pub zone: String,
     /// Where it takes streams and datagrams.
     pub address: SocketAddr,
+    /// The version of the protocol that it and this member speak with each other.
+    pub version: u8,
     /// How far it is, by its own word.
     pub state: MemberState,
     /// It has been silent or its stream broke, and it is being probed.

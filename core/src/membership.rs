@@ -23,6 +23,7 @@ use crate::{
     io::CloseCause,
     member::{Member, MemberId, MemberState, RemovalCause},
     peer::{DIAL_WAIT_MIN, Peer, Suspicion, Timing},
+    protocol::Versions,
     search::Search,
     time::Time,
     wire::Beat,
@@ -41,6 +42,8 @@ pub(crate) struct Membership {
     removed: BTreeMap<MemberId, Removed>,
     /// Lives that place copies differently.
     mismatched: BTreeSet<MemberId>,
+    /// Lives with which no version of the protocol is common.
+    incompatible: BTreeSet<MemberId>,
     changes: VecDeque<Change>,
     duties: VecDeque<Duty>,
 }
@@ -62,6 +65,8 @@ pub(crate) enum Change {
     Removed(MemberId, RemovalCause),
     /// One that is not listed, because it places copies differently.
     Mismatched(MemberId, SocketAddr),
+    /// One that is not listed, because it speaks other versions of the protocol.
+    Incompatible(MemberId, SocketAddr, Versions),
 }
 
 /// Something to send.
@@ -92,6 +97,7 @@ impl Membership {
             peers: BTreeMap::new(),
             removed: BTreeMap::new(),
             mismatched: BTreeSet::new(),
+            incompatible: BTreeSet::new(),
             changes: VecDeque::new(),
             duties: VecDeque::new(),
         }
@@ -169,6 +175,23 @@ impl Membership {
         }
         if REMEMBERED_MAX < self.mismatched.len() {
             self.mismatched.pop_first();
+        }
+    }
+
+    /// A member is heard of that speaks no version of the protocol that this node does. That is told once.
+    pub(crate) fn handle_incompatible(&mut self, member: MemberId, address: SocketAddr, theirs: Versions) {
+        if self.incompatible.insert(member) {
+            self.changes.push_back(Change::Incompatible(member, address, theirs));
+        }
+        if REMEMBERED_MAX < self.incompatible.len() {
+            self.incompatible.pop_first();
+        }
+    }
+
+    /// What is spoken with a member.
+    pub(crate) fn note_version(&mut self, member: MemberId, version: u8) {
+        if let Some(peer) = self.peers.get_mut(&member) {
+            peer.member.version = version;
         }
     }
 
@@ -400,7 +423,7 @@ impl Membership {
     }
 }
 
-/// How many lives are remembered that were removed, or that place copies differently.
+/// How many lives are remembered that were removed, place copies differently or speak other versions.
 const REMEMBERED_MAX: usize = 4096;
 
 #[cfg(test)]
@@ -424,6 +447,7 @@ mod tests {
 
     pub(super) fn beat(from: MemberId, incarnation: u32, sequence: u64) -> Beat<'static> {
         Beat {
+            versions: Versions::up_to(1),
             from,
             incarnation,
             sequence,

@@ -18,6 +18,7 @@ mod release;
 mod room;
 mod send;
 mod verbs;
+mod versions;
 mod wake;
 
 use alloc::{

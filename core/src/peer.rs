@@ -70,6 +70,7 @@ impl Peer {
                 host: String::new(),
                 zone: String::new(),
                 address: beat.address,
+                version: 0,
                 state: MemberState::Joining,
                 suspect: false,
                 uptime: Duration::ZERO,

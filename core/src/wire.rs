@@ -13,15 +13,17 @@ mod item;
 #[cfg(test)]
 mod laws;
 mod message;
+mod next;
 mod table;
 
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
 pub(crate) use frame::{Frame, FrameWriter, Kind, open, split};
 pub(crate) use item::{Held, ITEM_ROOM, Item, ItemKind, ItemWriter, Items};
-pub(crate) use message::{Ack, Alive, Beat, CLOCK_MAX, Declared, FeedHead, Hello, Ping, Probe, read, read_head};
-
-/// The version of the protocol that this build speaks.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) use message::{
+    Ack, Alive, Beat, BeatHead, CLOCK_MAX, Declared, FeedHead, Hello, HelloHead, Ping, Probe, read, read_head,
+    read_known,
+};
+pub(crate) use next::{AckMore, BeatMore};
 
 /// The longest datagram: it must fit a packet of any sensible network.
 pub(crate) const DATAGRAM_MAX: usize = 1200;

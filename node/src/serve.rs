@@ -90,6 +90,7 @@ impl Server {
             host: config.host.clone(),
             zone: config.zone.clone(),
             weight: config.weight,
+            version_max: config.version_max,
             durability: options.durability,
             clients_max: options.clients_max,
             reply_bytes_max: config.session_bytes_max.saturating_mul(2).saturating_add(FRAMING_BYTES),
@@ -242,6 +243,9 @@ fn log(event: &Event, store: &Local) {
         Event::Found(address, id) => info!(%address, member = %id, "a member that was looked for is there"),
         Event::Mismatched(id, address) => {
             warn!(member = %id, %address, "a member has another setting of copies: it stays out of the view");
+        }
+        Event::Incompatible { member, address, theirs, ours } => {
+            warn!(%member, %address, %theirs, %ours, "a member shares no version of the protocol: it stays out of the view");
         }
         Event::Settled(id) => info!(member = %id, "the sessions of a removed member have owners and copies again"),
         Event::SessionEnded(key, cause) => debug!(%key, ?cause, "a session ended"),

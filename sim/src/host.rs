@@ -95,6 +95,7 @@ impl Process {
             | Event::Seeking(..)
             | Event::Found(..)
             | Event::Mismatched(..)
+            | Event::Incompatible { .. }
             | Event::Settled(_)
             | Event::SessionEnded(..)
             | Event::ClockAhead(..)

@@ -95,6 +95,10 @@ impl Node {
             ViewChange::Suspect(member) => self.raise(Event::MemberSuspect(member)),
             ViewChange::Cleared(member) => self.raise(Event::MemberCleared(member)),
             ViewChange::Mismatched(member, address) => self.raise(Event::Mismatched(member, address)),
+            ViewChange::Incompatible(member, address, theirs) => {
+                let ours = self.config.versions();
+                self.raise(Event::Incompatible { member, address, theirs, ours });
+            }
             ViewChange::Removed(member, cause) => self.handle_removed(now, member, cause),
         }
         self.count_others();
@@ -315,6 +319,7 @@ impl Node {
         let streams: Vec<_> = self.links.streams().collect();
         for stream in streams {
             let mut bye = FrameWriter::new(self.cluster);
+            bye.speak(self.links.version(stream));
             bye.frame(Kind::Bye, &self.id);
             let blocked = self.links.get_mut(stream).is_some_and(|link| link.blocked);
             if self.links.peer(stream).is_some() && !blocked {

@@ -14,6 +14,7 @@ use crate::{
     key::SessionKey,
     life::{EndCause, Life},
     member::{MemberId, MemberState},
+    protocol::Versions,
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
     stamp::Stamp,
     time::Time,
@@ -89,6 +90,7 @@ fn address() -> SocketAddr {
 fn beat(state: MemberState, incarnation: u32, sequence: u64, clock: u64, age_millis: u64) -> Beat<'static> {
     let (others, direct) = ([address()].into(), true);
     Beat {
+        versions: Versions::up_to(1),
         from: PEER,
         incarnation,
         sequence,
@@ -137,7 +139,7 @@ impl Victim {
         let stream = self.node.handle_accepted(self.now, address());
         let mut hello = Self::writer();
         let (copies, beat) = (Copies::Everywhere.code(), beat(MemberState::Ready, 0, 1, 0, 0));
-        hello.frame(Kind::Hello, &Hello { versions: (1, 1), fresh: true, copies, beat });
+        hello.frame(Kind::Hello, &Hello { fresh: true, copies, beat });
         let _ = self.node.handle_stream(self.now, stream, &hello.into_bytes());
         (self.stream, self.next) = (Some(stream), 1);
         stream

@@ -9,9 +9,10 @@ use crate::{
     key::SessionKey,
     links::Greeted,
     member::{MemberId, MemberState},
+    protocol::NEXT,
     session::Change,
     time::Time,
-    wire::{self, Ack, Alive, Beat, Declared, FeedHead, Frame, FrameWriter, Hello, Item, Items, Kind, Ping, Probe},
+    wire::{self, Ack, AckMore, Alive, Declared, FeedHead, Frame, FrameWriter, Item, Items, Kind, Ping, Probe},
 };
 
 /// A clock this far ahead of this node's wall clock is reported.
@@ -22,16 +23,17 @@ impl Node {
         if self.leaving == Leaving::Left {
             return Ok(());
         }
-        let Frame { kind, body } = wire::open(bytes, self.cluster)?;
+        let frame = wire::open(bytes, self.cluster)?;
+        self.check_version(from, frame)?;
+        let Frame { kind, body, .. } = frame;
         match kind {
             Kind::Beat => {
-                let beat: Beat<'_> = wire::read(body)?;
-                beat.check()?;
+                let beat = self.read_beat(body)?;
                 self.hear_clock(now, beat.from, beat.clock)?;
                 self.membership.handle_beat(now, &beat);
             }
             Kind::Probe => {
-                let probe: Probe = wire::read(body)?;
+                let probe: Probe = wire::read_known(body)?;
                 if probe.to == self.id {
                     let alive = Alive { from: self.id, to: probe.from, nonce: probe.nonce };
                     let bytes = FrameWriter::new(self.cluster).datagram(Kind::Alive, &alive).into();
@@ -39,22 +41,22 @@ impl Node {
                 }
             }
             Kind::Alive => {
-                let alive: Alive = wire::read(body)?;
+                let alive: Alive = wire::read_known(body)?;
                 if alive.to == self.id {
                     self.membership.handle_life(now, alive.from);
                 }
             }
             Kind::Declared => {
-                let declared: Declared = wire::read(body)?;
+                let declared: Declared = wire::read_known(body)?;
                 if declared.to == self.id {
                     self.membership.handle_declared(now, from, declared.incarnation);
                 }
             }
             Kind::Bye => {
-                let member: MemberId = wire::read(body)?;
+                let member: MemberId = wire::read_known(body)?;
                 self.membership.handle_bye(now, member);
             }
-            Kind::Hello | Kind::Feed | Kind::Ack | Kind::Ping | Kind::Pong | Kind::Message => {
+            Kind::Hello | Kind::Feed | Kind::Ack | Kind::Ping | Kind::Pong | Kind::Message | Kind::Next => {
                 return Err(FrameError::Unexpected);
             }
         }
@@ -74,6 +76,7 @@ impl Node {
         while let Some((frame, taken)) = wire::split(rest, self.config.frame_max)? {
             rest = &rest[taken..];
             match wire::open(frame, self.cluster) {
+                Ok(Frame { kind: Kind::Next, .. }) if !self.speaks_next() => self.stats.kinds_unknown += 1,
                 Ok(frame) => self.receive_frame(now, stream, frame)?,
                 Err(FrameError::Kind) => self.stats.kinds_unknown += 1,
                 Err(error) => return Err(error),
@@ -96,9 +99,12 @@ impl Node {
 
     fn receive_frame(&mut self, now: Time, stream: StreamId, frame: Frame<'_>) -> Result<(), FrameError> {
         if frame.kind == Kind::Hello {
-            return self.receive_hello(now, stream, wire::read(frame.body)?);
+            return self.receive_hello(now, stream, frame.body);
         }
         let peer = self.links.peer(stream).ok_or(FrameError::Unexpected)?;
+        if frame.version != self.links.version(stream) {
+            return Err(FrameError::Version);
+        }
         self.membership.handle_life(now, peer);
         if let Some(feed) = self.feeds.get_mut(&peer) {
             // Who sends anything else has heard the greeting.
@@ -107,7 +113,10 @@ impl Node {
         match frame.kind {
             Kind::Feed => self.receive_feed(now, stream, peer, frame.body),
             Kind::Ack => {
-                let ack: Ack = wire::read(frame.body)?;
+                let ack: Ack = match NEXT <= frame.version {
+                    true => wire::read::<(Ack, AckMore)>(frame.body)?.0,
+                    false => wire::read(frame.body)?,
+                };
                 self.hear_clock(now, peer, ack.clock)?;
                 if self.links.is_current(stream) {
                     self.receive_ack(peer, ack.number)?;
@@ -130,6 +139,7 @@ impl Node {
                 self.links.handle_pong(stream, pong.nonce);
                 Ok(())
             }
+            Kind::Next => Ok(()),
             Kind::Bye => {
                 let _: MemberId = wire::read(frame.body)?;
                 self.membership.handle_bye(now, peer);
@@ -139,11 +149,8 @@ impl Node {
         }
     }
 
-    fn receive_hello(&mut self, now: Time, stream: StreamId, hello: Hello<'_>) -> Result<(), FrameError> {
-        if hello.versions.1 < wire::VERSION || wire::VERSION < hello.versions.0 {
-            return Err(FrameError::Version);
-        }
-        hello.beat.check()?;
+    fn receive_hello(&mut self, now: Time, stream: StreamId, body: &[u8]) -> Result<(), FrameError> {
+        let (hello, version) = self.read_hello(body)?;
         self.hear_clock(now, hello.beat.from, hello.beat.clock)?;
         let expected = self.links.get_mut(stream).and_then(|link| link.peer);
         if expected.is_some_and(|expected| expected != hello.beat.from) || self.leaving == Leaving::Left {
@@ -156,12 +163,13 @@ impl Node {
         if !self.membership.handle_hello(now, &hello.beat) {
             return Err(FrameError::Unexpected);
         }
+        self.membership.note_version(hello.beat.from, version);
         if hello.fresh {
             self.handle_forgotten(now, hello.beat.from);
         }
         // What follows the greeting in the same bytes must find the feed.
         self.handle_view_changes(now);
-        match self.links.handle_greeted(now, stream, hello.beat.from).ok_or(FrameError::Unexpected)? {
+        match self.links.handle_greeted(now, stream, hello.beat.from, version).ok_or(FrameError::Unexpected)? {
             Greeted::Current(Some(before)) => {
                 if let Some(feed) = self.feeds.get_mut(&hello.beat.from) {
                     feed.handle_broken();

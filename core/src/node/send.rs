@@ -14,11 +14,15 @@ use crate::{
     links::Owes,
     member::MemberId,
     ownership::Ownership,
+    protocol::NEXT,
     relocation::Relocation,
     session::Change,
     sessions::Sessions,
     time::Time,
-    wire::{self, Ack, DeltaWriter, FeedHead, FrameWriter, Hello, ItemKind, ItemWriter, Kind, Ping, Registers},
+    wire::{
+        self, Ack, AckMore, BeatMore, DeltaWriter, FeedHead, FrameWriter, Hello, ItemKind, ItemWriter, Kind, Ping,
+        Registers,
+    },
 };
 
 /// A frame takes no more items once it is this long.
@@ -31,7 +35,11 @@ impl Node {
     pub(super) fn beat(&mut self, now: Time, direct: bool) -> Vec<u8> {
         let word = Word { state: self.state, clock: self.clock.last(), config: &self.config };
         let beat = self.membership.beat(now, word, direct);
-        let bytes = FrameWriter::new(self.cluster).datagram(Kind::Beat, &beat);
+        let writer = FrameWriter::new(self.cluster);
+        let bytes = match self.speaks_next() {
+            true => writer.datagram(Kind::Beat, &(beat, BeatMore::default())),
+            false => writer.datagram(Kind::Beat, &beat),
+        };
         assert!(bytes.len() <= wire::DATAGRAM_MAX, "a beat fits a datagram");
         bytes
     }
@@ -59,17 +67,24 @@ impl Node {
         let Some(link) = self.links.get_mut(stream).filter(|link| !link.blocked) else { return Vec::new() };
         let mut writer = FrameWriter::new(self.cluster);
         let clock = self.clock.last();
-        let applied = link.applied;
+        let (applied, version) = (link.applied, link.version);
         // Until both sides have greeted nothing else may be said.
         let later = if up.is_none() { Owes { hello: false, ..link.owes } } else { Owes::default() };
         let owes = core::mem::replace(&mut link.owes, later);
         if owes.hello {
             let word = Word { state: self.state, clock, config: &self.config };
             let beat = self.membership.beat(now, word, false);
-            let (versions, copies) = ((wire::VERSION, wire::VERSION), self.config.copies.code());
-            writer.frame(Kind::Hello, &Hello { versions, fresh, copies, beat });
+            let hello = Hello { fresh, copies: self.config.copies.code(), beat };
+            match self.speaks_next() {
+                true => writer.frame(Kind::Hello, &(hello, BeatMore::default())),
+                false => writer.frame(Kind::Hello, &hello),
+            }
         }
         let Some(peer) = up else { return writer.into_bytes() };
+        writer.speak(version);
+        if owes.next && self.speaks_next() {
+            writer.frame_of_bytes(Kind::Next, &[]);
+        }
         if let Some(nonce) = owes.ping {
             writer.frame(Kind::Ping, &Ping { nonce });
         }
@@ -102,7 +117,11 @@ impl Node {
                 link.owes.ack = true;
             }
         } else if owes.ack {
-            writer.frame(Kind::Ack, &Ack { number: applied, clock });
+            let ack = Ack { number: applied, clock };
+            match NEXT <= version {
+                true => writer.frame(Kind::Ack, &(ack, AckMore::default())),
+                false => writer.frame(Kind::Ack, &ack),
+            }
         }
         if current {
             self.write_messages(peer, &mut writer);

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use super::{ClusterTag, VERSION};
-use crate::io::FrameError;
+use super::ClusterTag;
+use crate::{io::FrameError, protocol};
 
 /// CRC-32C (Castagnoli), as in iSCSI, RFC 3720.
 const CHECKSUM: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISCSI);
@@ -40,10 +40,12 @@ pub(crate) enum Kind {
     Pong = 20,
     /// Stream: a message of the application.
     Message = 21,
+    /// Stream: says nothing. Only the next version knows it, so that two versions at once can be tested.
+    Next = 255,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Beat,
         Self::Probe,
         Self::Alive,
@@ -55,6 +57,7 @@ impl Kind {
         Self::Ping,
         Self::Pong,
         Self::Message,
+        Self::Next,
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {
@@ -62,9 +65,10 @@ impl Kind {
     }
 }
 
-/// A frame whose version, cluster and checksum are right: only its body may be parsed.
+/// A frame whose cluster and checksum are right: only its body may be parsed, and that only by who speaks its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
+    pub(crate) version: u8,
     pub(crate) kind: Kind,
     pub(crate) body: &'a [u8],
 }
@@ -74,9 +78,6 @@ pub(crate) fn open(bytes: &[u8], cluster: ClusterTag) -> Result<Frame<'_>, Frame
     let (covered, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(FrameError::Cut)?;
     let (header, body) = covered.split_first_chunk::<HEADER>().ok_or(FrameError::Cut)?;
     let [version, kind, tag @ ..] = *header;
-    if version != VERSION {
-        return Err(FrameError::Version);
-    }
     if tag != cluster.0 {
         return Err(FrameError::Cluster);
     }
@@ -84,7 +85,7 @@ pub(crate) fn open(bytes: &[u8], cluster: ClusterTag) -> Result<Frame<'_>, Frame
         return Err(FrameError::Checksum);
     }
     let kind = Kind::from_byte(kind).ok_or(FrameError::Kind)?;
-    Ok(Frame { kind, body })
+    Ok(Frame { version, kind, body })
 }
 
 /// Splits the first frame off the bytes of a stream; `None` when more must arrive.
@@ -101,12 +102,19 @@ pub(crate) fn split(bytes: &[u8], frame_max: usize) -> Result<Option<(&[u8], usi
 #[derive(Debug)]
 pub(crate) struct FrameWriter {
     cluster: ClusterTag,
+    version: u8,
     bytes: Vec<u8>,
 }
 
 impl FrameWriter {
+    /// Writes what anybody can read: in the oldest version that this build speaks.
     pub(crate) fn new(cluster: ClusterTag) -> Self {
-        Self { cluster, bytes: Vec::new() }
+        Self { cluster, version: protocol::FIRST, bytes: Vec::new() }
+    }
+
+    /// What follows is for a member with which this one speaks that version.
+    pub(crate) fn speak(&mut self, version: u8) {
+        self.version = version;
     }
 
     /// The frame of a datagram.
@@ -165,7 +173,7 @@ impl FrameWriter {
     }
 
     fn header(&mut self, kind: Kind) {
-        self.bytes.extend_from_slice(&[VERSION, kind as u8]);
+        self.bytes.extend_from_slice(&[self.version, kind as u8]);
         self.bytes.extend_from_slice(&self.cluster.0);
     }
 

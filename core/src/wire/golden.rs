@@ -8,13 +8,14 @@ use std::{fs, path::PathBuf};
 
 use super::{
     Ack, Alive, Beat, ClusterTag, Declared, DeltaWriter, FeedHead, FrameWriter, Held, Hello, Item, ItemKind,
-    ItemWriter, Items, Kind, Ping, Probe, Registers, VERSION, open, read, read_head, split,
+    ItemWriter, Items, Kind, Ping, Probe, Registers, open, read, read_head, split,
 };
 use crate::{
     copies::Copies,
     key::SessionKey,
     life::{End, EndCause, Life},
     member::{MemberId, MemberState},
+    protocol::{FIRST, Versions},
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Link, Session},
     stamp::Stamp,
 };
@@ -27,6 +28,7 @@ const CLOCK: u64 = 1_795_000_000_000_000 << 10;
 fn beat() -> Beat<'static> {
     let address: SocketAddr = "192.0.2.1:4000".parse().expect("an address");
     Beat {
+        versions: Versions { first: 1, last: 3 },
         from: FROM,
         incarnation: 1,
         sequence: 300,
@@ -70,8 +72,8 @@ fn frame(kind: Kind) -> Vec<u8> {
         Kind::Declared => return writer.datagram(kind, &Declared { from: FROM, to: TO, incarnation: 3 }),
         Kind::Bye => return writer.datagram(kind, &FROM),
         Kind::Hello => {
-            let (versions, copies) = ((VERSION, VERSION), Copies::Backups(2).code());
-            writer.frame(kind, &Hello { versions, fresh: true, copies, beat: beat() });
+            let copies = Copies::Backups(2).code();
+            writer.frame(kind, &Hello { fresh: true, copies, beat: beat() });
         }
         Kind::Feed => {
             let start = writer.start(kind);
@@ -81,6 +83,7 @@ fn frame(kind: Kind) -> Vec<u8> {
         }
         Kind::Ack => writer.frame(kind, &Ack { number: 300, clock: CLOCK }),
         Kind::Ping | Kind::Pong => writer.frame(kind, &Ping { nonce: 7 }),
+        Kind::Next => unreachable!("it is of the next version"),
         Kind::Message => writer.frame_of_bytes(kind, b"a message"),
     }
     writer.into_bytes()
@@ -114,7 +117,7 @@ fn item(kind: ItemKind) -> Vec<u8> {
 
 fn check(name: &str, bytes: &[u8]) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
-    let path = folder.join(alloc::format!("v{VERSION}-{}.hex", name.to_lowercase()));
+    let path = folder.join(alloc::format!("v{FIRST}-{}.hex", name.to_lowercase()));
     let mut text = String::new();
     for row in bytes.chunks(32) {
         row.iter().for_each(|byte| write!(text, "{byte:02x}").expect("a string takes all"));
@@ -130,7 +133,7 @@ fn check(name: &str, bytes: &[u8]) {
 
 #[test]
 fn every_kind_of_frame_has_its_golden_bytes() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Next) {
         check(&alloc::format!("frame-{kind:?}"), &frame(kind));
     }
 }

@@ -9,11 +9,14 @@ use crate::{
     config::{LABEL_MAX, WEIGHT_MAX},
     io::FrameError,
     member::{MemberId, MemberState},
+    protocol::Versions,
 };
 
 /// A sign of life, and all that a member says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Beat<'a> {
+    /// What the sender speaks. This and who it is stand first in every version of the protocol: see [`BeatHead`].
+    pub(crate) versions: Versions,
     pub(crate) from: MemberId,
     /// Counts the refutations of this life.
     pub(crate) incarnation: u32,
@@ -35,6 +38,13 @@ pub(crate) struct Beat<'a> {
     pub(crate) others: Vec<SocketAddr>,
     /// It was sent to one address, and the sender wants beats at its own in return.
     pub(crate) direct: bool,
+}
+
+/// What a beat begins with in every version of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BeatHead {
+    pub(crate) versions: Versions,
+    pub(crate) from: MemberId,
 }
 
 impl Beat<'_> {
@@ -72,8 +82,6 @@ pub(crate) struct Declared {
 /// The first frame on a stream, in each direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello<'a> {
-    /// The versions that the sender speaks, first and last.
-    pub(crate) versions: (u8, u8),
     /// The sender did not have the receiver in its view before this stream: if the receiver had the sender in its own, it
     /// must not rely on what it sent before.
     pub(crate) fresh: bool,
@@ -81,6 +89,14 @@ pub(crate) struct Hello<'a> {
     pub(crate) copies: u8,
     #[serde(borrow)]
     pub(crate) beat: Beat<'a>,
+}
+
+/// What a greeting begins with in every version of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HelloHead {
+    pub(crate) fresh: bool,
+    pub(crate) copies: u8,
+    pub(crate) beat: BeatHead,
 }
 
 /// What a feed frame starts with; items follow.
@@ -115,6 +131,11 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, FrameErr
     }
 }
 
+/// Reads a body of which later versions may know more: what follows is theirs.
+pub(crate) fn read_known<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, FrameError> {
+    read_head(body).map(|(message, _)| message)
+}
+
 /// Reads what a body starts with; the rest is what follows.
 pub(crate) fn read_head<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(T, &'a [u8]), FrameError> {
     postcard::take_from_bytes(body).map_err(|_| FrameError::Body)
@@ -134,6 +155,7 @@ mod tests {
     fn largest(label: &str) -> Beat<'_> {
         let address = SocketAddr::from((Ipv6Addr::from([255; 16]), u16::MAX));
         Beat {
+            versions: Versions { first: u8::MAX, last: u8::MAX },
             from: MemberId(u64::MAX),
             incarnation: u32::MAX,
             sequence: u64::MAX,

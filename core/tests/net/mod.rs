@@ -37,11 +37,19 @@ impl Net {
 
     /// Members with other settings, each by its number.
     pub(crate) fn configured(settings: impl IntoIterator<Item = Copies>, change: impl Fn(usize, &mut Config)) -> Self {
-        let nodes = settings.into_iter().zip(1_u16..).map(|(copies, n)| {
+        let configs = settings.into_iter().zip(1_u16..).map(|(copies, n)| {
             let (host, zone) = (format!("host {}", n - 1), format!("zone {}", n - 1));
             let (idle, ended_for) = (Duration::from_secs(10), Duration::from_secs(60));
             let mut config = Config { copies, weight: n * 100, host, zone, idle, ended_for, ..Config::default() };
             change(usize::from(n) - 1, &mut config);
+            config
+        });
+        Self::of(configs)
+    }
+
+    /// Members with these settings.
+    pub(crate) fn of(configs: impl IntoIterator<Item = Config>) -> Self {
+        let nodes = configs.into_iter().zip(1_u16..).map(|(config, n)| {
             let address = address(usize::from(n) - 1);
             Node::new(MemberId(n.into()), address, config, n.into(), Time::ZERO).expect("the config is valid")
         });

@@ -64,6 +64,8 @@ pub(crate) struct Program {
     pub(crate) host: String,
     pub(crate) zone: String,
     pub(crate) weight: u16,
+    /// The newest version of the protocol between members that it speaks.
+    pub(crate) version_max: u8,
     pub(crate) durability: Option<Durability>,
     pub(crate) clients_max: usize,
     pub(crate) reply_bytes_max: usize,

@@ -101,6 +101,7 @@ impl Desk {
             host: "desk-host".into(),
             zone: String::new(),
             weight: 100,
+            version_max: 1,
             durability: None,
             clients_max: 10,
             reply_bytes_max: 1 << 20,
