@@ -1,6 +1,6 @@
 //! When a commit is durable, or cannot be any more.
 //!
-//! A commit is known by the session it changed and the number of its change. An acknowledgement counts for it only when
+//! A commit is known by the session (or the entry of the shared map) it changed and the number of its change. An acknowledgement counts for it only when
 //! the acknowledged frame carried that change (P2): frames say which changes of which session they carried, and no
 //! comparison of change numbers alone takes the place of that. Who must hold a copy is told when it starts and whenever
 //! that changes; only their word counts.
@@ -22,41 +22,42 @@ use crate::{
 
 /// Who waits for a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Waiting {
+pub(crate) enum Waiting<K = SessionKey> {
     /// The application, for as much as it asked, and no longer than it asked.
     Application(Durability, Option<Time>),
     /// The other half of the commit of this key with the same change.
-    Link(Durability, SessionKey),
+    Link(Durability, K),
     /// The end of an expiry, of these births up to these counters: once all that must hold it have applied it, they are dead
     /// for good.
     Burial(Expired),
 }
 
 /// A burial that may take place.
-pub(crate) type Burial = (SessionKey, Expired);
+pub(crate) type Burial<K = SessionKey> = (K, Expired);
 
 type Expired = Arc<[(Stamp, u32)]>;
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Commits {
-    in_flight: BTreeMap<Id, Commit>,
-    deadlines: BTreeSet<(Time, Id)>,
+/// Commits of what is known by such a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Commits<K = SessionKey> {
+    in_flight: BTreeMap<Id<K>, Commit<K>>,
+    deadlines: BTreeSet<(Time, Id<K>)>,
     outcomes: VecDeque<(CommitId, Outcome)>,
-    burials: VecDeque<Burial>,
+    burials: VecDeque<Burial<K>>,
     application: usize,
 }
 
-type Id = (SessionKey, Change);
+type Id<K> = (K, Change);
 
 #[derive(Clone, Debug)]
-struct Commit {
-    waiting: Waiting,
+struct Commit<K> {
+    waiting: Waiting<K>,
     /// Who must hold it.
     others: Arc<Others>,
     /// Which of them have applied it, in the order of their acknowledgements.
     have: Vec<MemberId>,
     /// The key whose half must be done too.
-    link: Option<SessionKey>,
+    link: Option<K>,
 }
 
 /// Other members, of the view or of those that must hold a session: all, and those that are ready.
@@ -66,9 +67,21 @@ pub(crate) struct Others {
     pub(crate) ready: BTreeSet<MemberId>,
 }
 
-impl Commits {
+impl<K> Default for Commits<K> {
+    fn default() -> Self {
+        Self {
+            in_flight: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            outcomes: VecDeque::new(),
+            burials: VecDeque::new(),
+            application: 0,
+        }
+    }
+}
+
+impl<K: Copy + Ord> Commits<K> {
     /// Starts to count, for a session that these others must hold.
-    pub(crate) fn start(&mut self, key: SessionKey, change: Change, waiting: Waiting, others: Arc<Others>) {
+    pub(crate) fn start(&mut self, key: K, change: Change, waiting: Waiting<K>, others: Arc<Others>) {
         let id = (key, change);
         self.insert(id, Commit { waiting, others, have: Vec::new(), link: None });
         self.judge(id);
@@ -78,8 +91,8 @@ impl Commits {
     /// done when both are.
     pub(crate) fn start_move(
         &mut self,
-        (old, change): (SessionKey, Change),
-        new: SessionKey,
+        (old, change): (K, Change),
+        new: K,
         (durability, deadline): (Durability, Option<Time>),
         others: (Arc<Others>, Arc<Others>),
     ) {
@@ -91,7 +104,7 @@ impl Commits {
     }
 
     /// A member has applied the changes of a session from `from` to `to`.
-    pub(crate) fn handle_ack(&mut self, key: SessionKey, from: Change, to: Change, member: MemberId) {
+    pub(crate) fn handle_ack(&mut self, key: K, from: Change, to: Change, member: MemberId) {
         let mut touched = Vec::new();
         for (id, commit) in self.in_flight.range_mut((key, from)..=(key, to)) {
             if commit.others.all.contains(&member) && !commit.have.contains(&member) {
@@ -107,10 +120,7 @@ impl Commits {
     /// Who must hold what may have changed, with the view: every commit in flight is counted again. Answers which members
     /// must be brought which change, because they did not have to hold it before.
     #[must_use]
-    pub(crate) fn handle_view(
-        &mut self,
-        mut others: impl FnMut(&SessionKey) -> Arc<Others>,
-    ) -> Vec<(MemberId, SessionKey, Change)> {
+    pub(crate) fn handle_view(&mut self, mut others: impl FnMut(&K) -> Arc<Others>) -> Vec<(MemberId, K, Change)> {
         let mut lacking = Vec::new();
         let all: Vec<_> = self.in_flight.keys().copied().collect();
         for (key, change) in all {
@@ -138,7 +148,7 @@ impl Commits {
         self.outcomes.pop_front()
     }
 
-    pub(crate) fn poll_burial(&mut self) -> Option<Burial> {
+    pub(crate) fn poll_burial(&mut self) -> Option<Burial<K>> {
         self.burials.pop_front()
     }
 
@@ -151,7 +161,7 @@ impl Commits {
         self.application + self.outcomes.len()
     }
 
-    fn insert(&mut self, id: Id, commit: Commit) {
+    fn insert(&mut self, id: Id<K>, commit: Commit<K>) {
         let waiting = commit.waiting.clone();
         let before = self.in_flight.insert(id, commit);
         assert!(before.is_none(), "a change has one commit");
@@ -159,7 +169,7 @@ impl Commits {
         self.deadlines.extend(waiting.deadline().map(|at| (at, id)));
     }
 
-    fn judge(&mut self, id: Id) {
+    fn judge(&mut self, id: Id<K>) {
         let Some(commit) = self.in_flight.get(&id) else { return };
         match &commit.waiting {
             &Waiting::Application(durability, _) => {
@@ -192,13 +202,13 @@ impl Commits {
         }
     }
 
-    fn end_short(&mut self, id: Id, late: bool) {
+    fn end_short(&mut self, id: Id<K>, late: bool) {
         let (Receipt { members: have, missing }, want) = self.take(id);
         self.outcomes.push_back((CommitId(id.1.0), Outcome::NotDurable { have, missing, want, late }));
     }
 
     /// Takes a commit of the application out, with how many others it wanted.
-    fn take(&mut self, id: Id) -> (Receipt, usize) {
+    fn take(&mut self, id: Id<K>) -> (Receipt, usize) {
         let commit = self.in_flight.remove(&id).expect("what ends is in flight");
         let Waiting::Application(durability, deadline) = commit.waiting else {
             unreachable!("only a commit of the application has a deadline and an outcome");
@@ -216,7 +226,7 @@ impl Commits {
     }
 }
 
-impl Waiting {
+impl<K> Waiting<K> {
     fn deadline(&self) -> Option<Time> {
         match *self {
             Self::Application(_, deadline) => deadline,
@@ -225,7 +235,7 @@ impl Waiting {
     }
 }
 
-impl Commit {
+impl<K> Commit<K> {
     /// Whose word counts.
     fn counted(&self) -> impl Iterator<Item = MemberId> {
         self.have.iter().filter(|member| self.others.ready.contains(member)).copied()

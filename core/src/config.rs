@@ -87,6 +87,10 @@ pub struct Config {
     pub attributes_max: usize,
     /// The most commits in flight.
     pub commits_max: usize,
+    /// The most names in the shared map, removed ones that are still remembered included.
+    pub map_entries_max: usize,
+    /// The longest shared map, all names and values, in bytes. One name with its value is at most as long as an attribute.
+    pub map_bytes_max: usize,
     /// The longest message of the application, in bytes.
     pub message_bytes_max: usize,
     /// The most messages of the application that wait to be sent to one member, and to be read here; past it they are
@@ -129,6 +133,8 @@ impl Default for Config {
             session_bytes_max: 16 << 20,
             attributes_max: 4096,
             commits_max: 1 << 16,
+            map_entries_max: 1024,
+            map_bytes_max: 1 << 20,
             message_bytes_max: 32 << 10,
             messages_max: 256,
             version_max: protocol::LAST,
@@ -205,6 +211,8 @@ impl Config {
             ("session_bytes_max", self.session_bytes_max, self.attribute_bytes_max, 1 << 30),
             ("attributes_max", self.attributes_max, 1, 1 << 20),
             ("commits_max", self.commits_max, 1, 1 << 24),
+            ("map_entries_max", self.map_entries_max, 1, 1 << 20),
+            ("map_bytes_max", self.map_bytes_max, 1, 1 << 30),
             ("message_bytes_max", self.message_bytes_max, 1, self.frame_max.saturating_sub(MESSAGE_ROOM)),
             ("messages_max", self.messages_max, 1, 1 << 20),
             ("version_max", self.version_max.into(), protocol::FIRST.into(), protocol::NEXT.into()),

@@ -270,6 +270,23 @@ pub enum CommitError {
         /// What it is set to, in sessions or bytes.
         max: usize,
     },
+    /// There is no such entry in the shared map to remove.
+    #[error("no such entry")]
+    NoEntry,
+    /// The shared map has `map_entries_max` entries, removed ones that are still remembered included.
+    #[error("the map has map_entries_max ({max}) entries, removed ones included")]
+    TooManyEntries {
+        /// The limit.
+        max: usize,
+    },
+    /// The shared map would be longer than `map_bytes_max`.
+    #[error("the map would have {bytes} bytes, more than map_bytes_max ({max})")]
+    MapTooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
     /// `commits_max` commits are in flight.
     #[error("commits_max ({max}) commits are in flight")]
     TooManyCommits {

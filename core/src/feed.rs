@@ -12,10 +12,11 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use core::time::Duration;
+use core::{ops::Bound, time::Duration};
 
 use crate::{
     key::SessionKey,
+    map::EntryId,
     session::{Change, Session},
     wire::{ItemKind, Registers},
 };
@@ -40,6 +41,10 @@ pub(crate) enum Note {
     /// The same again, for who has asked.
     OfferedBefore,
     Done,
+    /// What this member's shared map is, in short.
+    Map,
+    /// The same, for who has another.
+    MapBack,
 }
 
 /// What a frame in flight carries.
@@ -47,6 +52,8 @@ pub(crate) enum Note {
 pub(crate) enum Carried {
     /// The changes of a session up to this one.
     Changes(SessionKey, Lack, Change),
+    /// The same of an entry of the shared map, from the oldest to this one.
+    Entry(EntryId, Change, Change),
     Note(Note),
 }
 
@@ -89,6 +96,9 @@ pub(crate) struct Feed {
     lacking: BTreeMap<SessionKey, Lack>,
     order: BTreeSet<(Change, SessionKey)>,
     notes: BTreeSet<Note>,
+    /// The oldest unsent change of each entry of the shared map. They take turns.
+    entries: BTreeMap<EntryId, Change>,
+    last_entry: EntryId,
     walk: Option<(Walk, Option<SessionKey>)>,
     parts: Option<Parts>,
     in_flight: VecDeque<(u64, Vec<Carried>)>,
@@ -129,6 +139,12 @@ impl Feed {
         }
         self.lacking.insert(key, lack);
         self.order.insert((lack.from, key));
+    }
+
+    /// The peer lacks this change of an entry of the shared map.
+    pub(crate) fn lack_entry(&mut self, id: EntryId, change: Change) {
+        let oldest = self.entries.entry(id).or_insert(change);
+        *oldest = change.min(*oldest);
     }
 
     /// The peer may lack anything.
@@ -184,7 +200,8 @@ impl Feed {
     pub(crate) fn has_work(&self) -> bool {
         // Questions go past the window: two members must not wait for each other's acknowledgements to ask them.
         let room = self.in_flight.len() < FLIGHT_MAX || self.parts.is_some() || self.has_questions();
-        let work = !self.notes.is_empty() || !self.lacking.is_empty() || self.walk.is_some() || self.parts.is_some();
+        let work = !self.notes.is_empty() || !self.lacking.is_empty() || !self.entries.is_empty();
+        let work = work || self.walk.is_some() || self.parts.is_some();
         room && work
     }
 
@@ -244,6 +261,24 @@ impl Feed {
         self.lacking.contains_key(key)
     }
 
+    /// The entry of the shared map whose turn it is, and its oldest unsent change.
+    pub(crate) fn next_entry(&self) -> Option<(EntryId, Change)> {
+        let later = self.entries.range((Bound::Excluded(self.last_entry), Bound::Unbounded)).next();
+        later.or_else(|| self.entries.first_key_value()).map(|(id, change)| (*id, *change))
+    }
+
+    pub(crate) fn take_entry(&mut self, id: EntryId) {
+        self.entries.remove(&id);
+        self.last_entry = id;
+    }
+
+    /// Whether something of an entry of the shared map is unsent or unacknowledged.
+    pub(crate) fn is_entry_outstanding(&self, id: EntryId) -> bool {
+        let sent = self.in_flight.iter().flat_map(|(_, carried)| carried);
+        self.entries.contains_key(&id)
+            || sent.into_iter().any(|carried| matches!(carried, Carried::Entry(sent, ..) if *sent == id))
+    }
+
     /// Where the walk stands: what it feeds, and after which key.
     pub(crate) fn walk(&self) -> Option<(Walk, Option<SessionKey>)> {
         self.walk
@@ -262,6 +297,7 @@ impl Feed {
     /// Everything that was there to send has been acknowledged, word of it aside.
     pub(crate) fn is_drained(&self) -> bool {
         self.lacking.is_empty()
+            && self.entries.is_empty()
             && self.walk.is_none()
             && self.parts.is_none()
             && self
@@ -279,7 +315,7 @@ impl Feed {
     pub(crate) fn outstanding(&self) -> impl Iterator<Item = SessionKey> {
         let sent = self.in_flight.iter().flat_map(|(_, carried)| carried).filter_map(|carried| match carried {
             Carried::Changes(key, ..) => Some(*key),
-            Carried::Note(_) => None,
+            Carried::Entry(..) | Carried::Note(_) => None,
         });
         self.lacking.keys().copied().chain(self.parts.iter().map(|parts| parts.key)).chain(sent)
     }
@@ -298,13 +334,14 @@ impl Feed {
             && self.order.first().is_none_or(|(oldest, _)| change < *oldest)
             && sent.into_iter().all(|carried| match carried {
                 Carried::Changes(_, lack, _) => change < lack.from,
-                Carried::Note(_) => true,
+                Carried::Entry(..) | Carried::Note(_) => true,
             })
     }
 
     fn carry_back(&mut self, carried: Carried) {
         match carried {
             Carried::Changes(key, lack, _) => self.lack_more(key, lack),
+            Carried::Entry(id, from, _) => self.lack_entry(id, from),
             Carried::Note(note) => self.note(note),
         }
     }
@@ -368,6 +405,29 @@ mod tests {
         assert_eq!(feed.next_lacking(), None);
         feed.handle_yield(T);
         assert_eq!(feed.next_lacking(), Some((T, from(0))));
+    }
+
+    #[test]
+    fn entries_of_the_shared_map_take_turns_and_come_back_from_a_broken_stream() {
+        let (mut feed, [one, two]) = (Feed::default(), [EntryId(1), EntryId(2)]);
+        feed.lack_entry(one, Change(3));
+        feed.lack_entry(two, Change(4));
+        assert_eq!(feed.next_entry(), Some((one, Change(3))));
+        feed.take_entry(one);
+        feed.mark_sent(alloc::vec![Carried::Entry(one, Change(3), Change(4))]);
+        feed.lack_entry(one, Change(5));
+        assert_eq!(feed.next_entry(), Some((two, Change(4))), "one that changes all the time keeps no other waiting");
+        feed.take_entry(two);
+        assert!(!feed.is_entry_outstanding(two) && feed.is_entry_outstanding(one));
+        assert_eq!(feed.next_entry(), Some((one, Change(5))));
+        feed.handle_broken();
+        assert_eq!(feed.next_entry(), Some((one, Change(3))), "a later frame counts for the write before");
+        assert!(feed.has_work() && !feed.is_drained());
+        feed.take_entry(one);
+        feed.mark_sent(alloc::vec![Carried::Entry(one, Change(3), Change(5))]);
+        assert!(feed.is_entry_outstanding(one) && !feed.is_drained());
+        feed.handle_ack(1);
+        assert!(!feed.is_entry_outstanding(one) && feed.is_empty());
     }
 
     #[test]

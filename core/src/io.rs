@@ -110,6 +110,8 @@ pub enum Event {
     Settled(MemberId),
     /// A session ended.
     SessionEnded(SessionKey, EndCause),
+    /// Another member has changed the value under this name of the shared map, or removed it.
+    MapChanged(Bytes),
     /// The clock of a member is this many milliseconds ahead of this node's wall clock.
     ClockAhead(MemberId, u64),
     /// This node was not run for so long after its timer was due: its process was stopped, or its machine had no time for

@@ -73,6 +73,7 @@ mod key;
 mod life;
 mod limits;
 mod links;
+mod map;
 mod member;
 mod membership;
 mod messages;

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod advance;
+mod building;
 mod copies;
 mod ends;
 mod fetching;
@@ -9,6 +10,7 @@ mod fetching;
 mod hostile;
 #[cfg(test)]
 mod lost;
+mod map;
 mod merge;
 mod messages;
 mod moves;
@@ -40,6 +42,7 @@ use crate::{
     key::SessionKey,
     limits::{Limits, WhenFull},
     links::Links,
+    map::{EntryId, SharedMap},
     member::{MemberId, MemberState},
     membership::Membership,
     messages::{Message, Messages},
@@ -92,6 +95,8 @@ pub struct Node {
     joiners: Joiners,
     commits: Commits,
     messages: Messages,
+    map: SharedMap,
+    map_commits: Commits<EntryId>,
     /// Members that went away.
     breaks: BTreeMap<MemberId, Break>,
     /// Members whose clocks are reported to be far ahead.
@@ -162,6 +167,8 @@ impl Node {
             joiners: Joiners::default(),
             commits: Commits::default(),
             messages: Messages::new(&config),
+            map: SharedMap::new(&config),
+            map_commits: Commits::default(),
             breaks: BTreeMap::new(),
             ahead: BTreeSet::new(),
             change: Change::default(),
@@ -286,7 +293,7 @@ impl Node {
 
     /// The next commit that has ended. None is dropped or merged with another.
     pub fn poll_outcome(&mut self) -> Option<(CommitId, Outcome)> {
-        self.commits.poll_outcome()
+        self.commits.poll_outcome().or_else(|| self.map_commits.poll_outcome())
     }
 
     /// The next answer to a [`fetch`](Self::fetch). None is dropped.
@@ -301,7 +308,7 @@ impl Node {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.map.poll_news().map(Event::MapChanged))
     }
 
     /// The next session whose state or deadline has changed since it was last named here, for who keeps a table of them
@@ -328,6 +335,8 @@ impl Node {
             self.ledger.poll_timeout(),
             self.ownership.poll_timeout(),
             self.commits.poll_timeout(),
+            self.map_commits.poll_timeout(),
+            self.map.poll_timeout(),
             self.relocation.poll_timeout(),
             self.fetches.poll_timeout(),
         ];
@@ -341,6 +350,7 @@ impl Node {
     /// Something is not true that must be: a fault of this crate.
     pub fn check(&self) {
         self.sessions.check_table();
+        self.map.check_table();
         self.feeds.values().for_each(Feed::check);
         let listed = self.membership.members().into_iter().map(|member| member.id);
         assert!(listed.into_iter().all(|member| self.feeds.contains_key(&member)), "every member of the view is fed");

@@ -26,6 +26,13 @@ pub struct Stats {
     pub frames_refused: u64,
     /// Frames and items of a kind that this version does not know; they were skipped.
     pub kinds_unknown: u64,
+    /// Entries of the shared map that others brought and that changed it.
+    pub entries_applied: u64,
+    /// Entries of the shared map that were dropped: there was no room for them, or they came from a member that was away for
+    /// too long and may have been removed meanwhile.
+    pub entries_refused: u64,
+    /// Times that a member turned out to have another shared map, and was sent all of it.
+    pub maps_sent: u64,
     /// Messages of the application that were handed to a stream.
     pub messages_sent: u64,
     /// Messages of others that were kept for the reader.

@@ -18,7 +18,7 @@ mod table;
 
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
 pub(crate) use frame::{Frame, FrameWriter, Kind, open, split};
-pub(crate) use item::{Held, ITEM_ROOM, Item, ItemKind, ItemWriter, Items};
+pub(crate) use item::{ENTRY_ROOM, Held, ITEM_ROOM, Item, ItemKind, ItemWriter, Items};
 pub(crate) use message::{
     Ack, Alive, Beat, BeatHead, CLOCK_MAX, Declared, FeedHead, Hello, HelloHead, Ping, Probe, read, read_head,
     read_known,

@@ -249,6 +249,7 @@ fn log(event: &Event, store: &Local) {
         }
         Event::Settled(id) => info!(member = %id, "the sessions of a removed member have owners and copies again"),
         Event::SessionEnded(key, cause) => debug!(%key, ?cause, "a session ended"),
+        Event::MapChanged(name) => debug!(name = %name.escape_ascii(), "the shared map was changed elsewhere"),
         Event::ClockAhead(id, millis) => warn!(member = member(*id), millis, "the clock of a member is far ahead"),
         Event::Overfull(limit) => warn!("more is held here than {limit} allows: copies of other members' sessions"),
         Event::Slept(length) => warn!(?length, "this node was not run for so long: others may have removed it"),

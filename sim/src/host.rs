@@ -98,6 +98,7 @@ impl Process {
             | Event::Incompatible { .. }
             | Event::Settled(_)
             | Event::SessionEnded(..)
+            | Event::MapChanged(_)
             | Event::ClockAhead(..)
             | Event::Slept(_)
             | Event::EndsForgotten

@@ -37,6 +37,8 @@ impl Node {
         }
         self.ownership.forget_before(now - self.config.ended_for);
         self.commits.handle_timeout(now);
+        self.map_commits.handle_timeout(now);
+        self.forget_entries(now);
         self.walk_for_the_dead(now);
         self.relocate(now);
         self.fetches.handle_timeout(now);
@@ -129,6 +131,7 @@ impl Node {
         }
         self.feeds.insert(member, feed);
         self.messages.handle_added(member);
+        self.feed_map(member);
         if let Some(gap) = self.breaks.get_mut(&member) {
             gap.too_long = self.config.ended_for <= now.since(gap.since);
             gap.lurking = false;
@@ -154,6 +157,7 @@ impl Node {
         self.fetches.handle_removed(member);
         self.joiners.handle_over(member);
         self.joiners.handle_removed();
+        self.repair_map();
         if self.rounds.handle_removed(!self.others.ready.is_empty()) {
             self.feeds.values_mut().for_each(|feed| feed.note(Note::Round));
         } else {

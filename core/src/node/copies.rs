@@ -316,6 +316,11 @@ impl Node {
                 feed.lack(key, change);
             }
         }
+        for (member, id, change) in self.map_commits.handle_view(|_| others.clone()) {
+            if let Some(feed) = self.feeds.get_mut(&member) {
+                feed.lack_entry(id, change);
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     io::{StreamId, Transmit},
     key::SessionKey,
     life::{EndCause, Life},
+    map::Brought,
     member::{MemberId, MemberState},
     protocol::Versions,
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
@@ -75,7 +76,7 @@ fn mad() -> impl Strategy<Value = Mad> {
             .prop_map(|(key, clock, counter, expired, owner, floor, remaining, number)| Mad::Delta {
                 key, clock, counter, expired, owner, floor, remaining, number,
             }),
-        4 => (number, prop::collection::vec((0..10_u8, 1..4_u8, big.clone()), 1..6))
+        4 => (number, prop::collection::vec((0..12_u8, 1..4_u8, big.clone()), 1..6))
             .prop_map(|(number, kinds)| Mad::Items { number, kinds }),
         1 => big.clone().prop_map(Mad::Ack),
         2 => big.prop_map(|wait| Mad::Wait(wait % 10_000)),
@@ -267,6 +268,11 @@ fn write_item(writer: &mut FrameWriter, kind: u8, key: SessionKey, value: u64) {
         6 => items.pull(key),
         7 => items.round(value),
         8 => items.done(value, [MemberId(value)].into(), [PEER].into()),
+        9 => items.map(value, value.is_multiple_of(2)),
+        10 => {
+            let (stamp, remaining) = (Stamp { clock: value, writer: PEER }, millis);
+            items.entry(&Brought { name: &key.0, stamp, value: value.is_multiple_of(3).then_some(b"mad"), remaining });
+        }
         _ => items.offered(Vec::new(), false),
     }
 }

@@ -188,6 +188,7 @@ impl Node {
 
     /// A member had removed this one: it may have forgotten ends meanwhile, and that it was asked for word.
     fn handle_forgotten(&mut self, now: Time, peer: MemberId) {
+        self.feed_map(peer);
         let everywhere = self.is_everywhere();
         let Some(feed) = self.feeds.get_mut(&peer) else { return };
         if self.state == MemberState::Joining {
@@ -213,6 +214,7 @@ impl Node {
         for item in Items::new(items, head.clock) {
             match item? {
                 Some(Item::Delta(delta)) => self.check_delta(&delta)?,
+                Some(Item::Entry(entry)) => self.check_entry(&entry)?,
                 Some(_) => {}
                 None => unknown += 1,
             }
@@ -245,6 +247,8 @@ impl Node {
                 }
             }
             Item::Release(key, digest) => self.receive_release(peer, key, digest),
+            Item::Entry(entry) => self.receive_entry(now, peer, entry),
+            Item::Map(digest, asks) => self.receive_map(peer, digest, asks),
             Item::Missing(key) => self.receive_missing(now, peer, key),
             Item::Use(key, remaining) => {
                 if self.sessions.use_elsewhere(said, &key, remaining) && self.owns(&key) {
@@ -294,6 +298,7 @@ impl Node {
                     self.commits.handle_ack(key, lack.from, to, peer);
                     self.release(key);
                 }
+                Carried::Entry(id, from, to) => self.map_commits.handle_ack(id, from, to, peer),
                 Carried::Note(Note::Release(key)) => self.relocation.end_offer(&key, peer),
                 Carried::Note(_) => {}
             }

@@ -3,7 +3,11 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 
-use super::Node;
+use super::{
+    Node,
+    building::{Building, Written},
+    map::write_entries,
+};
 use crate::{
     beats::Word,
     copies::Unit,
@@ -12,6 +16,7 @@ use crate::{
     join::Joiners,
     key::SessionKey,
     links::Owes,
+    map::SharedMap,
     member::MemberId,
     ownership::Ownership,
     protocol::NEXT,
@@ -19,16 +24,11 @@ use crate::{
     session::Change,
     sessions::Sessions,
     time::Time,
-    wire::{
-        self, Ack, AckMore, BeatMore, DeltaWriter, FeedHead, FrameWriter, Hello, ItemKind, ItemWriter, Kind, Ping,
-        Registers,
-    },
+    wire::{self, Ack, AckMore, BeatMore, DeltaWriter, FeedHead, FrameWriter, Hello, ItemKind, Kind, Ping, Registers},
 };
 
 /// A frame takes no more items once it is this long.
 const FRAME_TARGET: usize = 64 << 10;
-/// A session longer than this travels in parts.
-const PART_TARGET: usize = 256 << 10;
 
 impl Node {
     /// The frame of a beat.
@@ -104,6 +104,7 @@ impl Node {
                 ownership: &self.ownership,
                 joiners: &self.joiners,
                 relocation: &self.relocation,
+                map: &self.map,
                 unit: self.config.unit,
             };
             if feed.has_work() {
@@ -142,6 +143,7 @@ struct Source<'a> {
     ownership: &'a Ownership,
     joiners: &'a Joiners,
     relocation: &'a Relocation,
+    map: &'a SharedMap,
     unit: Unit,
 }
 
@@ -165,6 +167,10 @@ impl Source<'_> {
                 self.add_note(peer, note, &mut frame);
                 frame.carried.push(Carried::Note(note));
             }
+        }
+        if frame.has_room() {
+            let (lengths, written) = ((FRAME_TARGET / 2, self.frame_max), (&mut *frame.writer, start));
+            write_entries((self.now, self.map, self.change), feed, written, lengths, &mut frame.carried);
         }
         while frame.has_room() {
             let Some((key, lack)) = feed.next_lacking() else { break };
@@ -236,6 +242,8 @@ impl Source<'_> {
                 }
             }
             Note::Offered => items.offered(self.ownership.gone(), true),
+            Note::Map => items.map(self.map.digest(), true),
+            Note::MapBack => items.map(self.map.digest(), false),
             Note::OfferedBefore => items.offered(self.ownership.gone(), false),
             Note::Done => {
                 let view = self.view.iter().copied().collect();
@@ -360,49 +368,3 @@ impl Source<'_> {
 
 /// Sessions of others that one frame's walk passes by at the most.
 const WALK_MAX: usize = 16 << 10;
-
-/// A frame that is being built.
-struct Building<'a> {
-    writer: &'a mut FrameWriter,
-    start: usize,
-    target: usize,
-    carried: Vec<Carried>,
-    deltas: u64,
-    /// A session has begun to travel in parts: nothing goes behind it in this frame.
-    in_parts: bool,
-}
-
-enum Written {
-    Whole,
-    Part(usize),
-    Nothing,
-}
-
-impl Building<'_> {
-    fn has_room(&self) -> bool {
-        !self.in_parts && self.writer.frame_bytes(self.start) < self.target
-    }
-
-    fn items(&mut self) -> ItemWriter<'_> {
-        ItemWriter(self.writer.bytes())
-    }
-
-    fn delta(&mut self, kind: ItemKind, delta: &DeltaWriter<'_>, frame_max: usize) -> Written {
-        let room = frame_max.saturating_sub(self.writer.frame_bytes(self.start) + wire::ITEM_ROOM);
-        let written = self.items().write(kind, |bytes| delta.write(bytes, PART_TARGET, room));
-        match written {
-            Ok(None) => {
-                self.deltas += 1;
-                Written::Whole
-            }
-            Ok(Some(skip)) => {
-                self.in_parts = true;
-                Written::Part(skip)
-            }
-            Err(_) => {
-                self.in_parts = true;
-                Written::Nothing
-            }
-        }
-    }
-}

@@ -14,6 +14,7 @@ use crate::{
     copies::Copies,
     key::SessionKey,
     life::{End, EndCause, Life},
+    map::Brought,
     member::{MemberId, MemberState},
     protocol::{FIRST, Versions},
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Link, Session},
@@ -111,6 +112,13 @@ fn item(kind: ItemKind) -> Vec<u8> {
         ItemKind::Done => items.done(2, [FROM].into(), [TO].into()),
         ItemKind::Fetch => items.fetch(KEY),
         ItemKind::Release => items.release(KEY, 0x1122_3344_5566_7788),
+        ItemKind::Entry => {
+            let stamp = Stamp { clock: CLOCK - 10, writer: TO };
+            let remaining = Duration::from_secs(1800);
+            items.entry(&Brought { name: b"name", stamp, value: Some(b"value"), remaining });
+            items.entry(&Brought { name: b"removed", stamp, value: None, remaining });
+        }
+        ItemKind::Map => items.map(0x1122_3344_5566_7788, true),
     }
     bytes
 }

@@ -5,8 +5,12 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{delta::DeltaReader, message::read};
-use crate::{io::FrameError, key::SessionKey, member::MemberId};
+use super::{
+    blob::Blob,
+    delta::DeltaReader,
+    message::{CLOCK_MAX, read},
+};
+use crate::{io::FrameError, key::SessionKey, map::Brought, member::MemberId, stamp::Stamp};
 
 /// One thing that a member tells another. Sent until acknowledged, in order.
 pub(crate) enum Item<'a> {
@@ -36,6 +40,10 @@ pub(crate) enum Item<'a> {
     Found(DeltaReader<'a>),
     /// The receiver may drop its copy, if this is still its digest.
     Release(SessionKey, u64),
+    /// An entry of the shared map.
+    Entry(Brought<'a>),
+    /// What the sender's shared map is, in short: who has another one sends all of it, and if `true` answers with the same.
+    Map(u64, bool),
 }
 
 /// The kinds of items on the wire. New ones are appended.
@@ -55,10 +63,12 @@ pub(crate) enum ItemKind {
     Fetch = 11,
     Found = 12,
     Release = 13,
+    Entry = 14,
+    Map = 15,
 }
 
 impl ItemKind {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Delta,
         Self::Missing,
         Self::Use,
@@ -72,6 +82,8 @@ impl ItemKind {
         Self::Fetch,
         Self::Found,
         Self::Release,
+        Self::Entry,
+        Self::Map,
     ];
 }
 
@@ -99,6 +111,47 @@ struct Release {
 }
 
 #[derive(Serialize, Deserialize)]
+struct EntryForm<'a> {
+    #[serde(borrow)]
+    name: Blob<'a>,
+    clock: u64,
+    #[serde(with = "postcard::fixint::le")]
+    writer: u64,
+    value: Option<Blob<'a>>,
+    /// Of a removal: how long it is remembered yet.
+    remaining_millis: Option<u64>,
+}
+
+impl<'a> EntryForm<'a> {
+    fn new(entry: &Brought<'a>) -> Self {
+        Self {
+            name: Blob(entry.name),
+            clock: entry.stamp.clock,
+            writer: entry.stamp.writer.0,
+            value: entry.value.map(Blob),
+            remaining_millis: entry.value.is_none().then(|| millis(entry.remaining)),
+        }
+    }
+
+    fn read(self, clock: u64) -> Result<Brought<'a>, FrameError> {
+        let Self { name, value, remaining_millis, .. } = self;
+        if clock.min(CLOCK_MAX) < self.clock || value.is_some() == remaining_millis.is_some() {
+            return Err(FrameError::Body);
+        }
+        let stamp = Stamp { clock: self.clock, writer: MemberId(self.writer) };
+        let remaining = Duration::from_millis(remaining_millis.unwrap_or_default());
+        Ok(Brought { name: name.0, stamp, value: value.map(|value| value.0), remaining })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct MapForm {
+    #[serde(with = "postcard::fixint::le")]
+    digest: u64,
+    asks: bool,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Done {
     round: u64,
     view: Vec<MemberId>,
@@ -110,6 +163,9 @@ pub(crate) struct ItemWriter<'a>(pub(crate) &'a mut Vec<u8>);
 
 /// Kind and length in front of an item.
 pub(crate) const ITEM_ROOM: usize = 1 + 4;
+
+/// An entry of the shared map, but for its name and value.
+pub(crate) const ENTRY_ROOM: usize = ITEM_ROOM + 2 * 5 + 10 + 8 + 2 + 10;
 
 impl ItemWriter<'_> {
     pub(crate) fn missing(&mut self, key: SessionKey) {
@@ -154,6 +210,14 @@ impl ItemWriter<'_> {
 
     pub(crate) fn release(&mut self, key: SessionKey, digest: u64) {
         self.put(ItemKind::Release, &Release { key, digest });
+    }
+
+    pub(crate) fn entry(&mut self, entry: &Brought<'_>) {
+        self.put(ItemKind::Entry, &EntryForm::new(entry));
+    }
+
+    pub(crate) fn map(&mut self, digest: u64, asks: bool) {
+        self.put(ItemKind::Map, &MapForm { digest, asks });
     }
 
     /// Appends an item whose body is written by `body`; if that fails, nothing is appended.
@@ -247,6 +311,11 @@ impl<'a> Items<'a> {
             ItemKind::Release => {
                 let Release { key, digest } = read(body)?;
                 Item::Release(key, digest)
+            }
+            ItemKind::Entry => Item::Entry(read::<EntryForm<'_>>(body)?.read(self.clock)?),
+            ItemKind::Map => {
+                let MapForm { digest, asks } = read(body)?;
+                Item::Map(digest, asks)
             }
         }))
     }

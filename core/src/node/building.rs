@@ -1,0 +1,57 @@
+//! A feed frame while it is built.
+
+use alloc::vec::Vec;
+
+use crate::{
+    feed::Carried,
+    wire::{self, DeltaWriter, FrameWriter, ItemKind, ItemWriter},
+};
+
+/// A session longer than this travels in parts.
+const PART_TARGET: usize = 256 << 10;
+
+/// A frame that is being built.
+pub(super) struct Building<'a> {
+    pub(super) writer: &'a mut FrameWriter,
+    pub(super) start: usize,
+    pub(super) target: usize,
+    pub(super) carried: Vec<Carried>,
+    pub(super) deltas: u64,
+    /// A session has begun to travel in parts: nothing goes behind it in this frame.
+    pub(super) in_parts: bool,
+}
+
+pub(super) enum Written {
+    Whole,
+    Part(usize),
+    Nothing,
+}
+
+impl Building<'_> {
+    pub(super) fn has_room(&self) -> bool {
+        !self.in_parts && self.writer.frame_bytes(self.start) < self.target
+    }
+
+    pub(super) fn items(&mut self) -> ItemWriter<'_> {
+        ItemWriter(self.writer.bytes())
+    }
+
+    pub(super) fn delta(&mut self, kind: ItemKind, delta: &DeltaWriter<'_>, frame_max: usize) -> Written {
+        let room = frame_max.saturating_sub(self.writer.frame_bytes(self.start) + wire::ITEM_ROOM);
+        let written = self.items().write(kind, |bytes| delta.write(bytes, PART_TARGET, room));
+        match written {
+            Ok(None) => {
+                self.deltas += 1;
+                Written::Whole
+            }
+            Ok(Some(skip)) => {
+                self.in_parts = true;
+                Written::Part(skip)
+            }
+            Err(_) => {
+                self.in_parts = true;
+                Written::Nothing
+            }
+        }
+    }
+}
