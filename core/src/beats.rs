@@ -87,6 +87,7 @@ impl Beats {
             weight: word.config.weight,
             host: &word.config.host,
             zone: &word.config.zone,
+            domain: &word.config.domain,
             others,
             direct,
         }

@@ -31,6 +31,9 @@ pub struct Config {
     /// What fails as a whole and holds machines, say a rack or a data center, at most 64 bytes: copies of a session go to
     /// different ones as far as there are any. Machines of two zones are two, whatever they are called. Empty: not known.
     pub zone: String,
+    /// Cuts one network into several groups of members, at most 64 bytes: those of another domain are seen and not fed. They
+    /// hold and get no sessions of this one.
+    pub domain: String,
     /// How often a member sends a sign of life.
     #[serde(with = "text")]
     pub frequency: Duration,
@@ -111,6 +114,7 @@ impl Default for Config {
             weight: 100,
             host: String::new(),
             zone: String::new(),
+            domain: String::new(),
             frequency: Duration::from_millis(500),
             drop_time: Duration::from_secs(3),
             probe_time: Duration::from_secs(1),
@@ -176,7 +180,8 @@ impl Config {
         if self.cluster_name.is_empty() || 255 < self.cluster_name.len() {
             return refuse("cluster_name", "must have 1 to 255 bytes".into());
         }
-        for (setting, label) in [("name", &self.name), ("host", &self.host), ("zone", &self.zone)] {
+        let labels = [("name", &self.name), ("host", &self.host), ("zone", &self.zone), ("domain", &self.domain)];
+        for (setting, label) in labels {
             if LABEL_MAX < label.len() {
                 return refuse(setting, format!("must have at most {LABEL_MAX} bytes"));
             }

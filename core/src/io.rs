@@ -88,7 +88,11 @@ pub enum Event {
     MemberCleared(MemberId),
     /// A member is no longer in the view.
     MemberRemoved(MemberId, RemovalCause),
-    /// No member is at this address: it is looked for, again and again. Raised once until one is found.
+    /// A member of another domain is there: it is seen, and not fed.
+    NeighborAdded(MemberId),
+    /// A member of another domain is gone.
+    NeighborRemoved(MemberId, RemovalCause),
+    /// No member is at this configured address: it is looked for, again and again. Raised once until one is found.
     Seeking(SocketAddr, SeekCause),
     /// A member that was looked for at this address gives signs of life.
     Found(SocketAddr, MemberId),
@@ -158,6 +162,9 @@ pub enum FrameError {
     /// Its sender has another setting of `copies`.
     #[error("the other member places copies differently")]
     Copies,
+    /// Its sender is of another domain.
+    #[error("the other member is of another domain")]
+    Domain,
     /// There is no such stream.
     #[error("no such stream")]
     NoStream,

@@ -77,6 +77,7 @@ mod map;
 mod member;
 mod membership;
 mod messages;
+mod neighbors;
 mod node;
 mod ownership;
 mod peer;

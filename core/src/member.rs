@@ -32,7 +32,7 @@ pub enum MemberState {
     Leaving,
 }
 
-/// A member in the view of this node.
+/// Another member, in the view of this node or of another domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Which life.
@@ -45,6 +45,8 @@ pub struct Member {
     pub host: String,
     /// What fails together with its machine; empty if that is not known.
     pub zone: String,
+    /// Which of the groups on the network it is of: those of another than this node's are seen and not fed.
+    pub domain: String,
     /// Where it takes streams and datagrams.
     pub address: SocketAddr,
     /// The version of the protocol that it and this member speak with each other.

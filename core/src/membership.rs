@@ -12,6 +12,7 @@ mod apart;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    string::String,
     vec::Vec,
 };
 use core::{net::SocketAddr, time::Duration};
@@ -22,6 +23,7 @@ use crate::{
     config::Config,
     io::CloseCause,
     member::{Member, MemberId, MemberState, RemovalCause},
+    neighbors::Neighbors,
     peer::{DIAL_WAIT_MIN, Peer, Suspicion, Timing},
     protocol::Versions,
     search::Search,
@@ -35,6 +37,8 @@ pub(crate) struct Membership {
     timing: Timing,
     members_max: usize,
     beats: Beats,
+    domain: String,
+    neighbors: Neighbors,
     search: Search,
     /// Between greetings that are refused.
     backoff: Backoff,
@@ -92,6 +96,8 @@ impl Membership {
             timing: Timing { frequency, drop_time, probe_time, probe_attempts, search_max },
             members_max: config.members_max,
             beats: Beats::new(me, address, frequency, now),
+            domain: config.domain.clone(),
+            neighbors: Neighbors::new(frequency, drop_time, config.members_max),
             search: Search::new(Backoff::new(seed, frequency), search_max, config.members_max),
             backoff: Backoff::new(!seed, frequency),
             peers: BTreeMap::new(),
@@ -110,14 +116,10 @@ impl Membership {
 
     /// A sign of life. `others` in it are addresses that this member may not know yet.
     pub(crate) fn handle_beat(&mut self, now: Time, beat: &Beat<'_>) {
-        if !self.admits(beat) {
+        if self.is_foreign(now, beat) || !self.admits(beat) {
             return;
         }
-        let mine = self.beats.address();
-        let known: BTreeSet<_> = self.peers.values().map(|peer| peer.member.address).chain([mine]).collect();
-        self.duties.extend(
-            beat.others.iter().filter(|address| !known.contains(address)).map(|address| Duty::BeatTo(*address, false)),
-        );
+        self.seek_others(beat);
         let (news, until) = (!self.peers.contains_key(&beat.from), now + self.timing.drop_time);
         let Some(peer) = self.peer(now, beat) else { return };
         if !news && (beat.incarnation, beat.sequence) <= (peer.incarnation, peer.sequence) {
@@ -166,16 +168,6 @@ impl Membership {
         self.note_state(beat.from, state);
         self.handle_life(now, beat.from);
         true
-    }
-
-    /// A member has greeted that places copies differently: it is not listed. That is told once.
-    pub(crate) fn handle_mismatched(&mut self, beat: &Beat<'_>) {
-        if self.mismatched.insert(beat.from) {
-            self.changes.push_back(Change::Mismatched(beat.from, beat.address));
-        }
-        if REMEMBERED_MAX < self.mismatched.len() {
-            self.mismatched.pop_first();
-        }
     }
 
     /// A member is heard of that speaks no version of the protocol that this node does. That is told once.
@@ -229,6 +221,7 @@ impl Membership {
     /// This node was run that late: it doubts itself before it doubts others.
     pub(crate) fn handle_slept(&mut self, now: Time, late: Duration) {
         self.peers.values_mut().for_each(|peer| peer.handle_slept(now, late, self.timing));
+        self.neighbors.handle_slept(now, late);
     }
 
     /// A datagram could not be sent there.
@@ -238,11 +231,12 @@ impl Membership {
         if let Some(member) = member {
             self.suspect(now, member, RemovalCause::Broken);
         }
+        self.neighbors.handle_send_failed(now, to);
     }
 
     /// The node of a member has answered or sent anything else.
     pub(crate) fn handle_life(&mut self, now: Time, member: MemberId) {
-        let Some(peer) = self.peers.get_mut(&member) else { return };
+        let Some(peer) = self.peers.get_mut(&member) else { return self.neighbors.handle_answer(now, member) };
         peer.heard = now;
         if peer.suspicion.take().is_some() {
             peer.member.suspect = false;
@@ -255,11 +249,15 @@ impl Membership {
         if self.peers.contains_key(&member) {
             self.remove(now, member, RemovalCause::Left);
         }
+        if let Some(address) = self.neighbors.handle_bye(member) {
+            self.search.handle_gone(now, address, Some(RemovalCause::Left));
+        }
     }
 
     /// This member has left.
     pub(crate) fn forget_all(&mut self) {
         self.peers.clear();
+        self.neighbors.clear();
         self.search.clear();
         self.changes.clear();
         self.duties.clear();
@@ -268,6 +266,7 @@ impl Membership {
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         self.beat_if_due(now);
         self.search(now);
+        self.ask_neighbors(now);
         let Timing { frequency, drop_time, probe_time, probe_attempts, .. } = self.timing;
         let mut over = Vec::new();
         let mut silent = Vec::new();
@@ -316,13 +315,15 @@ impl Membership {
 
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         let peers = self.peers.values().flat_map(|peer| peer.poll_timeout(self.timing));
-        peers.chain([self.beats.poll_timeout()]).chain(self.search.poll_timeout()).min()
+        let others = [Some(self.beats.poll_timeout()), self.search.poll_timeout(), self.neighbors.poll_timeout()];
+        peers.chain(others.into_iter().flatten()).min()
     }
 
     /// What this node says of itself. Every call is a new beat.
     pub(crate) fn beat<'a>(&mut self, now: Time, word: Word<'a>, direct: bool) -> Beat<'a> {
         let listed = self.peers.values().filter(|peer| peer.listed).map(|peer| peer.member.address);
-        self.beats.beat(now, word, listed.collect(), direct)
+        let neighbors = self.neighbors.listed().into_iter().map(|neighbor| neighbor.address);
+        self.beats.beat(now, word, listed.chain(neighbors).collect(), direct)
     }
 
     /// The members of the view, the oldest ready one first.
@@ -334,17 +335,6 @@ impl Membership {
 
     pub(crate) fn member(&self, member: MemberId) -> Option<&Member> {
         self.peers.get(&member).filter(|peer| peer.listed).map(|peer| &peer.member)
-    }
-
-    /// Whether this member must not start alone: one that is ready, or joining with a lower id, is in the view, or was
-    /// heard of just now and may yet answer.
-    pub(crate) fn waits_for_others(&self, now: Time) -> bool {
-        let answers = |peer: &Peer| peer.listed || now < peer.known + self.timing.probe_time * 2;
-        self.peers.values().filter(|peer| answers(peer)).any(|peer| match peer.member.state {
-            MemberState::Ready => true,
-            MemberState::Joining => peer.member.id < self.me,
-            MemberState::Leaving => false,
-        })
     }
 
     fn admits(&mut self, beat: &Beat<'_>) -> bool {
@@ -388,7 +378,8 @@ impl Membership {
         }
         let configured = |peer: &Peer| self.search.is_configured(&peer.member.address);
         let wanting = self.peers.values().filter(|peer| !group || now < peer.direct_until || configured(peer));
-        let addresses = self.beats.addresses(wanting.map(|peer| peer.member.address));
+        let neighbors = self.neighbors.beaten(now, !group);
+        let addresses = self.beats.addresses(wanting.map(|peer| peer.member.address).chain(neighbors));
         self.duties.extend(addresses.into_iter().map(|address| Duty::BeatTo(address, true)));
     }
 
@@ -459,6 +450,7 @@ mod tests {
             weight: 100,
             host: "",
             zone: "",
+            domain: "",
             others: Vec::new(),
             direct: false,
         }

@@ -63,18 +63,7 @@ pub(crate) const DIAL_WAIT_MIN: Duration = Duration::from_millis(2);
 impl Peer {
     pub(crate) fn new(now: Time, beat: &Beat<'_>, dial_at: Time) -> Self {
         Self {
-            member: Member {
-                id: beat.from,
-                name: String::new(),
-                weight: 1,
-                host: String::new(),
-                zone: String::new(),
-                address: beat.address,
-                version: 0,
-                state: MemberState::Joining,
-                suspect: false,
-                uptime: Duration::ZERO,
-            },
+            member: Member::announced(beat),
             incarnation: 0,
             sequence: 0,
             listed: false,
@@ -92,21 +81,8 @@ impl Peer {
 
     pub(crate) fn take_word(&mut self, now: Time, beat: &Beat<'_>) {
         (self.incarnation, self.sequence) = (beat.incarnation, beat.sequence);
-        self.member.state = beat.state;
-        self.member.address = beat.address;
-        self.member.uptime = Duration::from_millis(beat.age_millis);
+        self.member.take(beat);
         self.born = i128::from(now.as_nanos()) - i128::from(beat.age_millis) * 1_000_000;
-        self.member.weight = beat.weight;
-        let texts = [
-            (&mut self.member.name, beat.name),
-            (&mut self.member.host, beat.host),
-            (&mut self.member.zone, beat.zone),
-        ];
-        for (held, told) in texts {
-            if held != told {
-                *held = told.into();
-            }
-        }
     }
 
     /// This node was run that late: nobody's silence counts for that time, and a suspect has a full chance to answer. Who is
@@ -132,5 +108,43 @@ impl Peer {
         let dial = self.unlinked.map(|_| self.dial_at);
         let lost = self.unlinked.filter(|_| self.listed).map(|since| since + drop_time + probe_time);
         [suspicion, silence, dial, lost].into_iter().flatten().min()
+    }
+}
+
+impl Member {
+    /// One of which nothing is known but where it is.
+    pub(crate) fn announced(beat: &Beat<'_>) -> Self {
+        Self {
+            id: beat.from,
+            name: String::new(),
+            weight: 1,
+            host: String::new(),
+            zone: String::new(),
+            domain: String::new(),
+            address: beat.address,
+            version: 0,
+            state: MemberState::Joining,
+            suspect: false,
+            uptime: Duration::ZERO,
+        }
+    }
+
+    /// What it says of itself.
+    pub(crate) fn take(&mut self, beat: &Beat<'_>) {
+        self.state = beat.state;
+        self.address = beat.address;
+        self.uptime = Duration::from_millis(beat.age_millis);
+        self.weight = beat.weight;
+        let texts = [
+            (&mut self.name, beat.name),
+            (&mut self.host, beat.host),
+            (&mut self.zone, beat.zone),
+            (&mut self.domain, beat.domain),
+        ];
+        for (held, told) in texts {
+            if held != told {
+                *held = told.into();
+            }
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Search {
 /// What there is to tell of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// Nobody answers there: it is tried again and again.
+    /// Nobody answers at a configured address: it is tried again and again.
     Seeking(SocketAddr, SeekCause),
     /// A member is there, of which that was told.
     Found(SocketAddr, MemberId),
@@ -119,7 +119,7 @@ impl Search {
             self.sought.remove(&address);
             return self.poll_due(now);
         }
-        if 0 < sought.tries && !core::mem::replace(&mut sought.told, true) {
+        if 0 < sought.tries && sought.until.is_none() && !core::mem::replace(&mut sought.told, true) {
             self.news.push_back(News::Seeking(address, sought.cause));
         }
         sought.tries = sought.tries.saturating_add(1);
@@ -234,6 +234,7 @@ mod tests {
         search.handle_gone(at(0), address(6), Some(RemovalCause::Broken));
         search.handle_gone(at(0), address(7), Some(RemovalCause::Broken));
         let tried: BTreeSet<_> = tries(&mut search, at(10_000)).into_iter().map(|(_, address)| address).collect();
+        assert_eq!(news(&mut search), []);
         assert_eq!(tried, BTreeSet::from([address(5), address(6)]), "as many as there may be members");
         tries(&mut search, Time::ZERO + LOST_FOR * 2);
         assert!(search.sought.is_empty() && search.due.is_empty());

@@ -101,6 +101,9 @@ pub(crate) struct Flags {
     /// What fails as a whole, say a rack: copies of a session go to different ones [default: not known]
     #[arg(long, value_name = "LABEL", value_parser = parse_label)]
     zone: Option<String>,
+    /// Cuts one network into several groups of members: those of another domain are seen, and share no session [default: none]
+    #[arg(long, value_name = "LABEL", value_parser = parse_label)]
+    domain: Option<String>,
     /// How much this member holds of what is not held by all: with twice the weight twice the copies [default: 100]
     #[arg(long, value_name = "1..1000", value_parser = parse_weight)]
     weight: Option<u16>,
@@ -192,6 +195,7 @@ impl Options {
                 unit: flags.unit.unwrap_or(config.unit),
                 host: flags.host_label.unwrap_or(config.host),
                 zone: flags.zone.unwrap_or(config.zone),
+                domain: flags.domain.unwrap_or(config.domain),
                 weight: flags.weight.unwrap_or(config.weight),
                 ..config
             },
@@ -244,6 +248,7 @@ impl Flags {
             unit: self.unit.or(other.unit),
             host_label: self.host_label.or(other.host_label),
             zone: self.zone.or(other.zone),
+            domain: self.domain.or(other.domain),
             weight: self.weight.or(other.weight),
             clients_max: self.clients_max.or(other.clients_max),
             runtime: self.runtime.or(other.runtime),
@@ -339,7 +344,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 19] = [
+    const KEYS: [(&str, [&str; 3]); 20] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -355,6 +360,7 @@ mod tests {
         ("unit", ["whole-session", "delta", "whole-session"]),
         ("host-label", ["a", "b", "c"]),
         ("zone", ["a", "b", "c"]),
+        ("domain", ["a", "b", "c"]),
         ("weight", ["1", "50", "1000"]),
         ("clients-max", ["1", "2", "3"]),
         ("runtime", ["std", "smol", "std"]),

@@ -89,6 +89,7 @@ impl Server {
             copies: config.copies,
             host: config.host.clone(),
             zone: config.zone.clone(),
+            domain: config.domain.clone(),
             weight: config.weight,
             version_max: config.version_max,
             durability: options.durability,
@@ -226,10 +227,11 @@ fn report(event: &Event, desk: &Desk<Local>) {
 
 /// Tells operators of the members, and who looks for faults of everything else.
 fn log(event: &Event, store: &Local) {
-    let member = |id: MemberId| match store.members().into_iter().find(|member| member.id == id) {
-        Some(member) => format!("{} {} ({id})", member.name, member.address),
-        None => id.to_string(),
-    };
+    let member =
+        |id: MemberId| match store.members().into_iter().chain(store.neighbors()).find(|member| member.id == id) {
+            Some(member) => format!("{} {} ({id})", member.name, member.address),
+            None => id.to_string(),
+        };
     match event {
         Event::Ready(_) => {}
         Event::MemberAdded(id) => info!(member = member(*id), "a member came into the view"),
@@ -237,6 +239,8 @@ fn log(event: &Event, store: &Local) {
         Event::MemberSuspect(id) => warn!(member = member(*id), "a member is silent or its stream broke: it is probed"),
         Event::MemberCleared(id) => info!(member = member(*id), "a suspected member has answered"),
         Event::MemberRemoved(id, cause) => warn!(member = %id, ?cause, "a member is no longer in the view"),
+        Event::NeighborAdded(id) => info!(member = member(*id), "a member of another domain is there"),
+        Event::NeighborRemoved(id, cause) => info!(member = %id, ?cause, "a member of another domain is gone"),
         Event::Seeking(address, cause) => {
             info!(%address, ?cause, "no member is there: it is looked for again and again")
         }

@@ -43,6 +43,8 @@ pub(crate) trait Store: 'static {
     fn ready_peers(&self) -> usize;
     /// The other members.
     fn members(&self) -> Vec<Member>;
+    /// Members of other domains.
+    fn neighbors(&self) -> Vec<Member>;
     /// Which life of the member this is.
     fn id(&self) -> MemberId;
     /// Where other members reach it.
@@ -157,6 +159,10 @@ impl Store for Local {
 
     fn members(&self) -> Vec<Member> {
         self.handle.members()
+    }
+
+    fn neighbors(&self) -> Vec<Member> {
+        self.handle.neighbors()
     }
 
     fn id(&self) -> MemberId {

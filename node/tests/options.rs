@@ -66,6 +66,7 @@ fn help_and_version_are_no_failures() {
         "--unit",
         "--host-label",
         "--zone",
+        "--domain",
         "--weight",
         "--commit-for",
         "--idle",

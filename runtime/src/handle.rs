@@ -171,6 +171,12 @@ impl Handle {
         self.shared().look(|node| node.members().cloned().collect()).unwrap_or_default()
     }
 
+    /// Members of other domains on the same network, which are seen and not fed, domain by domain; none after the driver has
+    /// stopped.
+    pub fn neighbors(&self) -> Vec<Member> {
+        self.shared().look(|node| node.neighbors().cloned().collect()).unwrap_or_default()
+    }
+
     /// What the node has counted; nothing after the driver has stopped.
     pub fn stats(&self) -> Stats {
         self.shared().look(|node| node.stats()).unwrap_or_default()

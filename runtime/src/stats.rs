@@ -64,6 +64,8 @@ pub struct FrameErrors {
     pub unexpected: u64,
     /// Its sender placed copies differently.
     pub copies: u64,
+    /// Its sender was of another domain.
+    pub domain: u64,
     /// There was no such stream.
     pub no_stream: u64,
 }
@@ -71,8 +73,9 @@ pub struct FrameErrors {
 impl FrameErrors {
     /// All of them together.
     pub fn total(&self) -> u64 {
-        let Self { cut, too_long, checksum, version, cluster, kind, body, unexpected, copies, no_stream } = self;
-        cut + too_long + checksum + version + cluster + kind + body + unexpected + copies + no_stream
+        let Self { cut, too_long, checksum, version, cluster, kind, body, unexpected, copies, domain, no_stream } =
+            self;
+        cut + too_long + checksum + version + cluster + kind + body + unexpected + copies + domain + no_stream
     }
 
     pub(crate) fn count(&mut self, error: FrameError) {
@@ -86,6 +89,7 @@ impl FrameErrors {
             FrameError::Body => &mut self.body,
             FrameError::Unexpected => &mut self.unexpected,
             FrameError::Copies => &mut self.copies,
+            FrameError::Domain => &mut self.domain,
             FrameError::NoStream => &mut self.no_stream,
         };
         *counter += 1;

@@ -83,6 +83,8 @@ pub enum Places {
     Machines,
     /// Two machines, each a zone, hold them all.
     Zones,
+    /// Every second one is of another domain.
+    Domains,
 }
 
 impl Places {
@@ -94,7 +96,21 @@ impl Places {
                 Config { host: format!("machine {}", host.index() / 2), weight, ..config }
             }
             Self::Zones => Config { zone: format!("zone {}", host.index() % 2), ..config },
+            Self::Domains => Config { domain: format!("domain {}", self.domain(host)), ..config },
         }
+    }
+
+    /// How many domains there are.
+    pub(crate) const fn domains(self) -> usize {
+        match self {
+            Self::Alike | Self::Machines | Self::Zones => 1,
+            Self::Domains => 2,
+        }
+    }
+
+    /// The domain of a host.
+    pub(crate) fn domain(self, host: HostId) -> usize {
+        host.index() % self.domains()
     }
 }
 
@@ -294,6 +310,11 @@ impl Cluster {
     /// True time.
     pub const fn now(&self) -> Moment {
         self.now
+    }
+
+    /// Where hosts stand.
+    pub const fn places(&self) -> Places {
+        self.places
     }
 
     /// The settings of every node.

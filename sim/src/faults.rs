@@ -62,7 +62,7 @@ impl Sim {
         if self.faults.remove(&Fault::Pause(host)) {
             self.ledger.end(self.cluster.now(), Trouble::Reach, Scope::Host(host));
         }
-        let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+        let view = View::new(&self.cluster, &self.history, &self.ledger);
         self.oracles.handle_end(view, life);
         self.ledger.handle_death(self.cluster.now(), life);
         self.ledger.strike(self.cluster.now(), Trouble::Reach, Scope::Host(host));

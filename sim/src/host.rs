@@ -40,6 +40,8 @@ pub struct Process {
     pub left: Option<Moment>,
     /// The view as its events tell it.
     pub listed: BTreeSet<MemberId>,
+    /// Those of other domains, as its events tell of them.
+    pub neighbors: BTreeSet<MemberId>,
     /// Whether some of its events are missing.
     pub has_lagged: bool,
     /// The table that readers see, as a driver keeps it up.
@@ -60,6 +62,7 @@ impl Process {
             is_asleep: false,
             left: None,
             listed: BTreeSet::new(),
+            neighbors: BTreeSet::new(),
             has_lagged: false,
             published: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -84,6 +87,8 @@ impl Process {
         let fits = match event {
             Event::MemberAdded(id) => self.listed.insert(*id) && *id != self.life,
             Event::MemberRemoved(id, _) => self.listed.remove(id),
+            Event::NeighborAdded(id) => self.neighbors.insert(*id),
+            Event::NeighborRemoved(id, _) => self.neighbors.remove(id),
             Event::Lagged => {
                 self.has_lagged = true;
                 true

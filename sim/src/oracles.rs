@@ -12,6 +12,7 @@ use crate::{
     clock::Moment,
     cluster::{Cluster, Fact},
     history::{Attempt, History, Shown, lengthened},
+    host::Process,
     ledger::Ledger,
     net::HostId,
     violation::Violation,
@@ -57,9 +58,35 @@ pub struct View<'a> {
     pub history: &'a History,
     /// What the world did.
     pub ledger: &'a Ledger,
+    /// The domain that is looked at; all if none is named.
+    domain: Option<usize>,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    pub(crate) const fn new(cluster: &'a Cluster, history: &'a History, ledger: &'a Ledger) -> Self {
+        Self { cluster, history, ledger, domain: None }
+    }
+
+    /// What is seen of each domain alone.
+    pub fn domains(self) -> impl Iterator<Item = Self> {
+        (0..self.cluster.places().domains()).map(move |domain| Self { domain: Some(domain), ..self })
+    }
+
+    /// What is seen of the domain of a host alone.
+    pub fn at(self, host: HostId) -> Self {
+        Self { domain: Some(self.cluster.places().domain(host)), ..self }
+    }
+
+    /// Whether a host is looked at.
+    pub fn sees(&self, host: HostId) -> bool {
+        self.domain.is_none_or(|domain| domain == self.cluster.places().domain(host))
+    }
+
+    /// The hosts that a process runs on.
+    pub fn running(self) -> impl Iterator<Item = (HostId, &'a Process)> + use<'a> {
+        self.cluster.running().filter(move |(host, _)| self.sees(*host))
+    }
+
     /// True time.
     pub const fn now(&self) -> Moment {
         self.cluster.now()
@@ -75,7 +102,9 @@ impl View<'_> {
         let config = self.cluster.config();
         let weather = self.cluster.net().weather();
         let ways = (weather.delay_tail.max(weather.delay_max) + weather.quantum) * 8;
-        lengthened(config.drop_time + config.probe_time + config.frequency * 3) + ways + SLACK
+        // A member of another domain is asked for longer.
+        let asked = if self.cluster.places().domains() == 1 { config.probe_time } else { config.drop_time };
+        lengthened(config.drop_time + asked + config.frequency * 3) + ways + SLACK
     }
 
     /// How long a member needs to see that another is gone, or there again, at most.
@@ -119,6 +148,7 @@ impl Oracles {
     ///
     /// The promise that it breaks.
     pub fn handle_fact(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        let view = view.at(fact.host);
         self.agreement.handle_fact(view, fact)?;
         self.durable.handle_fact(view, fact)?;
         self.ended.handle_fact(view, &self.fates, fact)?;
@@ -132,7 +162,7 @@ impl Oracles {
     ///
     /// The promise that it breaks.
     pub fn handle_commit(&mut self, view: View<'_>, attempt: &Attempt) -> Result<(), Violation> {
-        self.ended.handle_commit(view, attempt)
+        self.ended.handle_commit(view.at(attempt.host), attempt)
     }
 
     /// Judges what a client has just been shown.
@@ -141,7 +171,7 @@ impl Oracles {
     ///
     /// The promise that it breaks.
     pub fn handle_answer(&mut self, view: View<'_>, read: &Read) -> Result<(), Violation> {
-        self.durable.handle_answer(view, &self.fates, read)
+        self.durable.handle_answer(view.at(read.host), &self.fates, read)
     }
 
     /// Judges what a client has just been told.
@@ -150,6 +180,7 @@ impl Oracles {
     ///
     /// The promise that it breaks.
     pub fn handle_outcome(&mut self, view: View<'_>, attempt: &Attempt) -> Result<(), Violation> {
+        let view = view.at(attempt.host);
         self.durable.handle_outcome(view, attempt)?;
         self.ended.handle_outcome(view, attempt)
     }
@@ -165,15 +196,17 @@ impl Oracles {
     ///
     /// The promise that is broken.
     pub fn check(&mut self, view: View<'_>) -> Result<(), Violation> {
-        self.agreement.check(view)?;
-        placed::check(view)?;
+        for view in view.domains() {
+            self.agreement.check(view)?;
+            placed::check(view)?;
+        }
         self.durable.check(view)?;
         self.join.check(view)
     }
 
     /// What has still to happen before the cluster is quiet: the first thing that is missing.
     pub fn unrest(&self, view: View<'_>) -> Option<Violation> {
-        converge::unrest(view).or_else(|| self.agreement.unrest(view))
+        view.domains().find_map(|view| converge::unrest(view).or_else(|| self.agreement.unrest(view)))
     }
 
     /// Judges a quiet cluster.
@@ -182,7 +215,9 @@ impl Oracles {
     ///
     /// The promise that is broken.
     pub fn check_quiet(&self, view: View<'_>) -> Result<(), Violation> {
-        self.durable.check_quiet(view, &self.fates)?;
+        for view in view.domains() {
+            self.durable.check_quiet(view, &self.fates)?;
+        }
         self.ended.check_quiet(view, &self.fates)?;
         converge::check_published(view)
     }
@@ -193,7 +228,7 @@ impl Oracles {
     ///
     /// The promise that is broken.
     pub fn check_answer(&self, view: View<'_>, read: &Read) -> Result<(), Violation> {
-        self.durable.check_answer(view, &self.fates, read)
+        self.durable.check_answer(view.at(read.host), &self.fates, read)
     }
 
     /// When the last session is gone if nothing is used any more, and when the last end is forgotten.

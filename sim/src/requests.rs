@@ -191,7 +191,7 @@ impl Sim {
             Some(Ok(id)) => {
                 self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &seen);
                 if let Some(attempt) = self.history.attempt(serial) {
-                    let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+                    let view = View::new(&self.cluster, &self.history, &self.ledger);
                     self.oracles.handle_commit(view, attempt)?;
                 }
                 true
@@ -223,7 +223,7 @@ impl Sim {
     }
 
     fn judge(&mut self, read: Read) -> Result<(), Violation> {
-        let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+        let view = View::new(&self.cluster, &self.history, &self.ledger);
         self.oracles.handle_answer(view, &read)
     }
 }

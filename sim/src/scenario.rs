@@ -237,7 +237,11 @@ impl Scenario {
 
     /// The hosts that must hold a session, its owner included.
     pub fn holders(&self, key: SessionKey) -> BTreeSet<u16> {
-        let holders = expected(self.sim.view(), &key);
+        let shows = |host: &HostId| self.shows(host.0, key);
+        let shown = self.sim.cluster().running().map(|(host, _)| host).find(shows);
+        // Where it lives its domain is known.
+        let view = shown.map_or(self.sim.view(), |host| self.sim.view().at(host));
+        let holders = expected(view, &key);
         holders.into_iter().filter_map(|holder| Some(self.sim.cluster().host_of(holder)?.0)).collect()
     }
 

@@ -142,7 +142,7 @@ impl Sim {
             }
             if self.checked_at + CHECK_EVERY <= self.now() {
                 self.checked_at = self.now();
-                let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+                let view = View::new(&self.cluster, &self.history, &self.ledger);
                 self.oracles.check(view)?;
                 let inputs = self.cluster.counts().inputs;
                 let story = || format!("{inputs} inputs, and no end of it");
@@ -202,7 +202,7 @@ impl Sim {
 
     /// What an oracle sees.
     pub const fn view(&self) -> View<'_> {
-        View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger }
+        View::new(&self.cluster, &self.history, &self.ledger)
     }
 
     /// The hosts.
@@ -254,11 +254,11 @@ impl Sim {
                 return Err(Violation { promise: Promise::Turn, at: now, story });
             };
             if let Some(attempt) = self.history.attempt(serial) {
-                let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+                let view = View::new(&self.cluster, &self.history, &self.ledger);
                 self.oracles.handle_outcome(view, attempt)?;
             }
         }
-        let view = View { cluster: &self.cluster, history: &self.history, ledger: &self.ledger };
+        let view = View::new(&self.cluster, &self.history, &self.ledger);
         self.oracles.handle_fact(view, fact)?;
         if let What::Fetched(id, fetched) = &fact.what {
             self.hear_fetched(fact, *id, fetched)?;

@@ -1,22 +1,24 @@
 //! Members that are not in the view: where they are looked for, and what becomes of a greeting that is refused.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use core::{net::SocketAddr, time::Duration};
 
-use super::{Duty, Membership};
+use super::{Change, Duty, Membership, REMEMBERED_MAX};
 use crate::{
     io::CloseCause,
-    member::{MemberId, RemovalCause},
+    member::{MemberId, MemberState, RemovalCause},
+    neighbors::{NeighborChange, Neighbors},
     peer::Peer,
     search::News,
     time::Time,
+    wire::Beat,
 };
 
 impl Membership {
     /// Looks for members at these addresses, in place of those before.
     pub(crate) fn set_peers(&mut self, now: Time, mut addresses: Vec<SocketAddr>) {
         addresses.retain(|address| *address != self.beats.address());
-        let there = self.peers.values().map(|peer| peer.member.address).collect();
+        let there = self.known_addresses();
         self.search.set_configured(now, &addresses, &there);
     }
 
@@ -35,6 +37,16 @@ impl Membership {
         }
     }
 
+    /// A member has greeted that places copies differently: it is not listed. That is told once.
+    pub(crate) fn handle_mismatched(&mut self, beat: &Beat<'_>) {
+        if self.mismatched.insert(beat.from) {
+            self.changes.push_back(Change::Mismatched(beat.from, beat.address));
+        }
+        if REMEMBERED_MAX < self.mismatched.len() {
+            self.mismatched.pop_first();
+        }
+    }
+
     /// One of the two refused the greeting of the other on a stream that this node had opened: the next is opened later and
     /// later. Lives that place copies differently will not list each other, so there is nothing to hope for soon.
     pub(crate) fn handle_refused(&mut self, now: Time, member: MemberId, cause: CloseCause) {
@@ -46,6 +58,17 @@ impl Membership {
             }
             None => self.handle_unlinked(now, member, cause),
         }
+    }
+
+    /// Whether this member must not start alone: one that is ready, or joining with a lower id, is in the view, or was
+    /// heard of just now and may yet answer.
+    pub(crate) fn waits_for_others(&self, now: Time) -> bool {
+        let answers = |peer: &Peer| peer.listed || now < peer.known + self.timing.probe_time * 2;
+        self.peers.values().filter(|peer| answers(peer)).any(|peer| match peer.member.state {
+            MemberState::Ready => true,
+            MemberState::Joining => peer.member.id < self.me,
+            MemberState::Leaving => false,
+        })
     }
 
     /// What there is to tell of addresses at which members are looked for.
@@ -60,6 +83,53 @@ impl Membership {
             self.search.handle_gone(now, address, cause.filter(|_| peer.listed));
         }
         Some(peer)
+    }
+
+    /// Whether a beat is of a member of another domain, which is then seen and nothing more. A life has one domain: that of
+    /// a peer is known.
+    pub(super) fn is_foreign(&mut self, now: Time, beat: &Beat<'_>) -> bool {
+        if beat.domain == self.domain {
+            self.neighbors.forget(beat.from);
+            return false;
+        }
+        if !self.peers.contains_key(&beat.from) && beat.from != self.me {
+            self.seek_others(beat);
+            if self.neighbors.handle_beat(now, beat) {
+                self.search.handle_there(&beat.address, beat.from);
+                // It may not hear the group.
+                self.duties.push_back(Duty::BeatTo(beat.address, false));
+            }
+        }
+        true
+    }
+
+    /// Members that another sees and this one may not know yet.
+    pub(super) fn seek_others(&mut self, beat: &Beat<'_>) {
+        let known = self.known_addresses();
+        let unknown = beat.others.iter().filter(|address| !known.contains(address));
+        self.duties.extend(unknown.map(|address| Duty::BeatTo(*address, false)));
+    }
+
+    pub(super) fn ask_neighbors(&mut self, now: Time) {
+        let duties = &mut self.duties;
+        let gone = self.neighbors.handle_timeout(now, |member, to| duties.push_back(Duty::Probe(member, to)));
+        for (address, cause) in gone {
+            self.search.handle_gone(now, address, Some(cause));
+        }
+    }
+
+    /// The members of other domains.
+    pub(crate) fn neighbors(&self) -> &Neighbors {
+        &self.neighbors
+    }
+
+    pub(crate) fn poll_neighbor_change(&mut self) -> Option<NeighborChange> {
+        self.neighbors.poll_change()
+    }
+
+    fn known_addresses(&self) -> BTreeSet<SocketAddr> {
+        let peers = self.peers.values().map(|peer| peer.member.address);
+        peers.chain(self.neighbors.addresses()).chain([self.beats.address()]).collect()
     }
 
     pub(super) fn search(&mut self, now: Time) {
@@ -81,7 +151,6 @@ mod tests {
         member::SeekCause,
         membership::tests::{HIGHER, LOWER, address, at, beat, changes, duties, listed, membership, run_to},
         search::News,
-        wire::Beat,
     };
 
     /// When streams are opened to a member that refuses every greeting, up to a time.
@@ -186,7 +255,7 @@ mod tests {
                 membership.handle_bye(at(0), LOWER);
             }
             run_to(&mut membership, at(4000));
-            assert_eq!(changes(&mut membership).last(), Some(&super::super::Change::Removed(LOWER, cause)));
+            assert_eq!(changes(&mut membership).last(), Some(&Change::Removed(LOWER, cause)));
             duties(&mut membership);
             run_to(&mut membership, at(9000));
             assert_eq!(duties(&mut membership).contains(&Duty::BeatTo(address(LOWER), true)), is_sought, "{cause:?}");

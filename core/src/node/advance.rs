@@ -13,6 +13,7 @@ use crate::{
     links::Gone,
     member::{MemberId, MemberState, RemovalCause},
     membership::{Change as ViewChange, Duty},
+    neighbors::NeighborChange,
     search::News,
     session::Change,
     time::Time,
@@ -50,6 +51,12 @@ impl Node {
         self.handle_view_changes(now);
         while let Some(duty) = self.membership.poll_duty() {
             self.handle_duty(now, duty);
+        }
+        while let Some(change) = self.membership.poll_neighbor_change() {
+            self.raise(match change {
+                NeighborChange::Added(member) => Event::NeighborAdded(member),
+                NeighborChange::Removed(member, cause) => Event::NeighborRemoved(member, cause),
+            });
         }
         while let Some(news) = self.membership.poll_news() {
             self.raise(match news {
@@ -317,7 +324,7 @@ impl Node {
         let writer = FrameWriter::new(self.cluster);
         let bytes: bytes::Bytes = writer.datagram(Kind::Bye, &self.id).into();
         self.outbox.push_back(Transmit::Multicast { bytes: bytes.clone() });
-        for member in self.membership.members() {
+        for member in self.membership.members().into_iter().chain(self.membership.neighbors().listed()) {
             self.outbox.push_back(Transmit::Datagram { to: member.address, bytes: bytes.clone() });
         }
         let streams: Vec<_> = self.links.streams().collect();

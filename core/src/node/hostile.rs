@@ -104,6 +104,7 @@ fn beat(state: MemberState, incarnation: u32, sequence: u64, clock: u64, age_mil
         weight: u16::try_from(age_millis.wrapping_add(1) % 1500).expect("it is small"),
         host: "mad",
         zone: "mad",
+        domain: "",
         others,
         direct,
     }

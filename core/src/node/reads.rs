@@ -79,6 +79,11 @@ impl Node {
         self.membership.members().into_iter()
     }
 
+    /// Members of other domains on the same network, domain by domain: they are seen, and not fed.
+    pub fn neighbors(&self) -> impl Iterator<Item = &Member> {
+        self.membership.neighbors().listed().into_iter()
+    }
+
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.config

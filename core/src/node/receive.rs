@@ -29,7 +29,9 @@ impl Node {
         match kind {
             Kind::Beat => {
                 let beat = self.read_beat(body)?;
-                self.hear_clock(now, beat.from, beat.clock)?;
+                if beat.domain == self.config.domain {
+                    self.hear_clock(now, beat.from, beat.clock)?;
+                }
                 self.membership.handle_beat(now, &beat);
             }
             Kind::Probe => {
@@ -151,6 +153,9 @@ impl Node {
 
     fn receive_hello(&mut self, now: Time, stream: StreamId, body: &[u8]) -> Result<(), FrameError> {
         let (hello, version) = self.read_hello(body)?;
+        if hello.beat.domain != self.config.domain {
+            return Err(FrameError::Domain);
+        }
         self.hear_clock(now, hello.beat.from, hello.beat.clock)?;
         let expected = self.links.get_mut(stream).and_then(|link| link.peer);
         if expected.is_some_and(|expected| expected != hello.beat.from) || self.leaving == Leaving::Left {

@@ -98,6 +98,7 @@ mod tests {
             weight: 100,
             host: "",
             zone: "",
+            domain: "",
             others: Vec::new(),
             direct: true,
         }

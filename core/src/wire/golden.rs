@@ -41,6 +41,7 @@ fn beat() -> Beat<'static> {
         weight: 300,
         host: "b",
         zone: "c",
+        domain: "d",
         others: ["192.0.2.2:4000", "[2001:db8::2]:4001"].map(|other| other.parse().expect("an address")).into(),
         direct: true,
     }

@@ -34,6 +34,8 @@ pub(crate) struct Beat<'a> {
     pub(crate) host: &'a str,
     /// What fails together with its machine; empty if that is not known.
     pub(crate) zone: &'a str,
+    /// Only members of the same one are fed.
+    pub(crate) domain: &'a str,
     /// Some of the members that the sender sees, so that members which only know it find each other.
     pub(crate) others: Vec<SocketAddr>,
     /// It was sent to one address, and the sender wants beats at its own in return.
@@ -50,7 +52,7 @@ pub(crate) struct BeatHead {
 impl Beat<'_> {
     /// Refuses a text that is too long, and a weight that is none.
     pub(crate) fn check(&self) -> Result<(), FrameError> {
-        let short = [self.name, self.host, self.zone].iter().all(|text| text.len() <= LABEL_MAX);
+        let short = [self.name, self.host, self.zone, self.domain].iter().all(|text| text.len() <= LABEL_MAX);
         if short && (1..=WEIGHT_MAX).contains(&self.weight) { Ok(()) } else { Err(FrameError::Body) }
     }
 }
@@ -167,6 +169,7 @@ mod tests {
             weight: WEIGHT_MAX,
             host: label,
             zone: label,
+            domain: label,
             others: vec![address; OTHERS_MAX],
             direct: true,
         }
@@ -192,6 +195,7 @@ mod tests {
             Beat { name: &label, ..fits.clone() },
             Beat { host: &label, ..fits.clone() },
             Beat { zone: &label, ..fits.clone() },
+            Beat { domain: &label, ..fits.clone() },
         ] {
             assert_eq!(wrong.check(), Err(FrameError::Body), "{wrong:?}");
         }

@@ -63,6 +63,7 @@ pub(crate) struct Program {
     pub(crate) copies: Copies,
     pub(crate) host: String,
     pub(crate) zone: String,
+    pub(crate) domain: String,
     pub(crate) weight: u16,
     /// The newest version of the protocol between members that it speaks.
     pub(crate) version_max: u8,

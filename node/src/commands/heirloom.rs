@@ -86,12 +86,13 @@ pub(super) fn members<S: Store>(call: &mut Call<'_, S>) -> Answer {
     me.text("host", &program.host);
     me.text("zone", &program.zone);
     me.number("weight", program.weight);
+    me.text("domain", &program.domain);
     me.number("protocol", program.version_max);
     me.text("self", "yes");
     // Of others this is not known.
     me.number("sessions", count(store.sessions()));
     me.number("sessions_owned", count(store.sessions_owned()));
-    let others = store.members().into_iter().map(|member| {
+    let others = store.members().into_iter().chain(store.neighbors()).map(|member| {
         let mut fields = Fields::default();
         fields.text("id", member.id);
         fields.text("name", &member.name);
@@ -102,6 +103,7 @@ pub(super) fn members<S: Store>(call: &mut Call<'_, S>) -> Answer {
         fields.text("host", &member.host);
         fields.text("zone", &member.zone);
         fields.number("weight", member.weight);
+        fields.text("domain", &member.domain);
         fields.number("protocol", member.version);
         fields.text("self", "no");
         fields
@@ -281,7 +283,7 @@ mod tests {
         let desk = Desk::new();
         desk.ask("SET a 1");
         let told = desk.ask("HEIRLOOM.MEMBERS");
-        let known = "host desk-host zone  weight :100 protocol :1 self yes sessions :1 sessions_owned :1]]";
+        let known = "host desk-host zone  weight :100 domain  protocol :1 self yes sessions :1 sessions_owned :1]]";
         assert!(told.starts_with("[[id 0000000000000001 name desk address 127.0.0.1:4000 state ready "), "{told}");
         assert!(told.ends_with(known), "{told}");
     }

@@ -100,6 +100,7 @@ impl Desk {
             copies,
             host: "desk-host".into(),
             zone: String::new(),
+            domain: String::new(),
             weight: 100,
             version_max: 1,
             durability: None,
@@ -342,6 +343,10 @@ impl Store for Alone {
     }
 
     fn members(&self) -> Vec<Member> {
+        Vec::new()
+    }
+
+    fn neighbors(&self) -> Vec<Member> {
         Vec::new()
     }
 

@@ -1,6 +1,8 @@
 //! P9: members that reach each other list each other, nobody lists the dead for long, and nobody alive is evicted for
 //! lost messages. Every removal must be justified by something that the world really did.
 
+use std::collections::BTreeSet;
+
 use heirloom_core::{Event, MemberId, MemberState, RemovalCause};
 
 use crate::{
@@ -39,7 +41,7 @@ impl Agreement {
             let rounds = if is_lossy(view) { 3 } else { 1 };
             since + view.stable_after() * rounds <= view.now()
         });
-        match self.dissent(view).filter(|_| is_due) {
+        match self.dissent(view).or_else(|| unseen(view)).filter(|_| is_due) {
             Some(violation) => Err(violation),
             None => Ok(()),
         }
@@ -47,8 +49,8 @@ impl Agreement {
 
     /// Who does not list whom as ready, or lists whom it should not.
     pub(crate) fn unrest(&self, view: View<'_>) -> Option<Violation> {
-        self.dissent(view).or_else(|| {
-            view.cluster.running().find_map(|(host, process)| {
+        self.dissent(view).or_else(|| unseen(view)).or_else(|| {
+            view.running().find_map(|(host, process)| {
                 let other = process.node.members().find(|other| other.suspect || other.state != MemberState::Ready)?;
                 let story = format!("{host} lists {} as {:?}, suspect: {}", other.id, other.state, other.suspect);
                 Some(Violation { promise: Promise::Agreement, at: view.now(), story })
@@ -58,12 +60,12 @@ impl Agreement {
 
     fn dissent(&self, view: View<'_>) -> Option<Violation> {
         let wrong = |story| Some(Violation { promise: Promise::Agreement, at: view.now(), story });
-        for (host, process) in view.cluster.running() {
+        for (host, process) in view.running() {
             let listed: Vec<MemberId> = process.node.members().map(|member| member.id).collect();
             if !process.has_lagged && !process.listed.iter().eq(sorted(&listed).iter()) {
                 return wrong(format!("{host} lists {listed:?}, its events say {:?}", process.listed));
             }
-            let others = view.cluster.running().filter(|(other, _)| *other != host);
+            let others = view.running().filter(|(other, _)| *other != host);
             for (other, life) in others.map(|(other, process)| (other, process.life)) {
                 if !listed.contains(&life) {
                     return wrong(format!("{host} does not list {other} ({life})"));
@@ -75,6 +77,19 @@ impl Agreement {
         }
         None
     }
+}
+
+/// A member of another domain that is not seen, or one that is and should not be.
+fn unseen(view: View<'_>) -> Option<Violation> {
+    let others = view.cluster.running().filter(|(other, _)| !view.sees(*other));
+    let others: BTreeSet<MemberId> = others.map(|(_, process)| process.life).collect();
+    view.running().find_map(|(host, process)| {
+        let seen: BTreeSet<MemberId> = process.node.neighbors().map(|neighbor| neighbor.id).collect();
+        let told = &process.neighbors;
+        let fits = seen == others && (process.has_lagged || seen == *told);
+        let story = format!("{host} sees {seen:?} of other domains, its events say {told:?}, there are {others:?}");
+        (!fits).then_some(Violation { promise: Promise::Agreement, at: view.now(), story })
+    })
 }
 
 /// Whether something happened between the two that may look like a death.
@@ -108,7 +123,7 @@ fn is_lossy(view: View<'_>) -> bool {
 fn listed_dead(view: View<'_>) -> Option<(HostId, HostId, MemberId)> {
     let old = view.ledger.deaths().iter().filter(|(at, _)| *at + view.gone_after() <= view.now());
     let dead: Vec<MemberId> = old.map(|(_, life)| *life).collect();
-    view.cluster.running().find_map(|(host, process)| {
+    view.running().find_map(|(host, process)| {
         let asleep = &[Trouble::Reach, Trouble::Slow];
         let awake_since = view.ledger.calm_between(asleep, host, host)?;
         let awake = awake_since + view.gone_after() <= view.now();

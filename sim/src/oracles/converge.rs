@@ -16,9 +16,7 @@ use crate::{
 /// The first difference between copies, or the first commit that is not yet decided.
 pub(crate) fn unrest(view: View<'_>) -> Option<Violation> {
     let wrong = |story| Some(Violation { promise: Promise::Converge, at: view.now(), story });
-    if let Some((host, process)) =
-        view.cluster.running().find(|(_, process)| process.node.state() != MemberState::Ready)
-    {
+    if let Some((host, process)) = view.running().find(|(_, process)| process.node.state() != MemberState::Ready) {
         return wrong(format!("{host} is {:?}, not ready", process.node.state()));
     }
     if let Some(attempt) = view.history.pending().next() {
@@ -29,7 +27,7 @@ pub(crate) fn unrest(view: View<'_>) -> Option<Violation> {
 
 /// What readers see without asking the node is what the node shows.
 pub(crate) fn check_published(view: View<'_>) -> Result<(), Violation> {
-    for (host, process) in view.cluster.running() {
+    for (host, process) in view.running() {
         let shown = process.node.records().filter_map(|(key, _)| Some((*key, process.node.session(key)?)));
         let shown: BTreeMap<_, _> = shown.collect();
         let published: BTreeMap<_, _> = process.published.iter().map(|(key, session)| (*key, session)).collect();

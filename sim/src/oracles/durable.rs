@@ -97,7 +97,8 @@ impl Durable {
     pub(crate) fn check_quiet(&self, view: View<'_>, fates: &Fates) -> Result<(), Violation> {
         for (key, story) in view.history.stories() {
             let holders = placed::expected(view, key);
-            for attempt in story.attempts.iter().filter_map(|serial| view.history.attempt(*serial)) {
+            let attempts = story.attempts.iter().filter_map(|serial| view.history.attempt(*serial));
+            for attempt in attempts.filter(|attempt| view.sees(attempt.host)) {
                 self.check_held(view, fates, attempt, &holders)?;
             }
         }
@@ -127,9 +128,9 @@ impl Durable {
 
     /// Whether a write must be there: not everybody who had it has ended, and it was not forgotten.
     fn is_owed(&self, view: View<'_>, fates: &Fates, attempt: &Attempt) -> bool {
-        let refused = || view.cluster.running().any(|(_, process)| 0 < process.node.stats().sessions_refused);
+        let refused = || view.running().any(|(_, process)| 0 < process.node.stats().sessions_refused);
         let unknown = |process: &Process| process.node.session(&attempt.ask.key).is_none();
-        let forgotten = || refused() && view.cluster.running().any(|(_, process)| unknown(process));
+        let forgotten = || refused() && view.running().any(|(_, process)| unknown(process));
         let is_kept = view.is_everywhere() && keeper(view, attempt).is_some();
         (is_kept || !fates.is_excused(attempt.serial)) && !(self.forgets && forgotten())
     }
@@ -172,9 +173,9 @@ fn check_known(view: View<'_>, fact: &Fact, key: &SessionKey) -> Result<(), Viol
         let attempt = view.history.attempt(serial);
         let known = attempt.is_some_and(|attempt| {
             let places = view.history.places(attempt.ask.key);
-            places.contains(key) && attempt.ask.sets.contains(&attribute)
+            places.contains(key) && attempt.ask.sets.contains(&attribute) && view.sees(attempt.host)
         });
-        let story = || format!("{host} shows #{} in a{} of {key}: nobody wrote that", serial.0, attribute.0);
+        let story = || format!("{host} shows #{} in a{} of {key}: nobody wrote that there", serial.0, attribute.0);
         Violation::unless(known, Promise::Durable, view.now(), story)?;
     }
     Ok(())

@@ -49,7 +49,7 @@ impl Ended {
             if view.is_everywhere() && view.cluster.living(*life).is_none() {
                 continue;
             }
-            for (host, process) in view.cluster.running() {
+            for (host, process) in view.running() {
                 check(view, &process.node, key, &ends, &host.to_string())?;
             }
         }

@@ -57,7 +57,7 @@ impl Expiry {
 }
 
 fn left(view: View<'_>, how: &str, is_left: impl Fn(&Session) -> bool) -> Option<Violation> {
-    view.cluster.running().find_map(|(host, process)| {
+    view.running().find_map(|(host, process)| {
         let (key, session) = process.node.records().find(|(_, session)| is_left(session))?;
         let story = format!("{key} is still {how} on {host}: {}", tell(session));
         Some(Violation { promise: Promise::Expiry, at: view.now(), story })

@@ -90,7 +90,7 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn new(view: View<'a>, key: &SessionKey, life: MemberId) -> Self {
         let former = view.cluster.former(life);
-        let processes: Vec<&'a Process> = view.cluster.running().map(|(_, process)| process).chain(former).collect();
+        let processes: Vec<&'a Process> = view.running().map(|(_, process)| process).chain(former).collect();
         let known = |process: &&'a Process| Some((process.life, &**record(&process.node, key)?));
         let serving = processes.iter().filter(|process| process.node.state() == MemberState::Ready);
         let holders: Vec<_> = serving.map(|process| process.node.holders(key)).collect();

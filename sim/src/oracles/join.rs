@@ -58,7 +58,7 @@ impl Join {
     fn handle_joined(&mut self, view: View<'_>, fates: &Fates, fact: &Fact) -> Result<(), Violation> {
         let Some((host, process)) = view.cluster.living(fact.life) else { return Ok(()) };
         let now = view.now();
-        for attempt in view.history.attempts() {
+        for attempt in view.history.attempts().filter(|attempt| view.sees(attempt.host)) {
             let Told::Durable(told, _) = attempt.told else { continue };
             if !view.is_everywhere() && fates.is_excused(attempt.serial) {
                 continue;
@@ -103,7 +103,7 @@ fn has_keeper(view: View<'_>, attempt: &Attempt, joiner: HostId, since: Moment) 
             let reaches = |other: HostId, by: Moment| {
                 view.ledger.calm_between(troubles, host, other).is_some_and(|calm| calm <= by)
             };
-            let mut others = view.cluster.running().map(|(other, _)| other).filter(|other| *other != joiner);
+            let mut others = view.running().map(|(other, _)| other).filter(|other| *other != joiner);
             let found = others.all(|other| reaches(other, since - view.stable_after()));
             process.node.state() == MemberState::Ready && reaches(joiner, since) && found
         })
@@ -119,7 +119,7 @@ fn check_first(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
         return Ok(());
     }
     let troubles = &Trouble::ALL;
-    let found = view.cluster.running().find(|(host, process)| {
+    let found = view.running().find(|(host, process)| {
         let calm = view.ledger.calm_between(troubles, fact.host, *host);
         let reached = calm.is_some_and(|calm| calm + patience + view.spread_after() <= view.now());
         let settled = process.started + view.stable_after() <= view.now();

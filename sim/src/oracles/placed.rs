@@ -19,7 +19,7 @@ use crate::{
 /// Members that list the same members in the same states name the same holders of each session.
 pub(crate) fn check(view: View<'_>) -> Result<(), Violation> {
     let mut known: BTreeMap<BTreeSet<(MemberId, MemberState)>, (HostId, &Process)> = BTreeMap::new();
-    for (host, process) in view.cluster.running() {
+    for (host, process) in view.running() {
         let listed = process.node.members().map(|member| (member.id, member.state));
         let listed = listed.chain([(process.life, process.node.state())]).collect();
         let &mut (other, first) = known.entry(listed).or_insert((host, process));
@@ -34,18 +34,17 @@ pub(crate) fn check(view: View<'_>) -> Result<(), Violation> {
 
 /// What is not yet as it must be: the first copy that is missing, differs, or is one too many.
 pub(crate) fn unrest(view: View<'_>) -> Option<Violation> {
-    let keys = view.cluster.running().flat_map(|(_, process)| process.node.records().map(|(key, _)| *key));
+    let keys = view.running().flat_map(|(_, process)| process.node.records().map(|(key, _)| *key));
     let keys: BTreeSet<SessionKey> = keys.collect();
     keys.iter().find_map(|key| misplaced(view, key))
 }
 
 /// Who must hold a session, when all agree on it: those that rank highest, and its owner.
 pub(crate) fn expected(view: View<'_>, key: &SessionKey) -> BTreeSet<MemberId> {
-    let named = view.cluster.running().flat_map(|(_, process)| process.node.holders(key));
+    let named = view.running().flat_map(|(_, process)| process.node.holders(key));
     let owners = live(view, key).filter_map(|(_, session)| session.owner());
     // One that has ended it may be the only one yet to know.
     let own = view
-        .cluster
         .running()
         .filter(|(_, process)| record(&process.node, key).is_some_and(|session| session.owner() == Some(process.life)));
     named.chain(owners).chain(own.map(|(_, process)| process.life)).collect()
@@ -53,7 +52,7 @@ pub(crate) fn expected(view: View<'_>, key: &SessionKey) -> BTreeSet<MemberId> {
 
 fn misplaced(view: View<'_>, key: &SessionKey) -> Option<Violation> {
     let wrong = |promise, story| Some(Violation { promise, at: view.now(), story });
-    let mut named = view.cluster.running().map(|(host, process)| (host, sorted(process.node.holders(key))));
+    let mut named = view.running().map(|(host, process)| (host, sorted(process.node.holders(key))));
     let (first, holders) = named.next()?;
     if let Some((host, others)) = named.find(|(_, others)| *others != holders) {
         return wrong(Promise::Placed, format!("{first} says {holders:?} must hold {key}, {host} says {others:?}"));
@@ -76,7 +75,7 @@ fn misplaced(view: View<'_>, key: &SessionKey) -> Option<Violation> {
     if let Some((host, _)) = serving.find(|(_, process)| session.is_some() && process.node.session(key).is_none()) {
         return wrong(Promise::Placed, format!("{host} holds {} for {key} and does not serve it", story(session)));
     }
-    view.cluster.running().find_map(|(host, process)| {
+    view.running().find_map(|(host, process)| {
         let found = record(&process.node, key)?;
         let is_due = expected.contains(&process.life);
         let story = || format!("{host} must not hold {key} and holds {}: {expected:?} hold it", story(Some(found)));
@@ -85,7 +84,7 @@ fn misplaced(view: View<'_>, key: &SessionKey) -> Option<Violation> {
 }
 
 fn live<'a>(view: View<'a>, key: &SessionKey) -> impl Iterator<Item = (HostId, &'a Arc<Session>)> {
-    view.cluster.running().filter_map(move |(host, process)| {
+    view.running().filter_map(move |(host, process)| {
         let session = record(&process.node, key).filter(|session| session.is_live())?;
         Some((host, session))
     })
