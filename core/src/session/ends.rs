@@ -165,12 +165,20 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::{
+        config::Config,
+        delta::Delta,
+        key::SessionKey,
+        limits::Limits,
         member::MemberId,
-        session::{Change, Content, Incoming},
+        session::{Change, Content, Incoming, Lifetime},
+        sessions::{Sessions, Writing},
+        time::Time,
     };
 
     fn stamp(clock: u64, writer: u64) -> Stamp {
@@ -201,6 +209,31 @@ mod tests {
         session.end(End { at: stamp(10, 2), cause: EndCause::Ended });
         assert_eq!(session.ended(), Some(EndCause::Ended));
         assert_eq!(session.ends().burials(), [], "the floor is above it");
+    }
+
+    /// Its next write buries a session whose fixed end has passed, and nothing else.
+    #[test]
+    fn a_fixed_end_spares_an_earlier_birth_of_another_writer() {
+        const KEY: SessionKey = SessionKey([1; 16]);
+        let mut sessions = Sessions::default();
+        for second in [0, 2] {
+            let clock = 10 * (second + 1);
+            let writing = Writing {
+                now: Time::ZERO + Duration::from_secs(second),
+                me: MemberId(2),
+                stamps: (stamp(clock, 2), stamp(clock + 1, 2)),
+                change: Change(clock),
+                lifetime: Lifetime::Fixed(Duration::from_secs(1)),
+                blind: false,
+            };
+            let limits = Limits::new(&Config::default());
+            sessions.commit(&writing, KEY, Delta::new().set("name", "value"), &limits).expect("it is taken");
+        }
+        let record = sessions.record(&KEY).expect("it is there");
+        assert_eq!(record.movable(), [stamp(31, 2)]);
+        let mut merged = born(&[stamp(1, 1), stamp(11, 2)]);
+        merged.merge(record);
+        assert_eq!(merged.movable(), [stamp(1, 1), stamp(31, 2)]);
     }
 
     #[test]
