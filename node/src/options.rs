@@ -11,12 +11,13 @@ use core::{
 use std::{fs, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser};
-use heirloom_core::{Config, Copies, Durability, Unit};
+use heirloom_core::{Config, Copies, Durability, Unit, WhenFull};
 use heirloom_runtime::Settings;
 
 use self::values::{
-    Group, parse_address, parse_copies, parse_count, parse_durability, parse_duration, parse_group, parse_idle,
-    parse_interface, parse_label, parse_name, parse_peer, parse_runtime, parse_unit, parse_weight,
+    Group, parse_address, parse_bytes, parse_copies, parse_count, parse_durability, parse_duration, parse_group,
+    parse_idle, parse_interface, parse_label, parse_name, parse_peer, parse_runtime, parse_sessions, parse_unit,
+    parse_weight, parse_when_full,
 };
 
 use crate::driver::Runtime;
@@ -29,7 +30,7 @@ Every flag is also a key of FILE, with underscores for dashes (clients_max = 100
 environment (HEIRLOOM_CLIENTS_MAX=100; HEIRLOOM_PEER takes several with commas between). A flag goes before the
 environment, that before the file, and that before the default. The table [cluster] of FILE sets the protocol, durations
 written as 500ms, 3s, 30m, 2h or 1d: frequency, drop_time, probe_time, probe_attempts, search_max, join_for, fetch_for,
-ended_for, leave_for, ended_max, sessions_max, members_max, frame_max, attribute_bytes_max, session_bytes_max, attributes_max, commits_max,
+ended_for, leave_for, ended_max, members_max, frame_max, attribute_bytes_max, session_bytes_max, attributes_max, commits_max,
 events_max.
 
 When the node serves, it writes one line to standard output:
@@ -107,6 +108,17 @@ pub(crate) struct Flags {
     /// How much this member holds of what is not held by all: with twice the weight twice the copies [default: 100]
     #[arg(long, value_name = "1..1000", value_parser = parse_weight)]
     weight: Option<u16>,
+    /// How many sessions this member may hold, copies included [default: 16777216]
+    #[arg(long, value_name = "COUNT", value_parser = parse_sessions)]
+    sessions_max: Option<usize>,
+    /// How much its sessions may take, like 512mb: names, values, and about 600 bytes for each; 0 is without a limit
+    /// [default: 0]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    memory_max: Option<usize>,
+    /// What becomes of a write for which these leave no room: refuse it, or evict other sessions, never-written ones first,
+    /// then the least recently used [default: refuse]
+    #[arg(long, value_name = "refuse|evict", value_parser = parse_when_full)]
+    when_full: Option<WhenFull>,
     /// How many clients are let in [default: 10000]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     clients_max: Option<usize>,
@@ -197,6 +209,9 @@ impl Options {
                 zone: flags.zone.unwrap_or(config.zone),
                 domain: flags.domain.unwrap_or(config.domain),
                 weight: flags.weight.unwrap_or(config.weight),
+                sessions_max: flags.sessions_max.unwrap_or(config.sessions_max),
+                memory_max: flags.memory_max.unwrap_or(config.memory_max),
+                when_full: flags.when_full.unwrap_or(config.when_full),
                 ..config
             },
         };
@@ -250,6 +265,9 @@ impl Flags {
             zone: self.zone.or(other.zone),
             domain: self.domain.or(other.domain),
             weight: self.weight.or(other.weight),
+            sessions_max: self.sessions_max.or(other.sessions_max),
+            memory_max: self.memory_max.or(other.memory_max),
+            when_full: self.when_full.or(other.when_full),
             clients_max: self.clients_max.or(other.clients_max),
             runtime: self.runtime.or(other.runtime),
             insecure: self.insecure.or(other.insecure),
@@ -344,7 +362,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 20] = [
+    const KEYS: [(&str, [&str; 3]); 23] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -362,6 +380,9 @@ mod tests {
         ("zone", ["a", "b", "c"]),
         ("domain", ["a", "b", "c"]),
         ("weight", ["1", "50", "1000"]),
+        ("sessions-max", ["1", "2", "268435456"]),
+        ("memory-max", ["0", "512mb", "1GB"]),
+        ("when-full", ["evict", "refuse", "evict"]),
         ("clients-max", ["1", "2", "3"]),
         ("runtime", ["std", "smol", "std"]),
         ("insecure", ["true", "false", "true"]),
@@ -425,7 +446,7 @@ mod tests {
     #[test]
     fn what_is_not_allowed_is_named_with_what_is_on_one_line() {
         type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str, &'static str);
-        let rows: [Row; 21] = [
+        let rows: [Row; 25] = [
             (&["--listen=x"], &[], "", "invalid value 'x' for '--listen <ADDR>': write an IP address and a port"),
             (&[], &[("HEIRLOOM_BIND", "x")], "", "HEIRLOOM_BIND: invalid value 'x' for '--bind <ADDR>'"),
             (&[], &[], "bind = \"x\"", "test.toml: bind: invalid value 'x' for '--bind <ADDR>'"),
@@ -439,6 +460,10 @@ mod tests {
             (&["--runtime=tokio"], &[], "", "write std or smol"),
             (&["--zone=a b"], &[], "", "write one word of 1 to 64 bytes"),
             (&["--weight=0"], &[], "", "write a whole number, 1 to 1000"),
+            (&["--sessions-max=0"], &[], "", "write a whole number, 1 to 268435456"),
+            (&["--memory-max=1tb"], &[], "", "write a whole number of bytes, or with kb, mb or gb, like 512mb"),
+            (&["--memory-max=999999999999gb"], &[], "", "write a whole number of bytes, or with kb, mb or gb"),
+            (&["--when-full=drop"], &[], "", "must be refuse or evict"),
             (&["--idle=-1"], &[], "", "write whole seconds, 0 to 2147483648"),
             (&["--name=a b"], &[], "", "1 to 64"),
             (&["--multicast=10.0.0.1:1"], &[], "", "write a multicast group and a port, like 228.0.0.4:45564, or off"),

@@ -24,6 +24,9 @@ const KEPT_BYTES_MAX: usize = 64 << 10;
 /// What a node that does not serve answers, word for word as Redis does: clients wait on it.
 pub(crate) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
+/// What a node without room answers to what creates or grows, word for word as Redis does.
+pub(crate) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
 /// Replies on their way to one client. `C` is a write that waits for its copies.
 pub(crate) struct Replies<C> {
     bytes: Vec<u8>,
@@ -189,6 +192,8 @@ pub(crate) fn refusal_text(error: &CommitError) -> String {
         LOADING.into()
     } else if *error == CommitError::Leaving {
         "LOADING the node is leaving the cluster".into()
+    } else if matches!(error, CommitError::Full { .. }) {
+        OUT_OF_MEMORY.into()
     } else {
         format!("ERR {error}")
     }

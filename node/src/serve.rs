@@ -87,6 +87,8 @@ impl Server {
             started: Instant::now(),
             idle: config.idle,
             copies: config.copies,
+            memory_max: config.memory_max,
+            when_full: config.when_full,
             host: config.host.clone(),
             zone: config.zone.clone(),
             domain: config.domain.clone(),

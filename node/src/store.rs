@@ -51,6 +51,8 @@ pub(crate) trait Store: 'static {
     fn address(&self) -> SocketAddr;
     /// How many sessions it holds.
     fn sessions(&self) -> usize;
+    /// How many bytes they count.
+    fn memory(&self) -> usize;
     /// How many of them it owns.
     fn sessions_owned(&self) -> usize;
     /// How often a copy of another's session came that was not here before.
@@ -175,6 +177,10 @@ impl Store for Local {
 
     fn sessions(&self) -> usize {
         self.handle.sessions()
+    }
+
+    fn memory(&self) -> usize {
+        self.handle.memory()
     }
 
     fn sessions_owned(&self) -> usize {

@@ -192,6 +192,12 @@ impl Handle {
         self.shared().table.sessions()
     }
 
+    /// How many bytes the sessions that are held here count, as [`Node::memory`] has it; nothing after the driver has
+    /// stopped.
+    pub fn memory(&self) -> usize {
+        self.shared().look(Node::memory).unwrap_or_default()
+    }
+
     /// How many of the sessions that live here this member owns; of the others it holds copies.
     pub fn sessions_owned(&self) -> usize {
         self.shared().table.owned()

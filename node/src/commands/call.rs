@@ -3,7 +3,7 @@
 use core::{cell::Cell, fmt::Display, net::SocketAddr, ops::Deref, time::Duration};
 use std::{borrow::Cow, time::Instant};
 
-use heirloom_core::{Copies, Delta, Durability, Lifetime, Session, SessionKey, Time};
+use heirloom_core::{Copies, Delta, Durability, Lifetime, Session, SessionKey, Time, WhenFull};
 use heirloom_runtime::{IdTooLong, Published};
 
 use crate::{
@@ -61,6 +61,9 @@ pub(crate) struct Program {
     /// How long a session lives that nothing was said about.
     pub(crate) idle: Duration,
     pub(crate) copies: Copies,
+    /// How many bytes sessions may count; zero is without a limit.
+    pub(crate) memory_max: usize,
+    pub(crate) when_full: WhenFull,
     pub(crate) host: String,
     pub(crate) zone: String,
     pub(crate) domain: String,

@@ -2,7 +2,7 @@
 
 use core::fmt::{Result, Write};
 
-use heirloom_core::{Durability, MemberState};
+use heirloom_core::{Durability, MemberState, WhenFull};
 
 use super::{
     call::{Answer, Call},
@@ -12,10 +12,11 @@ use crate::store::Store;
 
 type Section<S> = (&'static str, fn(&Call<'_, S>, &mut String) -> Result);
 
-fn sections<S: Store>() -> [Section<S>; 7] {
+fn sections<S: Store>() -> [Section<S>; 8] {
     [
         ("Server", server),
         ("Clients", clients),
+        ("Memory", memory),
         ("Persistence", persistence),
         ("Stats", stats),
         ("Replication", replication),
@@ -64,6 +65,31 @@ fn clients<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     write!(text, "blocked_clients:0\r\n")
 }
 
+/// What sessions count; that is less than what the process takes.
+fn memory<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
+    let (used, max) = (call.store.memory(), call.program.memory_max);
+    write!(text, "used_memory:{used}\r\nused_memory_human:{}\r\n", human(used))?;
+    write!(text, "maxmemory:{max}\r\nmaxmemory_human:{}\r\n", human(max))?;
+    let policy = match call.program.when_full {
+        WhenFull::Refuse => "noeviction",
+        WhenFull::Evict => "allkeys-lru",
+    };
+    write!(text, "maxmemory_policy:{policy}\r\n")
+}
+
+/// As Redis rounds it: to the largest unit of which there is one, with two digits behind the point.
+fn human(bytes: usize) -> String {
+    let units = [("G", 30), ("M", 20), ("K", 10)];
+    let unit = units.into_iter().find(|(_, bits)| 1 << bits <= bytes);
+    unit.map_or_else(
+        || format!("{bytes}B"),
+        |(unit, bits)| {
+            let hundredths = (bytes as u128 * 100 + (1 << (bits - 1))) >> bits;
+            format!("{}.{:02}{unit}", hundredths / 100, hundredths % 100)
+        },
+    )
+}
+
 /// Nothing is persistent; but here clients look for whether they must wait.
 fn persistence<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     if call.store.state() == MemberState::Joining {
@@ -77,7 +103,9 @@ fn stats<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     let counters = &call.program.counters;
     write!(text, "total_connections_received:{}\r\n", counters.connections.get())?;
     write!(text, "total_commands_processed:{}\r\n", counters.commands.get())?;
-    write!(text, "rejected_connections:{}\r\n", counters.refused.get())
+    write!(text, "rejected_connections:{}\r\n", counters.refused.get())?;
+    let stats = call.store.stats();
+    write!(text, "expired_keys:{}\r\nevicted_keys:{}\r\n", stats.expiries, stats.evictions)
 }
 
 fn replication<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
@@ -119,6 +147,7 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         ("takeovers", stats.takeovers),
         ("adoptions", stats.adoptions),
         ("expiries", stats.expiries),
+        ("evictions", stats.evictions),
         ("deltas_sent", stats.deltas_sent),
         ("deltas_applied", stats.deltas_applied),
         ("pulls", stats.pulls),
@@ -145,7 +174,10 @@ pub(super) fn state(state: MemberState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Desk;
+    use heirloom_core::{ATTRIBUTE_OVERHEAD, Config, SESSION_OVERHEAD, WhenFull};
+
+    use super::human;
+    use crate::{commands::testing::Desk, replies::OUT_OF_MEMORY};
 
     #[test]
     fn info_has_what_clients_look_for() {
@@ -155,6 +187,47 @@ mod tests {
             assert!(all.lines().any(|found| found == line), "{line} in {all}");
         }
         assert_eq!(desk.ask("info everything").lines().count(), all.lines().count());
+    }
+
+    #[test]
+    fn a_full_node_tells_what_it_holds_and_what_it_does() {
+        let memory_max = SESSION_OVERHEAD + ATTRIBUTE_OVERHEAD + 3;
+        let desk = Desk::with(Config { memory_max, ..Config::default() });
+        let out_of_memory = format!("-{OUT_OF_MEMORY}");
+        desk.table(&[
+            ("SET a 123", "+OK"),
+            ("SET b 1", &out_of_memory),
+            ("SET a 1234", &out_of_memory),
+            ("APPEND a 1", "-ERR unknown command 'APPEND', with args beginning with: 'a' '1' "),
+            ("HSET h f 1", &out_of_memory),
+            ("HINCRBY h f 1", &out_of_memory),
+            ("SETNX b 1", &out_of_memory),
+            ("SET a 321", "+OK"),
+            ("GET a", "321"),
+            ("EXPIRE a 100", ":1"),
+            ("RENAME a b", "+OK"),
+            ("DEL b", ":1"),
+            ("SET c 1", "+OK"),
+        ]);
+        let lines = |desk: &Desk| desk.ask("INFO memory stats").lines().map(str::to_owned).collect::<Vec<_>>();
+        let told = lines(&desk);
+        for line in ["used_memory:625", "used_memory_human:625B", "maxmemory:627", "maxmemory_policy:noeviction"] {
+            assert!(told.iter().any(|found| found == line), "{line} in {told:?}");
+        }
+        let desk = Desk::with(Config { memory_max, when_full: WhenFull::Evict, ..Config::default() });
+        desk.table(&[("SET a 1", "+OK"), ("SET b 1", "+OK"), ("GET a", "(nil)"), ("GET b", "1")]);
+        desk.table(&[("SET c 1234", &out_of_memory), ("SET b 123", "+OK")]);
+        let told = lines(&desk);
+        for line in ["used_memory:627", "maxmemory_policy:allkeys-lru", "expired_keys:0", "evicted_keys:1"] {
+            assert!(told.iter().any(|found| found == line), "{line} in {told:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_as_redis_writes_them() {
+        for (bytes, text) in [(0, "0B"), (1023, "1023B"), (1536, "1.50K"), (1 << 20, "1.00M"), (5 << 30, "5.00G")] {
+            assert_eq!(human(bytes), text);
+        }
     }
 
     #[test]

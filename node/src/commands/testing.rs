@@ -83,6 +83,7 @@ impl Desk {
     fn start(config: Config) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let (idle, copies) = (config.idle, config.copies);
+        let (memory_max, when_full) = (config.memory_max, config.when_full);
         let node = Node::new(MemberId(1), address, config, 1, Time::ZERO).expect("the settings are allowed");
         let store = Alone {
             node: RefCell::new(node),
@@ -98,6 +99,8 @@ impl Desk {
             started: Instant::now(),
             idle,
             copies,
+            memory_max,
+            when_full,
             host: "desk-host".into(),
             zone: String::new(),
             domain: String::new(),
@@ -360,6 +363,10 @@ impl Store for Alone {
 
     fn sessions(&self) -> usize {
         self.node.borrow().sessions()
+    }
+
+    fn memory(&self) -> usize {
+        self.node.borrow().memory()
     }
 
     fn sessions_owned(&self) -> usize {

@@ -6,7 +6,7 @@ use core::{
 };
 
 use heirloom_core::{
-    ConfigError, Copies, Durability, Unit,
+    ConfigError, Copies, Durability, Unit, WhenFull,
     config::{self, LIFETIME_MAX},
 };
 use rustix::system::uname;
@@ -70,6 +70,36 @@ pub(super) fn parse_idle(text: &str) -> Result<u64, String> {
 pub(super) fn parse_count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| (1..=COUNT_MAX).contains(count));
     count.ok_or_else(|| format!("write a whole number, 1 to {COUNT_MAX}"))
+}
+
+pub(super) fn parse_sessions(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=SESSIONS_MAX).contains(count));
+    count.ok_or_else(|| format!("write a whole number, 1 to {SESSIONS_MAX}"))
+}
+
+/// As many as the protocol's setting allows.
+const SESSIONS_MAX: usize = 1 << 28;
+
+/// As in the configuration of Redis: `1kb` is 1024 bytes, `1k` is 1000.
+pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match &unit.to_ascii_lowercase()[..] {
+        "" | "b" => Some(1),
+        "k" => Some(1000),
+        "kb" => Some(1 << 10),
+        "m" => Some(1_000_000),
+        "mb" => Some(1 << 20),
+        "g" => Some(1_000_000_000),
+        "gb" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = number.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    bytes.ok_or_else(|| "write a whole number of bytes, or with kb, mb or gb, like 512mb".into())
+}
+
+pub(super) fn parse_when_full(text: &str) -> Result<WhenFull, String> {
+    text.parse().map_err(|error: ConfigError| error.allowed)
 }
 
 pub(super) fn parse_copies(text: &str) -> Result<Copies, String> {
