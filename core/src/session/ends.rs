@@ -177,7 +177,7 @@ mod tests {
         limits::Limits,
         member::MemberId,
         session::{Change, Content, Incoming, Lifetime},
-        sessions::{Sessions, Writing},
+        sessions::{MakesRoom, Sessions, Writing},
         time::Time,
     };
 
@@ -225,6 +225,7 @@ mod tests {
                 change: Change(clock),
                 lifetime: Lifetime::Fixed(Duration::from_secs(1)),
                 blind: false,
+                makes_room: MakesRoom::No,
             };
             let limits = Limits::new(&Config::default());
             sessions.commit(&writing, KEY, Delta::new().set("name", "value"), &limits).expect("it is taken");
