@@ -52,7 +52,7 @@ pub enum Action {
 }
 
 /// What a run starts from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
     /// All chance.
     pub seed: u64,

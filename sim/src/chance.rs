@@ -107,6 +107,13 @@ pub(crate) const fn mix(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
+/// What [`mix`] makes this word of.
+pub(crate) const fn unmix(word: u64) -> u64 {
+    let word = (word ^ (word >> 31) ^ (word >> 62)).wrapping_mul(0x3196_42b2_d24d_8ec3);
+    let word = (word ^ (word >> 27) ^ (word >> 54)).wrapping_mul(0x96de_1b17_3f11_9089);
+    word ^ (word >> 30) ^ (word >> 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +122,11 @@ mod tests {
     fn the_generator_is_frozen() {
         let mut draws = Chance::new(1).draws(Purpose::Plan, 2, 3, 4);
         assert_eq!([draws.bits(), draws.bits()], [FIRST, SECOND]);
+    }
+
+    #[test]
+    fn what_is_mixed_can_be_told_again() {
+        assert!((0..1000).map(mix).all(|word| unmix(mix(word)) == word && mix(unmix(word)) == word));
     }
 
     #[test]

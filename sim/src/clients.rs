@@ -30,8 +30,15 @@ enum Routing {
 /// The key of the session with this number.
 pub fn key(number: u64) -> SessionKey {
     let mut key = [0x5e; 16];
-    key[..8].copy_from_slice(&crate::chance::mix(number + 1).to_le_bytes());
+    key[..8].copy_from_slice(&crate::chance::mix(number.wrapping_add(1)).to_le_bytes());
     SessionKey(key)
+}
+
+/// The number of the session with this key, if it has one.
+pub fn number(key: SessionKey) -> Option<u64> {
+    let (word, rest) = key.0.split_first_chunk()?;
+    let number = crate::chance::unmix(u64::from_le_bytes(*word)).wrapping_sub(1);
+    (rest == [0x5e; 8]).then_some(number)
 }
 
 /// The actions of all clients from one moment to another.

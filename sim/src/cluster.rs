@@ -16,6 +16,7 @@ use crate::{
     clock::{Clock, Moment},
     host::{Host, Process},
     net::{HostId, LastBytes, Net, Presence},
+    sent::Sent,
     violation::Violation,
 };
 
@@ -138,7 +139,7 @@ pub struct Cluster {
     pub(crate) net: Net,
     pub(crate) wakes: BTreeSet<(Moment, HostId)>,
     pub(crate) facts: VecDeque<Fact>,
-    pub(crate) digest: u64,
+    pub(crate) sent: Sent,
     pub(crate) counts: Counts,
     /// Which host a life ran on, for every life there ever was.
     pub(crate) lives: BTreeMap<MemberId, HostId>,
@@ -163,7 +164,7 @@ impl Cluster {
             net,
             wakes: BTreeSet::new(),
             facts: VecDeque::new(),
-            digest: 0,
+            sent: Sent::default(),
             counts: Counts::default(),
             lives: BTreeMap::new(),
         }
@@ -371,7 +372,12 @@ impl Cluster {
 
     /// A hash of everything sent, by whom and when (P8).
     pub const fn digest(&self) -> u64 {
-        self.digest
+        self.sent.digest()
+    }
+
+    /// What was sent.
+    pub(crate) const fn sent(&self) -> &Sent {
+        &self.sent
     }
 
     /// The counters.

@@ -13,11 +13,12 @@ use crate::{
     clock::{Moment, signed},
     cluster::{Discovery, Places},
     net::{HostId, LastBytes},
+    swarm::Profile,
     weather::Weather,
 };
 
 /// A run that is yet to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// What it starts from.
     pub setup: Setup,
@@ -80,6 +81,10 @@ impl FromStr for Choice {
 impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64, choice: Choice) -> Self {
+        Self::drawn(seed, choice, Profile::Default)
+    }
+
+    pub(crate) fn drawn(seed: u64, choice: Choice, profile: Profile) -> Self {
         let chance = Chance::new(seed);
         let mut draws = chance.draws(Purpose::Plan, 0, 0, 0);
         let mut rare = chance.draws(Purpose::Plan, 0, 0, 1);
@@ -109,15 +114,17 @@ impl Plan {
         let mut actions = starts(&mut draws, hosts);
         let clients_from = Moment::ZERO + setup.config.join_for + SECOND;
         let healed_at = clients_from + draws.duration(SECOND * 8, SECOND * 30);
-        let faults = if draws.per_mille(200) { 0 } else { draws.between(1, 12) };
-        let world = Faults { setup: &setup, from: clients_from, until: healed_at };
+        let faults = profile.faults(&mut draws);
+        let world = Faults { setup: &setup, from: clients_from, until: healed_at, kinds: profile.kinds() };
         actions.extend(world.draw(&mut chance.draws(Purpose::Faults, 0, 0, 0), faults));
         let clients = [0, 1].map(|index| chance.draws(Purpose::Clients, 0, 0, index));
         actions.extend(clients::actions(clients, hosts, clients_from, healed_at, is_large));
         actions.sort_by_key(|(at, _)| *at);
         let absence_max = healed_at.since(Moment::ZERO) + setup.config.drop_time + setup.config.probe_time;
         let forgets = setup.config.ended_for < absence_max;
-        Self { setup, actions, healed_at, forgets }
+        let mut plan = Self { setup, actions, healed_at, forgets };
+        profile.adapt(&mut plan);
+        plan
     }
 }
 
@@ -177,6 +184,8 @@ struct Faults<'a> {
     setup: &'a Setup,
     from: Moment,
     until: Moment,
+    /// In how many of a thousand runs each kind occurs.
+    kinds: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +233,7 @@ const KINDS: [Kind; 12] = [
 
 impl Faults<'_> {
     fn draw(&self, draws: &mut Draws, count: u64) -> Vec<(Moment, Action)> {
-        let kinds: Vec<Kind> = KINDS.into_iter().filter(|_| draws.per_mille(400)).collect();
+        let kinds: Vec<Kind> = KINDS.into_iter().filter(|_| draws.per_mille(self.kinds)).collect();
         let mut actions = Vec::new();
         if kinds.is_empty() {
             return actions;

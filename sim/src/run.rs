@@ -2,7 +2,6 @@
 //! member; and idleness, until nothing is left.
 
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use heirloom_core::{Durability, Lifetime};
 
@@ -14,9 +13,10 @@ use crate::{
     history::{Shown, Told, lengthened, record},
     net::HostId,
     oracles::{Oracles, Read, View, tell},
-    plan::{Choice, Plan, healed},
+    plan::{Plan, healed},
     requests::Answer,
     sim::Sim,
+    trial::Trial,
     violation::{Promise, Violation},
 };
 
@@ -44,14 +44,14 @@ pub struct Report {
 ///
 /// The first promise that was broken.
 pub fn run(plan: &Plan) -> Result<Report, Violation> {
-    run_on(&mut Sim::new(plan.setup.clone()), plan)
+    Trial::of(plan).result
 }
 
 /// Runs a plan and writes down what happened, line by line.
 pub fn trace(plan: &Plan) -> (Result<Report, Violation>, Vec<String>) {
     let mut sim = Sim::new(plan.setup.clone());
     sim.write_down();
-    let result = run_on(&mut sim, plan);
+    let result = Trial::on(&mut sim, plan).result;
     let left = result.as_ref().err().map(|violation| state(sim.view(), violation)).unwrap_or_default();
     (result, sim.trail().iter().cloned().chain(left).collect())
 }
@@ -68,36 +68,7 @@ fn state(view: View<'_>, violation: &Violation) -> Vec<String> {
     lines.collect()
 }
 
-fn run_on(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
-    let result = catch_unwind(AssertUnwindSafe(|| phases(sim, plan)));
-    result.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let story = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
-        Err(Violation { promise: Promise::Calm, at: sim.now(), story: format!("panic: {story}") })
-    })
-}
-
-/// Runs the plan of a seed twice: the same must be sent (P8).
-///
-/// # Errors
-///
-/// The first promise that was broken.
-pub fn run_twice(seed: u64, choice: Choice) -> Result<Report, Violation> {
-    let plan = Plan::draw(seed, choice);
-    let (first, second) = (run(&plan)?, run(&plan)?);
-    let story = || format!("two runs of a seed differ: {first:?} and {second:?}");
-    Violation::unless(first == second, Promise::Determinism, Moment::ZERO, story)?;
-    Ok(first)
-}
-
-/// The command that runs one seed again.
-pub fn replay(seed: u64, choice: Choice) -> String {
-    format!(
-        "HEIRLOOM_SEED={seed} HEIRLOOM_COPIES={choice} cargo test -p heirloom-sim --test seeds -- one_seed --nocapture"
-    )
-}
-
-fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
+pub(crate) fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
     if plan.forgets {
         sim.oracles_mut().allow_forgetting();
     }

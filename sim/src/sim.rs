@@ -40,6 +40,8 @@ pub struct Sim {
     pub(crate) is_plain: bool,
     pub(crate) faults: BTreeSet<Fault>,
     checked_at: Moment,
+    /// Something that was waited for did not happen in time.
+    is_late: bool,
     events: Vec<(Moment, HostId, Event)>,
     /// What happened, in words, if somebody wants to read it.
     trail: Option<Vec<String>>,
@@ -66,6 +68,7 @@ impl Sim {
             is_plain,
             faults: BTreeSet::new(),
             checked_at: Moment::ZERO,
+            is_late: false,
             events: Vec::new(),
             trail: None,
         }
@@ -79,6 +82,16 @@ impl Sim {
     /// What was written down.
     pub fn trail(&self) -> &[String] {
         self.trail.as_deref().unwrap_or_default()
+    }
+
+    /// Looks at these things when they are sent.
+    pub(crate) fn watch_sent(&mut self, watched: core::ops::Range<u64>) {
+        self.cluster.sent.watch(watched);
+    }
+
+    /// Whether something that was waited for did not happen in time.
+    pub(crate) const fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// Does something now.
@@ -166,7 +179,10 @@ impl Sim {
             let missing = missing(&self.oracles, self.view()).or_else(|| self.waiting());
             match missing {
                 None => return Ok(()),
-                Some(violation) if until <= self.now() => return Err(violation),
+                Some(violation) if until <= self.now() => {
+                    self.is_late = true;
+                    return Err(violation);
+                }
                 Some(_) => self.run_until(until.min(self.now() + Duration::from_millis(100)))?,
             }
         }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use heirloom_core::{Event, FrameError, Node, StreamId, Time, Transmit};
 
 use crate::{
-    chance::mix,
     clock::Moment,
     cluster::{Cluster, Fact, What},
     datagrams::DATAGRAM_END,
@@ -175,7 +174,7 @@ impl Cluster {
     fn submit(&mut self, host: HostId, transmit: Transmit) -> Result<(), Violation> {
         let now = self.now;
         self.counts.transmits += 1;
-        self.note(host, &transmit);
+        self.sent.handle(now, host, &transmit);
         let demand =
             |holds: bool, story: String| Violation::unless(holds, Promise::Turn, now, || format!("{host} {story}"));
         match transmit {
@@ -235,26 +234,5 @@ impl Cluster {
 
     fn known(&self, address: SocketAddr) -> Option<HostId> {
         HostId::at(address).filter(|host| host.index() < self.hosts.len())
-    }
-
-    /// Adds something sent to the digest.
-    fn note(&mut self, host: HostId, transmit: &Transmit) {
-        let address = |at: &SocketAddr| HostId::at(*at).map_or(u64::MAX, HostId::word);
-        let (words, bytes) = match transmit {
-            Transmit::Datagram { to, bytes } => ([1, address(to)], Some(bytes)),
-            Transmit::Multicast { bytes } => ([2, 0], Some(bytes)),
-            Transmit::Open { stream, to } => ([3 | stream.0 << 8, address(to)], None),
-            Transmit::Write { stream, bytes } => ([4, stream.0], Some(bytes)),
-            Transmit::Close { stream } => ([5, stream.0], None),
-        };
-        let mut digest = self.digest;
-        let mut add = |word: u64| digest = mix(digest.rotate_left(5) ^ word);
-        [self.now.as_nanos(), host.word(), words[0], words[1]].into_iter().for_each(&mut add);
-        for chunk in bytes.map(|bytes| bytes.chunks(8)).into_iter().flatten() {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            add(u64::from_le_bytes(word));
-        }
-        self.digest = digest;
     }
 }

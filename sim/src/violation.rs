@@ -31,6 +31,23 @@ pub enum Promise {
     Script,
 }
 
+impl Promise {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Converge,
+        Self::Durable,
+        Self::Ended,
+        Self::Expiry,
+        Self::Join,
+        Self::Placed,
+        Self::Calm,
+        Self::Determinism,
+        Self::Agreement,
+        Self::Turn,
+        Self::Script,
+    ];
+}
+
 impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -4,9 +4,13 @@
 use core::ops::Range;
 
 use heirloom_core::Copies;
-use heirloom_sim::{Choice, Plan, replay, run, run_twice};
+use heirloom_sim::{Choice, Plan, Profile, Swarm, run, run_twice};
 
 const EVERYWHERE: Choice = Choice::Only(Copies::Everywhere);
+
+fn replay(seed: u64, copies: Choice) -> String {
+    Swarm { profile: Profile::Default, copies }.replay(seed)
+}
 
 fn run_all(seeds: Range<u64>, choice: Choice) {
     let failed = seeds.filter_map(|seed| Some((seed, run(&Plan::draw(seed, choice)).err()?)));
@@ -38,7 +42,7 @@ fn seeds_100_to_200_with_backups() {
 #[test]
 fn a_seed_gives_the_same_run_twice() {
     for (seed, choice) in (200..206).zip([EVERYWHERE, Choice::Backups].into_iter().cycle()) {
-        if let Err(violation) = run_twice(seed, choice) {
+        if let Err(violation) = run_twice(&Plan::draw(seed, choice)) {
             panic!("seed {seed}: {violation}\n  replay: {}", replay(seed, choice));
         }
     }

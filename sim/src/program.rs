@@ -1,0 +1,113 @@
+//! The command line: what each command does, and with which status it exits.
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use heirloom_sim::Failure;
+
+mod batch;
+mod numbers;
+mod replays;
+mod scenarios;
+mod single;
+mod source;
+mod twice;
+
+/// Lets whole clusters happen in virtual time, and tells which promises they break.
+#[derive(Debug, Parser)]
+#[command(name = "heirloom-sim", version, before_help = EXAMPLES, after_help = EXITS)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  heirloom-sim run failover                       a member dies, and the sessions live on
+  heirloom-sim run failover --set copies=backups:1 --set drop_time=1s
+  heirloom-sim swarm --seeds 0..1000              a thousand clusters, each with other faults
+  heirloom-sim swarm --seeds 0.. --budget 60s --profile hostile --json
+  heirloom-sim replay failures/seed-17.plan       a failure once more";
+
+const EXITS: &str = "\
+Exit status: 0 every promise is kept, 1 one is broken, 2 wrong usage or a bad plan, 3 two runs of one plan differ,
+4 inconclusive: something was never reached, 5 something did not happen in time, 6 something had no end or no bound.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Let one cluster happen: a scenario, a plan or a seed. With --seeds, each of them, as `swarm` does.
+    Run(single::Run),
+    /// Let many clusters happen, on all cores.
+    Swarm(batch::Swarming),
+    /// Let stored plans happen again; tells which no longer fail, and which have drifted.
+    Replay(replays::Replay),
+    /// Run everything twice: the same must be sent, or the first difference is told.
+    Twice(twice::Twice),
+    /// Tell what happens in a run, line by line.
+    Trace(single::Trace),
+    /// Make a failing run as short as it gets.
+    Shrink(single::Shrink),
+    /// Write a run as a plan, to keep it or to change it.
+    Plan(single::Write),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Status {
+    Kept = 0,
+    Broken = 1,
+    Usage = 2,
+    Differs = 3,
+    Late = 5,
+    Endless = 6,
+}
+
+impl Status {
+    fn of(failure: Option<Failure>) -> Self {
+        match failure {
+            None => Self::Kept,
+            Some(Failure::Broken) => Self::Broken,
+            Some(Failure::Late) => Self::Late,
+            Some(Failure::Endless) => Self::Endless,
+        }
+    }
+
+    /// What two parts of a command end with: a broken promise counts more than one that is kept late.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Kept, one) | (one, Self::Kept) => one,
+            (one, other) => one.min(other),
+        }
+    }
+}
+
+/// What a command cannot be done for, in one line.
+#[derive(Debug)]
+struct Refused(String);
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Done = Result<Status, Refused>;
+
+pub(crate) fn main() -> ExitCode {
+    // A panic is a violation like others, told with its seed.
+    std::panic::set_hook(Box::new(|_| ()));
+    let done = match Program::parse().command {
+        Command::Run(run) => run.perform(),
+        Command::Swarm(swarm) => swarm.perform(),
+        Command::Replay(replay) => replay.perform(),
+        Command::Twice(twice) => twice.perform(),
+        Command::Trace(trace) => trace.perform(),
+        Command::Shrink(shrink) => shrink.perform(),
+        Command::Plan(write) => write.perform(),
+    };
+    let status = done.unwrap_or_else(|Refused(story)| {
+        eprintln!("heirloom-sim: {story}");
+        Status::Usage
+    });
+    ExitCode::from(status as u8)
+}

@@ -1,0 +1,50 @@
+//! Stored plans, once more.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use heirloom_sim::{Fires, Replayed};
+
+use super::{Done, Status, source};
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Files with plans.
+    #[arg(required = true)]
+    files: Vec<String>,
+}
+
+impl Replay {
+    pub(crate) fn perform(&self) -> Done {
+        let mut status = Status::Kept;
+        let mut out = io::stdout().lock();
+        for file in &self.files {
+            let replayed = source::read_file(file)?.replay();
+            match &replayed.trial.result {
+                Ok(_) => writeln!(out, "{file}: every promise is kept")?,
+                Err(violation) => writeln!(out, "{file}: {violation}\nreplay: heirloom-sim replay {file}")?,
+            }
+            tell_of(&mut out, &replayed)?;
+            status = status.and(Status::of(replayed.trial.failure));
+        }
+        Ok(status)
+    }
+}
+
+/// Tells what has become of what was noted when the plan was stored.
+pub(crate) fn tell_of(out: &mut impl Write, replayed: &Replayed) -> io::Result<()> {
+    match replayed.fires {
+        Fires::None | Fires::Other(None) => {}
+        Fires::Again => writeln!(out, "  it is what the plan was stored for")?,
+        Fires::NoLonger(promise) => writeln!(out, "  {promise} was broken when the plan was stored; it no longer is")?,
+        Fires::Other(Some(promise)) => writeln!(out, "  when the plan was stored it was {promise} that was broken")?,
+    }
+    match replayed.drifted {
+        Some(check) => writeln!(
+            out,
+            "  drifted: among the first {} things sent, some are not those that were sent when the plan was stored",
+            check.count
+        ),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,165 @@
+//! Commands for one run.
+
+use core::time::Duration;
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Instant,
+};
+
+use clap::Args;
+use heirloom_sim::{Plan, Stored, Trial, Violation, shrink, trace};
+
+use super::{
+    Done, Status,
+    batch::{Output, Swarming},
+    numbers::{Seeds, Shard, time},
+    replays,
+    source::Source,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    source: Source,
+    /// Each of these seeds, like 0..1000.
+    #[arg(long, conflicts_with_all = ["seed", "plan", "settings"])]
+    seeds: Option<Seeds>,
+}
+
+impl Run {
+    pub(crate) fn perform(&self) -> Done {
+        if let Some(seeds) = self.seeds {
+            return Swarming { seeds, kind: self.source.kind, shard: Shard::WHOLE, output: Output::default() }
+                .perform();
+        }
+        let stored = self.source.stored()?;
+        let started = Instant::now();
+        let replayed = stored.replay();
+        let seconds = started.elapsed().as_secs_f64();
+        let mut out = io::stdout().lock();
+        match &replayed.trial.result {
+            Ok(report) => {
+                let simulated = report.simulated.as_secs_f64();
+                writeln!(
+                    out,
+                    "every promise is kept: {} commits, {} events, {simulated:.1} s simulated in {seconds:.2} s; equal {:.1} s \
+                     after the last fault (hash {:016x})",
+                    report.commits,
+                    report.events,
+                    report.quiet_after.as_secs_f64(),
+                    report.digest
+                )?;
+            }
+            Err(violation) => {
+                writeln!(out, "{violation}")?;
+                writeln!(out, "replay: {}", self.source.replay())?;
+            }
+        }
+        replays::tell_of(&mut out, &replayed)?;
+        Ok(Status::of(replayed.trial.failure))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    source: Source,
+}
+
+impl Trace {
+    pub(crate) fn perform(&self) -> Done {
+        let plan = self.source.stored()?.plan;
+        tell(&plan)?;
+        let failure = Trial::of(&plan).failure;
+        if failure.is_some() {
+            println!("replay: {}", self.source.replay());
+        }
+        Ok(Status::of(failure))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Write {
+    #[command(flatten)]
+    source: Source,
+    /// Into this file; else to the standard output.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl Write {
+    pub(crate) fn perform(&self) -> Done {
+        let (stored, violation) = Stored::of(self.source.stored()?.plan);
+        let text = with_story(&stored, violation.as_ref());
+        match &self.out {
+            Some(path) => fs::write(path, text)?,
+            None => io::stdout().lock().write_all(text.as_bytes())?,
+        }
+        Ok(Status::Kept)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Shrink {
+    #[command(flatten)]
+    source: Source,
+    /// How long it may take.
+    #[arg(long, default_value = "30s", value_parser = time)]
+    budget: Duration,
+    /// Keep the short plan in this file.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl Shrink {
+    pub(crate) fn perform(&self) -> Done {
+        let plan = self.source.stored()?.plan;
+        let Some((stored, violation)) = shortest(&plan, self.budget) else {
+            println!("no promise is broken");
+            return Ok(Status::Kept);
+        };
+        let text = with_story(&stored, Some(&violation));
+        let replay = match &self.out {
+            Some(path) => {
+                fs::write(path, text)?;
+                format!("heirloom-sim replay {}", path.display())
+            }
+            None => {
+                print!("{text}");
+                self.source.replay()
+            }
+        };
+        tell(&stored.plan)?;
+        println!("replay: {replay}");
+        Ok(Status::of(Trial::of(&stored.plan).failure))
+    }
+}
+
+/// Makes a failing plan as short as it gets in that time.
+pub(crate) fn shortest(plan: &Plan, budget: Duration) -> Option<(Stored, Violation)> {
+    let started = Instant::now();
+    let (plan, violation) = shrink(plan, || started.elapsed() < budget)?;
+    Some((Stored::of(plan).0, violation))
+}
+
+/// The text of a plan, with the story of its violation for whoever reads it.
+pub(crate) fn with_story(stored: &Stored, violation: Option<&Violation>) -> String {
+    let story = violation.map(|violation| format!("# {}\n", violation.to_string().replace('\n', "\n# ")));
+    let text = stored.to_string();
+    let (version, records) = text.split_once('\n').unwrap_or((&text, ""));
+    format!("{version}\n{}{records}", story.unwrap_or_default())
+}
+
+fn tell(plan: &Plan) -> io::Result<()> {
+    let (result, trail) = trace(plan);
+    let mut out = io::stdout().lock();
+    for line in trail {
+        writeln!(out, "{line}")?;
+    }
+    match result {
+        Ok(report) => writeln!(out, "{report:?}"),
+        Err(violation) => writeln!(out, "{violation}"),
+    }
+}

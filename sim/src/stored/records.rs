@@ -1,0 +1,187 @@
+//! The records of what happens: faults and what clients do.
+
+use heirloom_core::SessionKey;
+
+use super::forms::{
+    read_attributes, read_durability, read_key, read_lifetime, read_number, read_time, read_weather, show_attributes,
+    show_durability, show_key, show_lifetime, show_time, show_weather,
+};
+use crate::{
+    action::Action,
+    ask::{Ask, Start},
+    net::{HostId, LastBytes},
+};
+
+/// The longest value that a plan may ask for.
+const BYTES_MAX: usize = 1 << 24;
+
+/// Writes what happens, and after which word of the line its moment stands.
+pub(super) fn show(action: &Action) -> (&'static str, String) {
+    let fault = |words: String| ("fault", words);
+    match action {
+        Action::Start(host) => fault(format!("start {host}")),
+        Action::Kill(host, LastBytes::Delivered) => fault(format!("kill {host} delivered")),
+        Action::Kill(host, LastBytes::Lost) => fault(format!("kill {host} lost")),
+        Action::PowerOff(host) => fault(format!("off {host}")),
+        Action::Pause(host) => fault(format!("pause {host}")),
+        Action::Resume(host) => fault(format!("resume {host}")),
+        Action::Leave(host) => fault(format!("leave {host}")),
+        Action::Cut(from, to) => fault(format!("cut {from}>{to}")),
+        Action::Mend(from, to) => fault(format!("mend {from}>{to}")),
+        Action::Mute(from, to) => fault(format!("mute {from}>{to}")),
+        Action::Unmute(from, to) => fault(format!("unmute {from}>{to}")),
+        Action::Hold(from, to) => fault(format!("hold {from}>{to}")),
+        Action::Release(from, to) => fault(format!("release {from}>{to}")),
+        Action::Break(one, other) => fault(format!("break {one}>{other}")),
+        Action::StepWall(host, millis) => fault(format!("wall {host} {millis}ms")),
+        Action::Weather(weather) => fault([vec!["weather".into()], show_weather(weather)].concat().join(" ")),
+        Action::Heal(weather) => fault([vec!["heal".into()], show_weather(weather)].concat().join(" ")),
+        Action::Commit(prefer, ask) => ("client", show_ask(*prefer, ask)),
+        Action::Touch(prefer, key) => ("client", format!("{prefer} touch {}", show_key(*key))),
+    }
+}
+
+fn show_ask(prefer: HostId, ask: &Ask) -> String {
+    let Ask { key, start, moves_to, sets, removes, lifetime, bytes, durability, within } = ask;
+    let verb = match start {
+        Start::There => "write",
+        Start::Anew => "create",
+        Start::End => "end",
+    };
+    let usual = Ask::set(*key, 0, *durability);
+    let parts = [
+        moves_to.map(|to| format!("to={}", show_key(to))),
+        (!sets.is_empty()).then(|| format!("set={}", show_attributes(sets))),
+        (!removes.is_empty()).then(|| format!("remove={}", show_attributes(removes))),
+        (*bytes != usual.bytes).then(|| format!("bytes={bytes}")),
+        lifetime.map(|lifetime| format!("lifetime={}", show_lifetime(lifetime))),
+        Some(format!("durability={}", show_durability(*durability))),
+        within.map(|within| format!("within={}", show_time(within))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{prefer} {verb} {} {}", show_key(*key), parts.join(" "))
+}
+
+/// Reads records for so many hosts.
+#[derive(Clone, Copy)]
+pub(super) struct Reader {
+    pub(super) hosts: u16,
+}
+
+impl Reader {
+    /// What a fault does: several things if it is a split.
+    pub(super) fn fault(self, words: &[&str]) -> Result<Vec<Action>, String> {
+        let one = match words {
+            ["start", host] => Action::Start(self.host(host)?),
+            ["kill", host, "delivered"] => Action::Kill(self.host(host)?, LastBytes::Delivered),
+            ["kill", host, "lost"] => Action::Kill(self.host(host)?, LastBytes::Lost),
+            ["off", host] => Action::PowerOff(self.host(host)?),
+            ["pause", host] => Action::Pause(self.host(host)?),
+            ["resume", host] => Action::Resume(self.host(host)?),
+            ["leave", host] => Action::Leave(self.host(host)?),
+            ["wall", host, step] => Action::StepWall(self.host(host)?, step_of(step)?),
+            ["weather", parts @ ..] => Action::Weather(read_weather(parts)?),
+            ["heal", parts @ ..] => Action::Heal(read_weather(parts)?),
+            ["split", one, other] => return self.between(Action::Cut, one, other),
+            ["join", one, other] => return self.between(Action::Mend, one, other),
+            [verb, link] => match LINKS.iter().find(|(name, _)| name == verb) {
+                Some((_, action)) => self.link(link).map(|(from, to)| action(from, to))?,
+                None => return Err(unknown(words)),
+            },
+            _ => return Err(unknown(words)),
+        };
+        Ok(vec![one])
+    }
+
+    /// What a client does.
+    pub(super) fn client(self, words: &[&str]) -> Result<Action, String> {
+        match words {
+            [host, "touch", key] => Ok(Action::Touch(self.host(host)?, read_key(key)?)),
+            [host, verb, key, parts @ ..] => {
+                let start = match *verb {
+                    "write" => Start::There,
+                    "create" => Start::Anew,
+                    "end" => Start::End,
+                    _ => return Err(format!("`{verb}` is nothing that a client does: {CLIENT}")),
+                };
+                Ok(Action::Commit(self.host(host)?, ask(read_key(key)?, start, parts)?))
+            }
+            _ => Err(format!("`{}` is nothing that a client does: {CLIENT}", words.join(" "))),
+        }
+    }
+
+    fn host(self, text: &str) -> Result<HostId, String> {
+        let number = text.strip_prefix('n').and_then(|number| number.parse().ok());
+        number
+            .filter(|number| *number < self.hosts)
+            .map(HostId)
+            .ok_or_else(|| format!("`{text}` is no member of this plan: n0 to n{}", self.hosts - 1))
+    }
+
+    fn link(self, text: &str) -> Result<(HostId, HostId), String> {
+        let wrong = || format!("`{text}` is no link: two members, like n0>n1");
+        let (from, to) = text.split_once('>').ok_or_else(wrong)?;
+        Ok((self.host(from)?, self.host(to)?))
+    }
+
+    fn between(self, action: OnLink, one: &str, other: &str) -> Result<Vec<Action>, String> {
+        let side = |text: &str| text.split(',').map(|host| self.host(host)).collect::<Result<Vec<HostId>, String>>();
+        let (one, other) = (side(one)?, side(other)?);
+        if let Some(both) = one.iter().find(|host| other.contains(host)) {
+            return Err(format!("{both} is on both sides of the split"));
+        }
+        let pairs = one.iter().flat_map(|one| other.iter().flat_map(|other| [(*one, *other), (*other, *one)]));
+        Ok(pairs.map(|(from, to)| action(from, to)).collect())
+    }
+}
+
+/// A fault of the way from one host to another.
+type OnLink = fn(HostId, HostId) -> Action;
+
+const LINKS: [(&str, OnLink); 7] = [
+    ("cut", Action::Cut),
+    ("mend", Action::Mend),
+    ("mute", Action::Mute),
+    ("unmute", Action::Unmute),
+    ("hold", Action::Hold),
+    ("release", Action::Release),
+    ("break", Action::Break),
+];
+
+const CLIENT: &str = "n0 touch s1, or n0 and write, create or end with s1 set=0 durability=all";
+
+const FAULTS: &str = "start n0, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, wall n0 -500ms, \
+    cut, mend, mute, unmute, hold, release or break n0>n1, split or join n0,n1 n2, weather loss=50, heal";
+
+fn unknown(words: &[&str]) -> String {
+    format!("`{}` is no fault: {FAULTS}", words.join(" "))
+}
+
+fn step_of(text: &str) -> Result<i64, String> {
+    let step = text.strip_suffix("ms").and_then(|millis| millis.parse().ok());
+    step.ok_or_else(|| format!("`{text}` is no step of a clock: like -500ms"))
+}
+
+fn ask(key: SessionKey, start: Start, parts: &[&str]) -> Result<Ask, String> {
+    let mut durability = None;
+    let mut ask = Ask { start, ..Ask::set(key, 0, heirloom_core::Durability::Local) };
+    ask.sets.clear();
+    for part in parts {
+        match part.split_once('=') {
+            Some(("to", to)) => ask.moves_to = Some(read_key(to)?),
+            Some(("set", sets)) => ask.sets = read_attributes(sets)?,
+            Some(("remove", removes)) => ask.removes = read_attributes(removes)?,
+            Some(("bytes", bytes)) => ask.bytes = read_number(bytes, 0, BYTES_MAX)?,
+            Some(("lifetime", lifetime)) => ask.lifetime = Some(read_lifetime(lifetime)?),
+            Some(("durability", text)) => durability = Some(read_durability(text)?),
+            Some(("within", within)) => ask.within = Some(read_time(within)?),
+            _ => {
+                return Err(format!(
+                    "`{part}` says nothing of a commit: to, set, remove, bytes, lifetime, durability, within"
+                ));
+            }
+        }
+    }
+    ask.durability = durability.ok_or("a commit says its durability: durability=all")?;
+    Ok(ask)
+}

@@ -1,0 +1,154 @@
+//! What the seeds of a swarm make: plans of one profile.
+
+use core::{fmt, str::FromStr, time::Duration};
+
+use crate::{
+    chance::{Chance, Draws, Purpose},
+    clock::Moment,
+    plan::{Choice, Plan},
+};
+
+/// How strong the faults of a run are, and how it is timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Some kinds of fault, now and then.
+    #[default]
+    Default,
+    /// Short, to see that nothing is badly broken.
+    Smoke,
+    /// Most kinds of fault, and many of each.
+    Hostile,
+    /// Everything happens on ticks of one clock, so that things meet deadlines and each other.
+    Lockstep,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Default, Self::Smoke, Self::Hostile, Self::Lockstep];
+
+    /// How many faults there are.
+    pub(crate) fn faults(self, draws: &mut Draws) -> u64 {
+        let few = if draws.per_mille(200) { 0 } else { draws.between(1, 12) };
+        match self {
+            Self::Default | Self::Smoke | Self::Lockstep => few,
+            Self::Hostile => few + 25,
+        }
+    }
+
+    /// In how many of a thousand runs each kind of fault occurs.
+    pub(crate) const fn kinds(self) -> u64 {
+        match self {
+            Self::Default | Self::Smoke | Self::Lockstep => 400,
+            Self::Hostile => 900,
+        }
+    }
+
+    /// Makes a drawn plan one of this profile.
+    pub(crate) fn adapt(self, plan: &mut Plan) {
+        match self {
+            Self::Default | Self::Hostile => {}
+            Self::Smoke => shorten(plan),
+            Self::Lockstep => tick(plan),
+        }
+    }
+}
+
+const NAMES: [(&str, Profile); 4] = [
+    ("default", Profile::Default),
+    ("smoke", Profile::Smoke),
+    ("hostile", Profile::Hostile),
+    ("lockstep", Profile::Lockstep),
+];
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(_, profile)| profile == self).map_or("default", |(name, _)| name);
+        f.pad(name)
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = NAMES.iter().find(|(name, _)| *name == text).map(|(_, profile)| *profile);
+        found.ok_or_else(|| NAMES.map(|(name, _)| name).join(", "))
+    }
+}
+
+/// How long faults and clients go on in a short run, once members are ready.
+const SHORT: Duration = Duration::from_secs(4);
+
+fn shorten(plan: &mut Plan) {
+    let config = &mut plan.setup.config;
+    config.idle = config.idle.min(Duration::from_secs(3));
+    config.ended_for = config.ended_for.min(Duration::from_secs(30));
+    let clients_from = Moment::ZERO + config.join_for + Duration::from_secs(1);
+    plan.healed_at = plan.healed_at.min(clients_from + SHORT);
+    let healed_at = plan.healed_at;
+    plan.actions.retain(|(at, _)| *at <= healed_at);
+}
+
+fn tick(plan: &mut Plan) {
+    let mut draws = Chance::new(plan.setup.seed).draws(Purpose::Plan, 0, 0, 3);
+    let quantum = Duration::from_millis(draws.pick(&[1, 10, 50]));
+    plan.setup.is_plain = true;
+    plan.setup.weather.quantum = quantum;
+    plan.healed_at = plan.healed_at.rounded_up(quantum);
+    for (at, action) in &mut plan.actions {
+        *at = at.rounded_up(quantum);
+        if let crate::Action::Weather(weather) = action {
+            weather.quantum = quantum;
+        }
+    }
+}
+
+/// Which plans the seeds of a swarm make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swarm {
+    /// How strong the faults are.
+    pub profile: Profile,
+    /// Among which ways of copying a seed chooses.
+    pub copies: Choice,
+}
+
+impl Swarm {
+    /// The plan of a seed.
+    pub fn plan(&self, seed: u64) -> Plan {
+        Plan::drawn(seed, self.copies, self.profile)
+    }
+
+    /// The command that runs a seed again.
+    pub fn replay(&self, seed: u64) -> String {
+        let profile =
+            if self.profile == Profile::Default { String::new() } else { format!(" --profile {}", self.profile) };
+        let copies = if self.copies == Choice::Any { String::new() } else { format!(" --copies {}", self.copies) };
+        format!("heirloom-sim run --seed {seed}{profile}{copies}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::Trial;
+
+    #[test]
+    fn a_seed_keeps_every_promise_in_every_profile() {
+        for profile in Profile::ALL {
+            let swarm = Swarm { profile, copies: Choice::Any };
+            assert_eq!(profile.to_string().parse(), Ok(profile));
+            for seed in 0..4 {
+                let result = Trial::of(&swarm.plan(seed)).result;
+                assert!(result.is_ok(), "{}: {result:?}", swarm.replay(seed));
+            }
+        }
+    }
+
+    #[test]
+    fn in_lockstep_everything_happens_on_a_tick() {
+        let plan = Swarm { profile: Profile::Lockstep, copies: Choice::Any }.plan(7);
+        let quantum = plan.setup.weather.quantum;
+        assert!(plan.actions.iter().all(|(at, _)| at.rounded_up(quantum) == *at));
+        assert!(!quantum.is_zero());
+    }
+}
