@@ -112,3 +112,5 @@ pub use session::{Lifetime, Session};
 pub use stats::Stats;
 pub use time::{Time, Wall};
 pub use version::{AtLeast, AttributeVersion, Conflict, NoVersion, SessionVersion};
+#[doc(hidden)]
+pub use wire::kinds;

@@ -10,6 +10,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 mod item;
+pub mod kinds;
 #[cfg(test)]
 mod laws;
 mod message;

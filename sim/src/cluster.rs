@@ -15,6 +15,7 @@ use crate::{
     chance::Chance,
     clock::{Clock, Moment},
     host::{Host, Process},
+    marks::Marks,
     net::{HostId, LastBytes, Net, Presence},
     sent::Sent,
     violation::Violation,
@@ -140,6 +141,7 @@ pub struct Cluster {
     pub(crate) wakes: BTreeSet<(Moment, HostId)>,
     pub(crate) facts: VecDeque<Fact>,
     pub(crate) sent: Sent,
+    pub(crate) marks: Marks,
     pub(crate) counts: Counts,
     /// Which host a life ran on, for every life there ever was.
     pub(crate) lives: BTreeMap<MemberId, HostId>,
@@ -165,6 +167,7 @@ impl Cluster {
             wakes: BTreeSet::new(),
             facts: VecDeque::new(),
             sent: Sent::default(),
+            marks: Marks::default(),
             counts: Counts::default(),
             lives: BTreeMap::new(),
         }

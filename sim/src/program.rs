@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use heirloom_sim::Failure;
 
 mod batch;
+mod marks;
 mod numbers;
 mod replays;
 mod scenarios;
@@ -43,6 +44,8 @@ enum Command {
     Replay(replays::Replay),
     /// Run everything twice: the same must be sent, or the first difference is told.
     Twice(twice::Twice),
+    /// Tell what seeds reach, how often, and what they never do.
+    Marks(marks::Marks),
     /// Tell what happens in a run, line by line.
     Trace(single::Trace),
     /// Make a failing run as short as it gets.
@@ -58,6 +61,7 @@ enum Status {
     Broken = 1,
     Usage = 2,
     Differs = 3,
+    Inconclusive = 4,
     Late = 5,
     Endless = 6,
 }
@@ -101,6 +105,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Swarm(swarm) => swarm.perform(),
         Command::Replay(replay) => replay.perform(),
         Command::Twice(twice) => twice.perform(),
+        Command::Marks(marks) => marks.perform(),
         Command::Trace(trace) => trace.perform(),
         Command::Shrink(shrink) => shrink.perform(),
         Command::Plan(write) => write.perform(),

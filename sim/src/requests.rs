@@ -164,7 +164,10 @@ impl Sim {
                 let story = format!("{host} fetches {key} though it does not serve");
                 Err(Violation { promise: Promise::Join, at: self.now(), story })
             }
-            Some(Err(CommitError::TooManyCommits { .. })) => Ok(None),
+            Some(Err(error @ CommitError::TooManyCommits { .. })) => {
+                self.cluster.marks.refused(&error);
+                Ok(None)
+            }
             Some(Err(error)) if is_ready => {
                 let story = format!("{host} is ready and refuses to fetch: {error}");
                 Err(Violation { promise: Promise::Turn, at: self.now(), story })
@@ -199,7 +202,11 @@ impl Sim {
             Some(Err(CommitError::NotReady)) if state == MemberState::Ready => {
                 return wrong(Promise::Turn, format!("{host} is ready and says that it is not"));
             }
-            Some(Err(_)) | None => false,
+            Some(Err(error)) => {
+                self.cluster.marks.refused(&error);
+                false
+            }
+            None => false,
         };
         self.cluster.settle(host)?;
         self.attend()?;

@@ -101,6 +101,7 @@ impl Sim {
     /// The promise that was broken.
     pub fn act(&mut self, action: Action) -> Result<(), Violation> {
         self.note(|_| format!("{action:?}"));
+        self.cluster.marks.done(&action);
         match action {
             Action::Start(host) => self.start(host)?,
             Action::Kill(host, last) => self.end(host, Presence::Down, last),
@@ -265,6 +266,7 @@ impl Sim {
         let now = self.cluster.now();
         self.note(|sim| sim.tell(fact));
         if let What::Outcome(id, outcome) = &fact.what {
+            self.cluster.marks.ended(outcome);
             let Some(serial) = self.history.handle_outcome(now, fact.life, *id, outcome) else {
                 let story = format!("{} tells the end of {id:?}, which is not in flight", fact.host);
                 return Err(Violation { promise: Promise::Turn, at: now, story });
@@ -277,9 +279,11 @@ impl Sim {
         let view = View::new(&self.cluster, &self.history, &self.ledger);
         self.oracles.handle_fact(view, fact)?;
         if let What::Fetched(id, fetched) = &fact.what {
+            self.cluster.marks.fetched(fetched);
             self.hear_fetched(fact, *id, fetched)?;
         }
         if let What::Event(event) = &fact.what {
+            self.cluster.marks.told(event);
             self.events.push((now, fact.host, event.clone()));
         }
         if matches!(&fact.what, What::Event(Event::Left)) {

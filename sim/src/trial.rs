@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
     clock::Moment,
+    marks::Counts,
     plan::Plan,
     run::{Report, phases},
     sent::{CHECK_EVERY, Check},
@@ -38,6 +39,15 @@ impl Trial {
     /// Runs a plan. A panic is a violation like others (P7).
     pub fn of(plan: &Plan) -> Self {
         Self::on(&mut Sim::new(plan.setup.clone()), plan)
+    }
+
+    /// Runs a plan, and counts what it reaches.
+    pub fn marked(plan: &Plan) -> (Self, Counts) {
+        let mut sim = Sim::new(plan.setup.clone());
+        sim.cluster().marks.begin();
+        let trial = Self::on(&mut sim, plan);
+        let counts = sim.cluster().marks.counts();
+        (trial, counts)
     }
 
     pub(crate) fn on(sim: &mut Sim, plan: &Plan) -> Self {

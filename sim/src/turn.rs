@@ -175,6 +175,7 @@ impl Cluster {
         let now = self.now;
         self.counts.transmits += 1;
         self.sent.handle(now, host, &transmit);
+        self.mark(&transmit);
         let demand =
             |holds: bool, story: String| Violation::unless(holds, Promise::Turn, now, || format!("{host} {story}"));
         match transmit {
@@ -234,5 +235,13 @@ impl Cluster {
 
     fn known(&self, address: SocketAddr) -> Option<HostId> {
         HostId::at(address).filter(|host| host.index() < self.hosts.len())
+    }
+
+    fn mark(&self, transmit: &Transmit) {
+        match transmit {
+            Transmit::Datagram { bytes, .. } | Transmit::Multicast { bytes } => self.marks.sent(bytes, false),
+            Transmit::Write { bytes, .. } => self.marks.sent(bytes, true),
+            Transmit::Open { .. } | Transmit::Close { .. } => {}
+        }
     }
 }

@@ -88,6 +88,13 @@ pub(crate) fn open(bytes: &[u8], cluster: ClusterTag) -> Result<Frame<'_>, Frame
     Ok(Frame { version, kind, body })
 }
 
+/// The kind and the body of a frame, whoever wrote it and whether it is right or not.
+pub(super) fn parts(bytes: &[u8]) -> Option<(Kind, &[u8])> {
+    let (covered, _) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+    let ([_, kind, ..], body) = covered.split_first_chunk::<HEADER>()?;
+    Some((Kind::from_byte(*kind)?, body))
+}
+
 /// Splits the first frame off the bytes of a stream; `None` when more must arrive.
 pub(crate) fn split(bytes: &[u8], frame_max: usize) -> Result<Option<(&[u8], usize)>, FrameError> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else { return Ok(None) };

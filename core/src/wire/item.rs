@@ -321,6 +321,18 @@ impl<'a> Items<'a> {
     }
 }
 
+/// The kinds of the items in this body, as far as they are known; what they say is not read.
+pub(super) fn kinds(body: &[u8]) -> impl Iterator<Item = ItemKind> {
+    let mut rest = body;
+    let kinds = core::iter::from_fn(move || {
+        let (&kind, behind) = rest.split_first()?;
+        let (length, behind): (u32, _) = postcard::take_from_bytes(behind).ok()?;
+        rest = behind.get(usize::try_from(length).ok()?..)?;
+        Some(kind)
+    });
+    kinds.filter_map(|kind| ItemKind::ALL.into_iter().find(|known| *known as u8 == kind))
+}
+
 impl<'a> Iterator for Items<'a> {
     type Item = Result<Option<Item<'a>>, FrameError>;
 

@@ -21,11 +21,14 @@ impl Agreement {
     pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
         let What::Event(Event::MemberRemoved(id, cause)) = &fact.what else { return Ok(()) };
         let Some(removed) = view.cluster.host_of(*id) else { return Ok(()) };
+        let is_alive = view.cluster.living(*id).is_some();
+        let rule = if is_alive { "P9 a live member is removed with an excuse" } else { "P9 a dead member is removed" };
+        view.cluster.marks.judged(rule);
         let justified = match cause {
             RemovalCause::Left => view.ledger.was_asked_to_leave(*id),
             RemovalCause::Superseded => view.cluster.host(removed).lives.last() != Some(id),
             RemovalCause::Silent | RemovalCause::Broken | RemovalCause::Refused => {
-                view.cluster.living(*id).is_none() || has_excuse(view, fact.host, removed, *cause)
+                !is_alive || has_excuse(view, fact.host, removed, *cause)
             }
         };
         let story = || format!("{} removes {removed} ({id}) as {cause:?}, and nothing justifies it", fact.host);
@@ -41,6 +44,9 @@ impl Agreement {
             let rounds = if is_lossy(view) { 3 } else { 1 };
             since + view.stable_after() * rounds <= view.now()
         });
+        if is_due {
+            view.cluster.marks.judged("P9 a view in calm is due");
+        }
         match self.dissent(view).or_else(|| unseen(view)).filter(|_| is_due) {
             Some(violation) => Err(violation),
             None => Ok(()),

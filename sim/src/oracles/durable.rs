@@ -44,6 +44,7 @@ impl Durable {
             if !holders.contains(&process.life) && record(&process.node, &attempt.ask.key).is_none() {
                 continue;
             }
+            view.cluster.marks.judged("P2 a receipt names a member that runs");
             if let Some(lack) = view.history.lack(view.cluster, &process.node, attempt) {
                 return wrong(format!("{} told {} that {host} has it, but there {lack}", attempt.host, tale(attempt)));
             }
@@ -72,6 +73,7 @@ impl Durable {
             // Two members may take a session over at once, and serve what they have until they hear of each other.
             let at_once = view.is_everywhere() && attempt.ask.durability == Durability::All;
             let known_at = if at_once { at } else { at + view.spread_after() };
+            view.cluster.marks.judged("P2 a look in calm must show a write");
             let lack = view.history.lack_in(view.cluster, shown, attempt);
             let lack = lack.filter(|_| known_at < read.asked_at && self.is_owed(view, fates, attempt));
             if let Some(lack) = lack {
@@ -113,8 +115,10 @@ impl Durable {
         holders: &BTreeSet<MemberId>,
     ) -> Result<(), Violation> {
         if !self.is_owed(view, fates, attempt) {
+            view.cluster.marks.judged("P2 a write may be lost at the end");
             return Ok(());
         }
+        view.cluster.marks.judged("P2 a write must be there at the end");
         for (host, process) in holders.iter().filter_map(|holder| view.cluster.living(*holder)) {
             if let Some(lack) = view.history.lack(view.cluster, &process.node, attempt) {
                 let (tale, at) = (tale(attempt), view.now());

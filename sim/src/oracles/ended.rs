@@ -86,6 +86,9 @@ impl Ended {
 
 fn check(view: View<'_>, node: &Node, key: &SessionKey, ends: &[Serial], who: &str) -> Result<(), Violation> {
     let shown = shown(node, key);
+    if !ends.is_empty() && !shown.is_empty() {
+        view.cluster.marks.judged("P3 an end stands against what is shown");
+    }
     for end in ends.iter().filter_map(|serial| view.history.attempt(*serial)) {
         if let Some(risen) = shown.values().find(|serial| view.history.is_before(**serial, end)) {
             let story = format!("{who} shows #{} again after {}", risen.0, tale(end));

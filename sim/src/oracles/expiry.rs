@@ -32,6 +32,7 @@ impl Expiry {
         let known = calm + view.stable_after();
         let uses = view.history.story(key).into_iter().flat_map(|story| &story.uses);
         let uses = uses.filter(|usage| known <= usage.at && view.cluster.living(usage.life).is_some());
+        let uses = uses.inspect(|_| view.cluster.marks.judged("P4 an expiry is too early for a use"));
         // A use that was made while the news of the end was under way is not too late to be told.
         let on_the_way = view.spread_after();
         let early = uses.max_by_key(|usage| usage.at).filter(|usage| {

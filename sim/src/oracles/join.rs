@@ -51,7 +51,11 @@ impl Join {
                 return Ok(());
             };
             let calm = view.ledger.calm_everywhere(&Trouble::ALL).is_some_and(|calm| calm < debt.since);
-            if calm { check_held(view, host, process, attempt, "soon after it became ready") } else { Ok(()) }
+            if !calm {
+                return Ok(());
+            }
+            view.cluster.marks.judged("P5 a joiner must hold a write soon");
+            check_held(view, host, process, attempt, "soon after it became ready")
         })
     }
 
@@ -64,6 +68,7 @@ impl Join {
                 continue;
             }
             if told < process.started && has_keeper(view, attempt, host, process.started) {
+                view.cluster.marks.judged("P5 a joiner must hold a write at once");
                 check_held(view, host, process, attempt, "when it became ready")?;
             } else if view.cluster.living(attempt.life).is_some() {
                 let due = now + view.spread_after() * 2;
@@ -118,6 +123,7 @@ fn check_first(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
     if 200 < weather.loss.max(weather.multicast_loss) {
         return Ok(());
     }
+    view.cluster.marks.judged("P5 a member starts alone");
     let troubles = &Trouble::ALL;
     let found = view.running().find(|(host, process)| {
         let calm = view.ledger.calm_between(troubles, fact.host, *host);

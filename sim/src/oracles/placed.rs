@@ -23,6 +23,9 @@ pub(crate) fn check(view: View<'_>) -> Result<(), Violation> {
         let listed = process.node.members().map(|member| (member.id, member.state));
         let listed = listed.chain([(process.life, process.node.state())]).collect();
         let &mut (other, first) = known.entry(listed).or_insert((host, process));
+        if other != host {
+            view.cluster.marks.judged("P6 two members with one view name holders");
+        }
         for (key, _) in view.history.stories() {
             let [mine, theirs] = [process, first].map(|process| sorted(process.node.holders(key)));
             let story = || format!("{host} says {mine:?} must hold {key}, {other} with the same view says {theirs:?}");
