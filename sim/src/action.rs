@@ -1,5 +1,7 @@
 //! What happens in a run, as plain data: what it starts from, and what the world and the clients do.
 
+use std::collections::BTreeMap;
+
 use heirloom_core::{Config, SessionKey};
 
 use crate::{
@@ -15,6 +17,8 @@ use crate::{
 pub enum Action {
     /// A new life starts.
     Start(HostId),
+    /// The lives that start on a host from now on speak versions of the protocol up to this one.
+    Install(HostId, u8),
     /// A process is killed.
     Kill(HostId, LastBytes),
     /// A host fails without a word.
@@ -58,8 +62,10 @@ pub struct Setup {
     pub seed: u64,
     /// How many hosts.
     pub hosts: u16,
-    /// The settings of every node.
+    /// The settings of every node but those in `own`.
     pub config: Config,
+    /// The settings of hosts that have their own.
+    pub own: BTreeMap<HostId, Config>,
     /// The network.
     pub weather: Weather,
     /// How members find each other.

@@ -134,6 +134,7 @@ pub struct Counts {
 pub struct Cluster {
     pub(crate) now: Moment,
     pub(crate) config: Config,
+    own: BTreeMap<HostId, Config>,
     pub(crate) discovery: Discovery,
     places: Places,
     pub(crate) hosts: Vec<Host>,
@@ -150,8 +151,8 @@ pub struct Cluster {
 impl Cluster {
     /// So many hosts that nothing runs on yet.
     pub fn new(chance: Chance, setup: Setup, clocks: Vec<Clock>) -> Self {
-        let Setup { config, weather, discovery, places, .. } = setup;
-        let host = |clock| Host { clock, process: None, former: None, lives: Vec::new() };
+        let Setup { config, own, weather, discovery, places, .. } = setup;
+        let host = |clock| Host { clock, version_max: None, process: None, former: None, lives: Vec::new() };
         let mut net = Net::new(chance, weather);
         for index in 0..clocks.len() {
             let host = HostId(u16::try_from(index).expect("a cluster is small"));
@@ -160,6 +161,7 @@ impl Cluster {
         Self {
             now: Moment::ZERO,
             config,
+            own,
             discovery,
             places,
             hosts: clocks.into_iter().map(host).collect(),
@@ -180,7 +182,8 @@ impl Cluster {
     /// When something runs there, or the settings are wrong.
     pub fn start(&mut self, host: HostId, life: MemberId, seed: u64) -> Result<(), Violation> {
         let time = self.hosts[host.index()].clock.time(self.now);
-        let config = self.places.settle(self.config.clone(), host);
+        let mut config = self.places.settle(self.config_of(host).clone(), host);
+        config.version_max = self.hosts[host.index()].version_max.unwrap_or(config.version_max);
         let mut node = Node::new(life, host.address(), config, seed, time).expect("the settings are checked");
         node.set_group(self.discovery.has_group());
         let others = self.all().filter(|other| *other != host && self.discovery.is_told_of(*other));
@@ -195,6 +198,11 @@ impl Cluster {
         self.lives.insert(life, host);
         self.net.handle_start(self.now, host);
         self.turn(host)
+    }
+
+    /// Lets the lives that start on a host from now on speak versions of the protocol up to this one.
+    pub fn install(&mut self, host: HostId, version_max: u8) {
+        self.hosts[host.index()].version_max = Some(version_max);
     }
 
     /// Ends a process without a word of it; with `Off` its host is silent from now on.
@@ -321,7 +329,12 @@ impl Cluster {
         self.places
     }
 
-    /// The settings of every node.
+    /// The settings of a node.
+    pub fn config_of(&self, host: HostId) -> &Config {
+        self.own.get(&host).unwrap_or(&self.config)
+    }
+
+    /// The settings of every node that has none of its own.
     pub const fn config(&self) -> &Config {
         &self.config
     }

@@ -16,6 +16,7 @@ use crate::{
     ask::{Ask, Attribute, Serial, Start},
     clock::Moment,
     cluster::Cluster,
+    evictions::Evictions,
     net::HostId,
 };
 
@@ -109,6 +110,7 @@ pub struct History {
     pending: BTreeMap<(MemberId, CommitId), Serial>,
     /// Where sessions went whose ids were changed.
     moves: BTreeSet<(SessionKey, SessionKey)>,
+    evictions: Evictions,
     last: u64,
 }
 
@@ -182,6 +184,11 @@ impl History {
                 attempt.told = Told::Unknown;
             }
         }
+    }
+
+    /// The sessions that were ended to make room.
+    pub const fn evictions_mut(&mut self) -> &mut Evictions {
+        &mut self.evictions
     }
 
     /// The keys that what was written to a session may be found under, its own included.
@@ -269,10 +276,13 @@ impl History {
         is_there && self.lack_in(cluster, &shown, attempt).is_none()
     }
 
-    /// Whether a session may have expired since a commit. Only uses of processes that still run keep it alive: nobody else
+    /// Whether a session may have expired since a commit, or was ended to make room. Only uses of processes that still run keep it alive: nobody else
     /// has to know of a use.
     pub fn may_have_expired(&self, cluster: &Cluster, attempt: &Attempt) -> bool {
         let Some(story) = self.stories.get(&attempt.ask.key) else { return true };
+        if self.evictions.may_have_ended(attempt) {
+            return true;
+        }
         let now = cluster.now();
         let asked = story.attempts.iter().filter_map(|serial| self.attempts.get(serial));
         if asked.clone().any(|other| match other.ask.lifetime {

@@ -17,6 +17,8 @@ use crate::{
 pub struct Host {
     /// Its clocks run on when the process does not.
     pub clock: Clock,
+    /// The newest version of the protocol that what starts there speaks, if one was installed.
+    pub version_max: Option<u8>,
     /// What runs there.
     pub process: Option<Process>,
     /// The last process that ended there, as it was.

@@ -132,6 +132,7 @@ fn event_name(event: &Event) -> String {
 const fn action_name(action: &Action) -> &'static str {
     match action {
         Action::Start(_) => "start",
+        Action::Install(..) => "install",
         Action::Kill(_, LastBytes::Delivered) => "kill: delivered",
         Action::Kill(_, LastBytes::Lost) => "kill: lost",
         Action::PowerOff(_) => "off",

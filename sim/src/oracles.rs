@@ -25,6 +25,7 @@ mod ended;
 mod expiry;
 mod fates;
 mod join;
+pub(crate) mod limits;
 mod placed;
 
 use agreement::Agreement;
@@ -206,7 +207,9 @@ impl Oracles {
 
     /// What has still to happen before the cluster is quiet: the first thing that is missing.
     pub fn unrest(&self, view: View<'_>) -> Option<Violation> {
-        view.domains().find_map(|view| converge::unrest(view).or_else(|| self.agreement.unrest(view)))
+        let unrest =
+            |view| converge::unrest(view).or_else(|| self.agreement.unrest(view)).or_else(|| limits::unrest(view));
+        view.domains().find_map(unrest)
     }
 
     /// Judges a quiet cluster.

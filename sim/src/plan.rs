@@ -3,8 +3,9 @@
 //! Each seed draws which kinds of fault there are at all: a fault that is always there hides what others do.
 
 use core::{fmt, str::FromStr, time::Duration};
+use std::collections::BTreeMap;
 
-use heirloom_core::{Config, ConfigError, Copies, Unit};
+use heirloom_core::{Config, ConfigError, Copies, Unit, WhenFull};
 
 use crate::{
     action::{Action, Setup},
@@ -104,6 +105,7 @@ impl Plan {
                 events_max: rare.pick(&[1 << 12, 1 << 12, 1 << 12, 8]),
                 ..config(&mut draws, is_large)
             },
+            own: BTreeMap::new(),
             weather: weather(&mut draws, is_large),
             discovery: draws.pick(&[Discovery::Group, Discovery::Peers, Discovery::Both, Discovery::Both]),
             places: copying.pick(&[Places::Alike, Places::Alike, Places::Machines, Places::Zones]),
@@ -120,6 +122,8 @@ impl Plan {
         let clients = [0, 1].map(|index| chance.draws(Purpose::Clients, 0, 0, index));
         actions.extend(clients::actions(clients, hosts, clients_from, healed_at, is_large));
         actions.sort_by_key(|(at, _)| *at);
+        limit(&mut chance.draws(Purpose::Plan, 0, 0, 11), &mut setup);
+        let actions = mixed(&mut chance.draws(Purpose::Plan, 0, 0, 10), actions);
         let absence_max = healed_at.since(Moment::ZERO) + setup.config.drop_time + setup.config.probe_time;
         let forgets = setup.config.ended_for < absence_max;
         let mut plan = Self { setup, actions, healed_at, forgets };
@@ -177,6 +181,41 @@ fn starts(draws: &mut Draws, hosts: u16) -> Vec<(Moment, Action)> {
     let together = draws.per_mille(400);
     let late = |draws: &mut Draws| if together { Duration::ZERO } else { draws.duration(Duration::ZERO, SECOND * 12) };
     (0..hosts).map(|host| (Moment::ZERO + late(draws), Action::Start(HostId(host)))).collect()
+}
+
+/// In one plan of ten, members hold only so much, now and then one of them less than the others.
+fn limit(draws: &mut Draws, setup: &mut Setup) {
+    if !draws.per_mille(100) {
+        return;
+    }
+    let limited = |draws: &mut Draws, config: &Config| {
+        let config = Config { when_full: draws.pick(&[WhenFull::Refuse, WhenFull::Evict]), ..config.clone() };
+        match draws.per_mille(700) {
+            true => Config { sessions_max: draws.index(12) + 3, ..config },
+            false => Config { memory_max: (draws.index(12) + 3) * 700, ..config },
+        }
+    };
+    if draws.per_mille(300) {
+        let host = HostId(u16::try_from(draws.below(u64::from(setup.hosts))).unwrap_or(0));
+        setup.own.insert(host, limited(draws, &setup.config));
+    } else {
+        setup.config = limited(draws, &setup.config);
+    }
+}
+
+/// In one plan of ten, members of two versions of the protocol serve together.
+fn mixed(draws: &mut Draws, actions: Vec<(Moment, Action)>) -> Vec<(Moment, Action)> {
+    if !draws.per_mille(100) {
+        return actions;
+    }
+    let installed = |(at, action)| {
+        let mut install = None;
+        if let Action::Start(host) = &action {
+            install = Some((at, Action::Install(*host, draws.pick(&[1, 2]))));
+        }
+        install.into_iter().chain([(at, action)]).collect::<Vec<_>>()
+    };
+    actions.into_iter().flat_map(installed).collect()
 }
 
 /// Draws faults that leave at least one process running at every moment.

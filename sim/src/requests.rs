@@ -11,7 +11,10 @@ use crate::{
     cluster::Fact,
     history::{Shown, shown, shown_in},
     net::HostId,
-    oracles::{Read, View},
+    oracles::{
+        Read, View,
+        limits::{self, Load},
+    },
     sim::Sim,
     violation::{Promise, Violation},
 };
@@ -181,6 +184,7 @@ impl Sim {
     fn commit_now(&mut self, host: HostId, serial: Serial, ask: Ask) -> Result<bool, Violation> {
         let Some(process) = self.cluster.process(host) else { return Ok(false) };
         let (life, state, seen) = (process.life, process.node.state(), shown(&process.node, &ask.key));
+        let load = Load::of(&process.node);
         let result = match ask.moves_to {
             Some(new) => self.cluster.change_id(host, ask.key, new, ask.demand()),
             None => self.cluster.commit(host, ask.key, ask.delta(serial), ask.demand()),
@@ -195,6 +199,7 @@ impl Sim {
                 self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &seen);
                 if let Some(attempt) = self.history.attempt(serial) {
                     let view = View::new(&self.cluster, &self.history, &self.ledger);
+                    limits::check_commit(view, host, load)?;
                     self.oracles.handle_commit(view, attempt)?;
                 }
                 true

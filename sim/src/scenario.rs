@@ -2,7 +2,7 @@
 //! is a panic that names the story.
 
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom_core::{Config, Copies, Event, SessionKey};
 
@@ -50,7 +50,8 @@ impl Scenario {
     pub fn with(name: &'static str, hosts: u16, change: impl FnOnce(&mut Setup)) -> Self {
         let (config, weather) = (Config::default(), Weather::calm());
         let (discovery, places) = (Discovery::Both, Places::Alike);
-        let mut setup = Setup { seed: 1, hosts, config, weather, discovery, places, is_plain: true };
+        let own = BTreeMap::new();
+        let mut setup = Setup { seed: 1, hosts, config, own, weather, discovery, places, is_plain: true };
         change(&mut setup);
         Self { name, sim: Sim::new(setup) }
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use heirloom_core::Event;
+use heirloom_core::{EndCause, Event, MemberId, SessionKey};
 
 use crate::{
     action::{Action, Setup},
@@ -104,6 +104,7 @@ impl Sim {
         self.cluster.marks.done(&action);
         match action {
             Action::Start(host) => self.start(host)?,
+            Action::Install(host, version_max) => self.cluster.install(host, version_max),
             Action::Kill(host, last) => self.end(host, Presence::Down, last),
             Action::PowerOff(host) => self.end(host, Presence::Off, LastBytes::Lost),
             Action::Pause(host) => self.pause(host),
@@ -276,6 +277,10 @@ impl Sim {
                 self.oracles.handle_outcome(view, attempt)?;
             }
         }
+        if let What::Event(Event::SessionEnded(key, EndCause::Evicted)) = &fact.what {
+            let is_first = self.is_evictor(fact.life, key);
+            self.history.evictions_mut().handle_word(now, fact.life, *key, is_first);
+        }
         let view = View::new(&self.cluster, &self.history, &self.ledger);
         self.oracles.handle_fact(view, fact)?;
         if let What::Fetched(id, fetched) = &fact.what {
@@ -291,6 +296,13 @@ impl Sim {
             self.note_death(fact.host, fact.life);
         }
         Ok(())
+    }
+
+    /// Whether a member that tells of an eviction is the one that made it: only the owner ends a session to make room.
+    fn is_evictor(&self, life: MemberId, key: &SessionKey) -> bool {
+        let process = self.cluster.living(life).map(|(_, process)| process);
+        let owner = process.and_then(|process| record(&process.node, key)?.owner());
+        owner.is_none_or(|owner| owner == life)
     }
 
     pub(crate) fn note(&mut self, line: impl FnOnce(&Self) -> String) {

@@ -1,5 +1,7 @@
 //! Reads a plan, and tells what is wrong with a text that is none.
 
+use std::collections::BTreeMap;
+
 use heirloom_core::{Config, ConfigError};
 use serde_json::{Map, Value};
 
@@ -12,6 +14,7 @@ use crate::{
     action::{Action, Setup},
     clock::Moment,
     cluster::{Discovery, Places},
+    net::HostId,
     plan::Plan,
     sent::Check,
     violation::Promise,
@@ -89,6 +92,8 @@ struct Draft {
     forgets: Option<bool>,
     is_plain: Option<bool>,
     config: Map<String, Value>,
+    /// The settings of single hosts, and in which line each stands.
+    own: Vec<(usize, String, String, Value)>,
     /// In which line each setting stands.
     config_lines: Vec<(String, usize)>,
     checks: Vec<Check>,
@@ -112,39 +117,23 @@ impl Draft {
             ["plain"] => once("plain", &mut self.is_plain, true),
             ["config", name, _, ..] => {
                 let value = record["config".len()..].trim_start()[name.len()..].trim_start();
-                self.setting(line, name, value)
+                let value = setting(name, value)?;
+                if self.config.insert((*name).to_owned(), value).is_some() {
+                    return Err(format!("`config {name}` is said twice"));
+                }
+                self.config_lines.push(((*name).to_owned(), line));
+                Ok(())
+            }
+            ["own", host, name, ..] => {
+                let rest = record["own".len()..].trim_start()[host.len()..].trim_start();
+                let value = setting(name, rest[name.len()..].trim_start())?;
+                self.own.push((line, (*host).to_owned(), (*name).to_owned(), value));
+                Ok(())
             }
             ["check", count, digest] => self.check(count, digest),
             ["want", promise @ ..] => once("want", &mut self.want, promise_of(&promise.join(" "))?),
             _ => Err(format!("`{record}` is no record: {RECORDS}")),
         }
-    }
-
-    /// A setting has the type that it has by default.
-    fn setting(&mut self, line: usize, name: &str, text: &str) -> Result<(), String> {
-        let usual = serde_json::to_value(Config::default()).unwrap_or_default();
-        let wrong = |allowed: &str| Err(format!("{name} is `{text}`: {allowed}"));
-        let value = match usual.get(name) {
-            Some(Value::String(_)) if text.starts_with('"') => match serde_json::from_str(text) {
-                Ok(value @ Value::String(_)) => value,
-                Ok(_) | Err(_) => return wrong("a text in quotes ends with one"),
-            },
-            Some(Value::String(_)) => Value::String(text.into()),
-            Some(_) => match serde_json::from_str(text) {
-                Ok(value) => value,
-                Err(_) => return wrong("a number, or true or false"),
-            },
-            None => return Err(format!("`{name}` is no setting: {}", names(&usual))),
-        };
-        let alone = Map::from_iter([(name.to_owned(), value.clone())]);
-        if let Err(error) = serde_json::from_value::<Config>(Value::Object(alone)) {
-            return wrong(&error.to_string());
-        }
-        if self.config.insert(name.to_owned(), value).is_some() {
-            return Err(format!("`config {name}` is said twice"));
-        }
-        self.config_lines.push((name.to_owned(), line));
-        Ok(())
     }
 
     fn check(&mut self, count: &str, digest: &str) -> Result<(), String> {
@@ -168,6 +157,7 @@ impl Draft {
         let setup = Setup {
             seed: self.seed.ok_or_else(|| missing("seed"))?,
             hosts: self.hosts.ok_or_else(|| missing("hosts"))?,
+            own: own(&config, self.own, self.hosts.unwrap_or(1))?,
             config,
             weather: self.weather.unwrap_or(Weather::calm()),
             discovery: self.discovery.unwrap_or(Discovery::Both),
@@ -180,8 +170,51 @@ impl Draft {
     }
 }
 
+/// The settings of hosts that have their own: those of all, with what is said of these.
+fn own(
+    config: &Config,
+    settings: Vec<(usize, String, String, Value)>,
+    hosts: u16,
+) -> Result<BTreeMap<HostId, Config>, BadPlan> {
+    let mut own: BTreeMap<HostId, Config> = BTreeMap::new();
+    for (line, host, name, value) in settings {
+        let bad = |story| BadPlan { line, story };
+        let host = Reader { hosts }.host(&host).map_err(bad)?;
+        let before = own.get(&host).unwrap_or(config);
+        let mut all = serde_json::to_value(before).map_err(|error| bad(error.to_string()))?;
+        all[&name] = value;
+        let after: Config = serde_json::from_value(all).map_err(|error| bad(error.to_string()))?;
+        after.check().map_err(|error| bad(error.to_string()))?;
+        own.insert(host, after);
+    }
+    Ok(own)
+}
+
+/// A setting has the type that it has by default.
+fn setting(name: &str, text: &str) -> Result<Value, String> {
+    let usual = serde_json::to_value(Config::default()).unwrap_or_default();
+    let wrong = |allowed: &str| Err(format!("{name} is `{text}`: {allowed}"));
+    let value = match usual.get(name) {
+        Some(Value::String(_)) if text.starts_with('"') => match serde_json::from_str(text) {
+            Ok(value @ Value::String(_)) => value,
+            Ok(_) | Err(_) => return wrong("a text in quotes ends with one"),
+        },
+        Some(Value::String(_)) => Value::String(text.into()),
+        Some(_) => match serde_json::from_str(text) {
+            Ok(value) => value,
+            Err(_) => return wrong("a number, or true or false"),
+        },
+        None => return Err(format!("`{name}` is no setting: {}", names(&usual))),
+    };
+    let alone = Map::from_iter([(name.to_owned(), value.clone())]);
+    match serde_json::from_value::<Config>(Value::Object(alone)) {
+        Ok(_) => Ok(value),
+        Err(error) => wrong(&error.to_string()),
+    }
+}
+
 const RECORDS: &str = "seed 1, hosts 3, healed 20s, forgets, plain, discovery both, places alike, config idle 30s, \
-    weather loss=50, fault 12.4s kill n0 lost, client 12s n0 touch s1, check 4096 and a hash, want P2 durable";
+    own n0 sessions_max 5, weather loss=50, fault 12.4s kill n0 lost, client 12s n0 touch s1, check 4096 and a hash, want P2 durable";
 
 fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), String> {
     match place.replace(value) {

@@ -14,12 +14,15 @@ use crate::{
 
 /// The longest value that a plan may ask for.
 const BYTES_MAX: usize = 1 << 24;
+/// The newest version of the protocol that may be installed.
+const VERSION_MAX: u8 = 2;
 
 /// Writes what happens, and after which word of the line its moment stands.
 pub(super) fn show(action: &Action) -> (&'static str, String) {
     let fault = |words: String| ("fault", words);
     match action {
         Action::Start(host) => fault(format!("start {host}")),
+        Action::Install(host, version) => fault(format!("install {host} {version}")),
         Action::Kill(host, LastBytes::Delivered) => fault(format!("kill {host} delivered")),
         Action::Kill(host, LastBytes::Lost) => fault(format!("kill {host} lost")),
         Action::PowerOff(host) => fault(format!("off {host}")),
@@ -73,6 +76,7 @@ impl Reader {
     pub(super) fn fault(self, words: &[&str]) -> Result<Vec<Action>, String> {
         let one = match words {
             ["start", host] => Action::Start(self.host(host)?),
+            ["install", host, version] => Action::Install(self.host(host)?, read_number(version, 1, VERSION_MAX)?),
             ["kill", host, "delivered"] => Action::Kill(self.host(host)?, LastBytes::Delivered),
             ["kill", host, "lost"] => Action::Kill(self.host(host)?, LastBytes::Lost),
             ["off", host] => Action::PowerOff(self.host(host)?),
@@ -110,7 +114,7 @@ impl Reader {
         }
     }
 
-    fn host(self, text: &str) -> Result<HostId, String> {
+    pub(super) fn host(self, text: &str) -> Result<HostId, String> {
         let number = text.strip_prefix('n').and_then(|number| number.parse().ok());
         number
             .filter(|number| *number < self.hosts)
@@ -150,7 +154,7 @@ const LINKS: [(&str, OnLink); 7] = [
 
 const CLIENT: &str = "n0 touch s1, or n0 and write, create or end with s1 set=0 durability=all";
 
-const FAULTS: &str = "start n0, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, wall n0 -500ms, \
+const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, wall n0 -500ms, \
     cut, mend, mute, unmute, hold, release or break n0>n1, split or join n0,n1 n2, weather loss=50, heal";
 
 fn unknown(words: &[&str]) -> String {

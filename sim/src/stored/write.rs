@@ -14,7 +14,7 @@ use crate::action::Setup;
 
 pub(super) fn stored(stored: &Stored, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Stored { plan, checks, want } = stored;
-    let Setup { seed, hosts, config, weather, discovery, places, is_plain } = &plan.setup;
+    let Setup { seed, hosts, config, own, weather, discovery, places, is_plain } = &plan.setup;
     writeln!(f, "heirloom-sim {VERSION}")?;
     writeln!(f, "seed {seed}")?;
     writeln!(f, "hosts {hosts}")?;
@@ -27,8 +27,13 @@ pub(super) fn stored(stored: &Stored, f: &mut fmt::Formatter<'_>) -> fmt::Result
     }
     writeln!(f, "discovery {}", show_named(&DISCOVERIES, discovery))?;
     writeln!(f, "places {}", show_named(&PLACES, places))?;
-    for (name, value) in settings(config) {
+    for (name, value) in settings(config, &Config::default()) {
         writeln!(f, "config {name} {value}")?;
+    }
+    for (host, own) in own {
+        for (name, value) in settings(own, config) {
+            writeln!(f, "own {host} {name} {value}")?;
+        }
     }
     let weather = show_weather(weather);
     if !weather.is_empty() {
@@ -47,13 +52,13 @@ pub(super) fn stored(stored: &Stored, f: &mut fmt::Formatter<'_>) -> fmt::Result
     Ok(())
 }
 
-/// The settings that are not what they are by default, in order of their names.
-fn settings(config: &Config) -> Vec<(String, String)> {
+/// The settings that are not as usual, in order of their names.
+fn settings(config: &Config, usual: &Config) -> Vec<(String, String)> {
     let object = |config: &Config| match serde_json::to_value(config) {
         Ok(Value::Object(settings)) => settings,
         Ok(_) | Err(_) => serde_json::Map::new(),
     };
-    let usual = object(&Config::default());
+    let usual = object(usual);
     let changed = object(config).into_iter().filter(|(name, value)| usual.get(name) != Some(value));
     changed.map(|(name, value)| (name, plain(&value))).collect()
 }
