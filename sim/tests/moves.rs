@@ -130,6 +130,27 @@ fn an_id_change_survives_the_death_of_its_member() {
     }
 }
 
+/// Seed 83 with backups. A member that need not hold the old key starts a session there, which expires: then the end of the
+/// old key is that of the id change again, and its copy goes.
+#[test]
+fn a_burial_over_an_id_change_leaves_no_copy_behind() {
+    Scenario::in_each_mode(
+        "a burial",
+        5,
+        |setup| setup.config.idle = Duration::from_secs(3),
+        |mut story| {
+            let session = story.key_on(&[0, 1, 2]);
+            story.commit(0, Ask::set(session, 0, Durability::All));
+            story.quiet();
+            story.commit(0, Ask::change_id(session, key(7), Durability::All));
+            story.quiet();
+            story.commit(4, Ask::set(session, 1, Durability::All));
+            story.run_for(Duration::from_secs(8));
+            story.quiet();
+        },
+    );
+}
+
 fn writer_holds(story: &Scenario, host: u16) -> bool {
     story.shows(host, OLD)
 }

@@ -215,6 +215,14 @@ impl Node {
         }
     }
 
+    /// What this node has ended itself shows a life of another owner again, perhaps that of an id change: then it may be
+    /// left over here.
+    pub(super) fn look_at_ended(&mut self, now: Time, key: SessionKey) {
+        if !self.is_everywhere() && !self.owns(&key) {
+            self.look_at_copy(now, key, Pace::News);
+        }
+    }
+
     /// Everybody was asked for the whole of a session that this node owns, and nobody has it: what is here is all there is.
     fn accept_partial(&mut self, now: Time, key: SessionKey) {
         self.sessions.set_partial(&key, false);

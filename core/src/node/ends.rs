@@ -141,6 +141,7 @@ impl Node {
             let change = self.next_change();
             self.feed_holders(key, change);
             self.settle_record(now, key, None);
+            self.look_at_ended(now, key);
         }
     }
 

@@ -57,5 +57,6 @@ impl Node {
         self.feed_holders(key, change);
         // Also what had expired: no use brings it back any more.
         self.settle_record(now, key, Some(EndCause::Evicted));
+        self.look_at_ended(now, key);
     }
 }

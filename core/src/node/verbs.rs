@@ -77,6 +77,7 @@ impl Node {
         }
         self.commits.start(key, change, waiting, others);
         self.settle_record(now, key, effect.ended);
+        self.look_at_ended(now, key);
         self.make_room(now, Some(key));
         self.advance(now);
         Ok(CommitId(change.0))
