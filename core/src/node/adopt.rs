@@ -61,7 +61,8 @@ impl Node {
     pub(super) fn adopt(&mut self, now: Time, key: SessionKey) {
         self.stats.adoptions += 1;
         let owner = self.sessions.record(&key).and_then(|session| session.owner());
-        if let Some(owner) = owner.filter(|owner| *owner != self.id && !self.ownership.is_gone(*owner)) {
+        let is_known = |owner: &MemberId| self.others.all.contains(owner) || self.ownership.is_gone(*owner);
+        if let Some(owner) = owner.filter(|owner| *owner != self.id && !is_known(owner)) {
             // Never met, so nobody here knows whether it is dead.
             let clock = self.clock.last();
             self.breaks.entry(owner).or_insert(Break { since: now, clock, lurking: true, too_long: false });
