@@ -26,10 +26,10 @@ impl Evictions {
         self.told.entry(key).or_default().push(Word { at, life, is_first });
     }
 
-    /// Whether what a commit wrote may have been ended to make room: since then, or before by somebody of whom its writer
-    /// had not heard.
-    pub fn may_have_ended(&self, attempt: &Attempt) -> bool {
-        let told = self.told.get(&attempt.ask.key).map_or(&[][..], Vec::as_slice);
+    /// Whether what a commit wrote may have been ended to make room under this key: since then, or before by somebody of
+    /// whom its writer had not heard.
+    pub fn may_have_ended(&self, key: &SessionKey, attempt: &Attempt) -> bool {
+        let told = self.told.get(key).map_or(&[][..], Vec::as_slice);
         let Some(last) = told.iter().filter(|word| word.is_first).map(|word| word.at).max() else { return false };
         let had_heard = |word: &Word| word.life == attempt.life && last <= word.at && word.at < attempt.at;
         told.iter().any(|word| attempt.at <= word.at) || !told.iter().any(had_heard)

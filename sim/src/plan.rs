@@ -13,6 +13,7 @@ use crate::{
     clients,
     clock::{Moment, signed},
     cluster::{Discovery, Places},
+    logins::log_in,
     net::{HostId, LastBytes},
     swarm::Profile,
     weather::Weather,
@@ -120,7 +121,12 @@ impl Plan {
         let world = Faults { setup: &setup, from: clients_from, until: healed_at, kinds: profile.kinds() };
         actions.extend(world.draw(&mut chance.draws(Purpose::Faults, 0, 0, 0), faults));
         let clients = [0, 1].map(|index| chance.draws(Purpose::Clients, 0, 0, index));
-        actions.extend(clients::actions(clients, hosts, clients_from, healed_at, is_large));
+        let mut asked = clients::actions(clients, hosts, clients_from, healed_at, is_large);
+        let mut logins = chance.draws(Purpose::Clients, 0, 0, 2);
+        if logins.per_mille(400) {
+            log_in(&mut logins, &mut asked, hosts, (clients_from, healed_at));
+        }
+        actions.extend(asked);
         actions.sort_by_key(|(at, _)| *at);
         limit(&mut chance.draws(Purpose::Plan, 0, 0, 11), &mut setup);
         let actions = mixed(&mut chance.draws(Purpose::Plan, 0, 0, 10), actions);

@@ -9,7 +9,7 @@ use crate::{
     ask::{Ask, Serial, Start},
     clock::Moment,
     cluster::Fact,
-    history::{Shown, shown, shown_in},
+    history::{Shown, There, shown, shown_in},
     net::HostId,
     oracles::{
         Read, View,
@@ -74,19 +74,26 @@ impl Sim {
     pub fn commit(&mut self, host: HostId, ask: Ask) -> Result<Option<Serial>, Violation> {
         let Some(process) = self.cluster.process(host) else { return Ok(None) };
         let (life, serial, at) = (process.life, self.history.next_serial(), self.now());
-        if ask.start != Start::Anew
-            && let Some(Fetch::Asked(id)) = self.fetch(host, ask.key, Purpose::Write)?
-        {
-            self.history.reserve();
-            self.note(|_| format!("{host} #{} waits for {id:?}", serial.0));
-            let request = Request { host, key: ask.key, at, wish: Wish::Change(serial, ask) };
-            self.requests.waiting.insert((life, id), request);
-            self.cluster.settle(host)?;
-            self.attend()?;
-            return Ok(Some(serial));
+        for key in self.needs(&ask) {
+            if let Some(Fetch::Asked(id)) = self.fetch(host, key, Purpose::Write)? {
+                self.history.reserve();
+                self.note(|_| format!("{host} #{} waits for {id:?}", serial.0));
+                self.requests.waiting.insert((life, id), Request { host, key, at, wish: Wish::Change(serial, ask) });
+                self.cluster.settle(host)?;
+                self.attend()?;
+                return Ok(Some(serial));
+            }
         }
         let is_taken = self.commit_now(host, serial, ask)?;
         Ok(Some(serial).filter(|_| is_taken))
+    }
+
+    /// The sessions that a request must find before it changes one: for an id change both, in this order. Who creates one
+    /// anew need not ask for it, unless its id may have been changed.
+    fn needs(&self, ask: &Ask) -> Vec<SessionKey> {
+        let is_new = ask.start == Start::Anew && self.history.moves_from(ask.key).next().is_none();
+        let old = Some(ask.key).filter(|_| !is_new);
+        old.into_iter().chain(ask.moves_to).collect()
     }
 
     /// Looks at a session, which is a use of it; `None` where nothing serves.
@@ -125,7 +132,18 @@ impl Sim {
         let Request { host, key, at, wish } = request;
         match (wish, fetched) {
             (Wish::Change(serial, ask), Fetched::Here | Fetched::Unknown) => {
-                self.commit_now(host, serial, ask)?;
+                let other = ask.moves_to.filter(|new| key != *new);
+                match other.map(|new| self.fetch(host, new, Purpose::Write)).transpose()?.flatten() {
+                    Some(Fetch::Asked(id)) => {
+                        let request =
+                            Request { host, key: ask.moves_to.unwrap_or(key), at, wish: Wish::Change(serial, ask) };
+                        self.requests.waiting.insert((fact.life, id), request);
+                        self.cluster.settle(host)?;
+                    }
+                    Some(Fetch::Here) | None => {
+                        self.commit_now(host, serial, ask)?;
+                    }
+                }
             }
             (Wish::Change(..), Fetched::Late) => self.judge(Read { host, key, asked_at: at, shown: None })?,
             (Wish::Change(..), Fetched::Copy(..)) | (_, Fetched::Stale { .. }) => {
@@ -183,7 +201,7 @@ impl Sim {
     /// Commits; tells whether the node took it.
     fn commit_now(&mut self, host: HostId, serial: Serial, ask: Ask) -> Result<bool, Violation> {
         let Some(process) = self.cluster.process(host) else { return Ok(false) };
-        let (life, state, seen) = (process.life, process.node.state(), shown(&process.node, &ask.key));
+        let (life, state, there) = (process.life, process.node.state(), There::at(&process.node, &ask.key));
         let load = Load::of(&process.node);
         let result = match ask.moves_to {
             Some(new) => self.cluster.change_id(host, ask.key, new, ask.demand()),
@@ -196,7 +214,7 @@ impl Sim {
                 return wrong(Promise::Join, format!("{host} takes a commit though it is {state:?}"));
             }
             Some(Ok(id)) => {
-                self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &seen);
+                self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &there);
                 if let Some(attempt) = self.history.attempt(serial) {
                     let view = View::new(&self.cluster, &self.history, &self.ledger);
                     limits::check_commit(view, host, load)?;

@@ -193,13 +193,23 @@ fn missing(view: View<'_>, host: HostId, serial: Serial) -> Option<Violation> {
     Some(Violation { promise: Promise::Durable, at: view.now(), story })
 }
 
+/// A commit of which its client does not know yet what became of it.
+fn undecided(_: &Oracles, view: View<'_>) -> Option<Violation> {
+    let attempt = view.history.pending().next()?;
+    let story = format!("{} has not told what became of #{}", attempt.host, attempt.serial.0);
+    Some(Violation { promise: Promise::Turn, at: view.now(), story })
+}
+
 /// Ends what never expires, and waits until every member has forgotten everything.
 fn run_empty(sim: &mut Sim) -> Result<(), Violation> {
     let never: Vec<_> =
         sim.view().history.attempts().filter(|attempt| attempt.ask.lifetime == Some(Lifetime::Never)).collect();
-    let keys: std::collections::BTreeSet<_> = never.into_iter().map(|attempt| attempt.ask.key).collect();
+    let places = never.into_iter().flat_map(|attempt| sim.history().kin(attempt.ask.key));
+    let keys: std::collections::BTreeSet<_> = places.collect();
     for key in keys {
         sim.act(Action::Commit(HostId(0), Ask::end(key, Durability::All)))?;
+        // A member takes only so many commits at once.
+        sim.wait_for(sim.now() + sim.view().spread_after(), undecided)?;
     }
     let (gone_at, empty_at) = sim.oracles_mut().clone().empty_at(sim.view());
     sim.wait_for(gone_at, Oracles::still_live)?;

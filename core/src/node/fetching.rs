@@ -18,7 +18,7 @@ use crate::{
 impl Node {
     /// Makes sure that a session can be looked at or changed here, where not every member holds it. The answer is for
     /// now: fetch again before each look or change. Who needs no answer, because the session is new or is created anew,
-    /// need not ask.
+    /// need not ask; but one that is created anew without asking also ends what an id change has moved away from the key.
     ///
     /// # Errors
     ///

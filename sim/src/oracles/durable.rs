@@ -1,13 +1,13 @@
 //! P2: an acknowledgement means applied, on each member that it names, when it is given; and what was acknowledged is
 //! there at the end when one of those that had it ran through. Nothing is shown that no client wrote.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom_core::{Durability, MemberId, MemberState, SessionKey};
 
 use crate::{
     cluster::{Fact, What},
-    history::{Attempt, Told, lengthened, record, shown},
+    history::{Attempt, History, Told, held, lengthened, record, shown},
     host::Process,
     ledger::Trouble,
     oracles::{Read, View, fates::Fates, placed},
@@ -39,9 +39,11 @@ impl Durable {
             return wrong(format!("{} names itself in the receipt of #{}", attempt.host, attempt.serial.0));
         }
         for (host, process) in members.iter().filter_map(|member| view.cluster.living(*member)) {
-            // Who had to hold it then may have been released since, with nothing of it.
-            let holders = process.node.holders(&attempt.ask.key);
-            if !holders.contains(&process.life) && record(&process.node, &attempt.ask.key).is_none() {
+            // Who had to hold it then may have been released since, with nothing of it, under whatever key it has now.
+            let is_released = |key: &SessionKey| {
+                !process.node.holders(key).contains(&process.life) && record(&process.node, key).is_none()
+            };
+            if view.history.places(attempt.ask.key).iter().any(is_released) {
                 continue;
             }
             view.cluster.marks.judged("P2 a receipt names a member that runs");
@@ -67,14 +69,13 @@ impl Durable {
         let Some(shown) = &read.shown else {
             return wrong(format!("{} asked for {} and got no answer", read.host, read.key));
         };
-        let story = view.history.story(&read.key).into_iter().flat_map(|story| story.attempts.iter().rev());
-        for attempt in story.take(READ_MAX).filter_map(|serial| view.history.attempt(*serial)) {
+        for attempt in asked_for(view, &read.key) {
             let Told::Durable(at, _) = attempt.told else { continue };
             // Two members may take a session over at once, and serve what they have until they hear of each other.
             let at_once = view.is_everywhere() && attempt.ask.durability == Durability::All;
             let known_at = if at_once { at } else { at + view.spread_after() };
             view.cluster.marks.judged("P2 a look in calm must show a write");
-            let lack = view.history.lack_in(view.cluster, shown, attempt);
+            let lack = view.history.lack_in(view.cluster, (read.key, shown), attempt);
             let lack = lack.filter(|_| known_at < read.asked_at && self.is_owed(view, fates, attempt));
             if let Some(lack) = lack {
                 return wrong(format!("{} shows {} without {}: {lack}", read.host, read.key, tale(attempt)));
@@ -97,14 +98,10 @@ impl Durable {
 
     /// At the end: what was not lost with all who had it is with everybody who must hold it, or is overtaken.
     pub(crate) fn check_quiet(&self, view: View<'_>, fates: &Fates) -> Result<(), Violation> {
-        for (key, story) in view.history.stories() {
-            let holders = placed::expected(view, key);
-            let attempts = story.attempts.iter().filter_map(|serial| view.history.attempt(*serial));
-            for attempt in attempts.filter(|attempt| view.sees(attempt.host)) {
-                self.check_held(view, fates, attempt, &holders)?;
-            }
-        }
-        Ok(())
+        let keys = view.history.stories().map(|(key, _)| (*key, placed::expected(view, key)));
+        let holders: BTreeMap<SessionKey, BTreeSet<MemberId>> = keys.collect();
+        let mut attempts = view.history.attempts().filter(|attempt| view.sees(attempt.host));
+        attempts.try_for_each(|attempt| self.check_held(view, fates, attempt, &holders))
     }
 
     fn check_held(
@@ -112,28 +109,38 @@ impl Durable {
         view: View<'_>,
         fates: &Fates,
         attempt: &Attempt,
-        holders: &BTreeSet<MemberId>,
+        holders: &BTreeMap<SessionKey, BTreeSet<MemberId>>,
     ) -> Result<(), Violation> {
         if !self.is_owed(view, fates, attempt) {
             view.cluster.marks.judged("P2 a write may be lost at the end");
             return Ok(());
         }
         view.cluster.marks.judged("P2 a write must be there at the end");
-        for (host, process) in holders.iter().filter_map(|holder| view.cluster.living(*holder)) {
-            if let Some(lack) = view.history.lack(view.cluster, &process.node, attempt) {
-                let (tale, at) = (tale(attempt), view.now());
-                let keeper = keeper(view, attempt).map(|keeper| format!(", which {keeper} had all the time"));
-                let story = format!("{host} lost {tale}{}: {lack}", keeper.unwrap_or_default());
-                return Err(Violation { promise: Promise::Durable, at, story });
+        let mut first = None;
+        for key in view.history.places(attempt.ask.key) {
+            let lacking = holders.get(&key).into_iter().flatten().find_map(|holder| {
+                let (host, process) = view.cluster.living(*holder)?;
+                let lack = view.history.lack_in(view.cluster, (key, &held(&process.node, &key)), attempt);
+                lack.map(|lack| (host, lack))
+            });
+            match lacking {
+                Some(lacking) => drop(first.get_or_insert(lacking)),
+                // All of it is there under this key; that nothing is under the others is judged by P3.
+                None => return Ok(()),
             }
         }
-        Ok(())
+        let Some((host, lack)) = first else { return Ok(()) };
+        let (tale, at) = (tale(attempt), view.now());
+        let keeper = keeper(view, attempt).map(|keeper| format!(", which {keeper} had all the time"));
+        let story = format!("{host} lost {tale}{}: {lack}", keeper.unwrap_or_default());
+        Err(Violation { promise: Promise::Durable, at, story })
     }
 
     /// Whether a write must be there: not everybody who had it has ended, and it was not forgotten.
     fn is_owed(&self, view: View<'_>, fates: &Fates, attempt: &Attempt) -> bool {
         let refused = || view.running().any(|(_, process)| 0 < process.node.stats().sessions_refused);
-        let unknown = |process: &Process| process.node.session(&attempt.ask.key).is_none();
+        let places = view.history.places(attempt.ask.key);
+        let unknown = |process: &Process| places.iter().all(|key| process.node.session(key).is_none());
         let forgotten = || refused() && view.running().any(|(_, process)| unknown(process));
         let is_kept = view.is_everywhere() && keeper(view, attempt).is_some();
         (is_kept || !fates.is_excused(attempt.serial)) && !(self.forgets && forgotten())
@@ -143,10 +150,30 @@ impl Durable {
 /// How many of the last writes to a session a look at it is compared with.
 const READ_MAX: usize = 20;
 
+/// The last commits whose effects must be seen under a key: of what was written under it, if nothing is known to have moved
+/// away from it, and of what was moved to it and to nothing else.
+fn asked_for<'a>(view: View<'a>, key: &SessionKey) -> Vec<&'a Attempt> {
+    let history = view.history;
+    if history.moves_from(*key).next().is_some() {
+        return Vec::new();
+    }
+    let mut attempts: Vec<_> = history.attempts_of(*key).filter(|attempt| is_under(history, key, attempt)).collect();
+    attempts.sort_unstable_by_key(|attempt| attempt.serial);
+    attempts.into_iter().rev().take(READ_MAX).collect()
+}
+
+/// Whether what a commit did must be seen under a key.
+fn is_under(history: &History, key: &SessionKey, attempt: &Attempt) -> bool {
+    let moved = attempt.ask.moves_to == Some(*key);
+    let mut from_there = history.moves_from(attempt.ask.key);
+    let is_only = from_there.next().is_some_and(|first| first.serial == attempt.serial) && from_there.next().is_none();
+    attempt.ask.key == *key || (moved && is_only)
+}
+
 /// How many others a commit needs; `None` when its member is no more.
 fn wanted(view: View<'_>, attempt: &Attempt) -> Option<usize> {
     let (_, writer) = view.cluster.living(attempt.life)?;
-    let holders = writer.node.holders(&attempt.ask.key);
+    let holders = writer.node.holders(&attempt.ask.moves_to.unwrap_or(attempt.ask.key));
     let mut listed = writer.node.members();
     let is_ready = |holder: &MemberId| listed.any(|member| member.id == *holder && member.state == MemberState::Ready);
     let ready = holders.into_iter().filter(is_ready).count();
@@ -189,7 +216,8 @@ pub(crate) fn tale(attempt: &Attempt) -> String {
     let sets: Vec<_> = attempt.ask.sets.iter().map(|set| format!("+a{}", set.0)).collect();
     let removes: Vec<_> = attempt.ask.removes.iter().map(|removed| format!("-a{}", removed.0)).collect();
     let (serial, ask) = (attempt.serial.0, &attempt.ask);
-    let changes = [sets, removes].concat().join(" ");
+    let moves = ask.moves_to.map(|to| format!("to {to}"));
+    let changes = [sets, removes, moves.into_iter().collect()].concat().join(" ");
     format!(
         "#{serial} ({:?} {:?} {changes} of {} on {} at {}, told {:?})",
         ask.start, ask.durability, ask.key, attempt.host, attempt.at, attempt.told

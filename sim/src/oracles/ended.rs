@@ -1,5 +1,6 @@
 //! P3: ended stays ended. What a member had seen of a session when it ended it, or started it anew, is never shown again
-//! by a member that has applied the end, nor by anybody at the end.
+//! by a member that has applied the end, nor by anybody at the end: under no key that its id was changed to meanwhile. What
+//! has moved is not shown under the key that it had.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +51,9 @@ impl Ended {
                 continue;
             }
             for (host, process) in view.running() {
-                check(view, &process.node, key, &ends, &host.to_string())?;
+                for place in view.history.places(*key) {
+                    check(view, &process.node, &place, &ends, &host.to_string())?;
+                }
             }
         }
         Ok(())
@@ -60,22 +63,43 @@ impl Ended {
         if attempt.ask.start == Start::There {
             return Ok(());
         }
-        self.applied.entry((life, attempt.ask.key)).or_default().push(attempt.serial);
         let Some((host, process)) = view.cluster.living(life) else { return Ok(()) };
-        check(view, &process.node, &attempt.ask.key, &[attempt.serial], &host.to_string())
+        // An id change names those who must hold the new key, and counts whom its writer knows to hold the old one too.
+        let writer = view.cluster.living(attempt.life).map(|(_, writer)| &writer.node);
+        let is_told = |node: &Node| attempt.ask.moves_to.is_none() || node.holders(&attempt.ask.key).contains(&life);
+        if life != attempt.life && !(is_told(&process.node) && writer.is_some_and(is_told)) {
+            return Ok(());
+        }
+        self.applied.entry((life, attempt.ask.key)).or_default().push(attempt.serial);
+        // Where copies move, one that is known under the new key alone goes when word has spread.
+        let counts = |place: &SessionKey| view.is_everywhere() || *place == attempt.ask.key;
+        let mut places = view.history.places(attempt.ask.key).into_iter().filter(counts);
+        places.try_for_each(|place| check(view, &process.node, &place, &[attempt.serial], &host.to_string()))
     }
 
     fn check_member(&self, view: View<'_>, fates: &Fates, life: MemberId, key: &SessionKey) -> Result<(), Violation> {
-        let (Some((host, process)), Some(ends)) = (view.cluster.living(life), self.applied.get(&(life, *key))) else {
-            return Ok(());
+        let Some((host, process)) = view.cluster.living(life) else { return Ok(()) };
+        // Where it comes from, too: a logout goes along. Where copies move, who has ended what it need not hold hears of the
+        // new key before it hears that the old one has moved there, so what it has acknowledged counts when word has spread.
+        let kin = view.history.kin(*key).into_iter().filter(|from| view.history.places(*from).contains(key));
+        let ends = kin.filter_map(|from| Some((from, self.applied.get(&(life, from))?)));
+        let ends = ends.flat_map(|(from, ends)| ends.iter().map(move |end| (from, *end)));
+        let has_spread = |end: &Serial| match view.history.attempt(*end).map(|end| &end.told) {
+            Some(Told::Durable(at, _)) => *at + view.spread_after() <= view.now(),
+            Some(Told::Pending | Told::NotDurable | Told::Unknown) | None => false,
         };
+        let counts = |(from, end): &(SessionKey, Serial)| view.is_everywhere() || from == key || has_spread(end);
+        let ends: Vec<Serial> = ends.filter(counts).map(|(_, end)| end).collect();
+        if ends.is_empty() {
+            return Ok(());
+        }
         // Who had to let its copy go knows nothing of the end any more, and may hear of it late.
         let settled = view.stable_after() + view.placed_after();
         let calm = view.ledger.calm_everywhere(&Trouble::ALL).is_some_and(|since| since + settled <= view.now());
         if !view.is_everywhere() && !calm {
             return Ok(());
         }
-        check(view, &process.node, key, &self.standing(view, fates, ends), &host.to_string())
+        check(view, &process.node, key, &self.standing(view, fates, &ends), &host.to_string())
     }
 
     fn standing(&self, view: View<'_>, fates: &Fates, ends: &[Serial]) -> Vec<Serial> {
@@ -90,8 +114,8 @@ fn check(view: View<'_>, node: &Node, key: &SessionKey, ends: &[Serial], who: &s
         view.cluster.marks.judged("P3 an end stands against what is shown");
     }
     for end in ends.iter().filter_map(|serial| view.history.attempt(*serial)) {
-        if let Some(risen) = shown.values().find(|serial| view.history.is_before(**serial, end)) {
-            let story = format!("{who} shows #{} again after {}", risen.0, tale(end));
+        if let Some(kept) = view.history.kept(*key, &shown, end) {
+            let story = format!("{who} has applied {} and {kept}", tale(end));
             return Err(Violation { promise: Promise::Ended, at: view.now(), story });
         }
     }

@@ -66,8 +66,7 @@ fn left(view: View<'_>, how: &str, is_left: impl Fn(&Session) -> bool) -> Option
 }
 
 fn is_fixed(view: View<'_>, key: &SessionKey) -> bool {
-    let attempts = view.history.story(key).into_iter().flat_map(|story| &story.attempts);
-    let mut asked = attempts.filter_map(|serial| view.history.attempt(*serial)?.ask.lifetime);
+    let mut asked = view.history.attempts_of(*key).filter_map(|attempt| attempt.ask.lifetime);
     asked.any(|lifetime| matches!(lifetime, Lifetime::Fixed(_)))
 }
 

@@ -36,11 +36,10 @@ struct Fate {
 impl Fates {
     /// A process has ended.
     pub(crate) fn handle_end(&mut self, view: View<'_>, life: MemberId) {
-        for (key, story) in view.history.stories() {
-            let scene = Scene::new(view, key, life);
-            for attempt in story.attempts.iter().filter_map(|serial| view.history.attempt(*serial)) {
-                self.follow(view, &scene, attempt, life);
-            }
+        let scenes = view.history.stories().map(|(key, _)| (*key, Scene::new(view, key, life)));
+        let scenes: BTreeMap<SessionKey, Scene<'_>> = scenes.collect();
+        for attempt in view.history.attempts() {
+            self.follow(view, &scenes, attempt, life);
         }
     }
 
@@ -49,7 +48,7 @@ impl Fates {
         self.fates.get(&serial).is_some_and(|fate| fate.is_excused)
     }
 
-    fn follow(&mut self, view: View<'_>, scene: &Scene<'_>, attempt: &Attempt, life: MemberId) {
+    fn follow(&mut self, view: View<'_>, scenes: &BTreeMap<SessionKey, Scene<'_>>, attempt: &Attempt, life: MemberId) {
         let fate = self.fates.entry(attempt.serial).or_insert(Fate {
             since: attempt.at,
             copies: 1,
@@ -59,9 +58,16 @@ impl Fates {
         if fate.is_excused {
             return;
         }
-        let held = scene.records.iter().filter(|(_, session)| view.history.has(view.cluster, session, attempt));
-        let held: BTreeSet<MemberId> = held.map(|(life, _)| *life).collect();
-        if scene.sufficient(&held) {
+        let places = view.history.places(attempt.ask.key);
+        let scenes = || places.iter().filter_map(|key| Some((*key, scenes.get(key)?)));
+        let held_under = |key: SessionKey, scene: &Scene<'_>| {
+            let has = |session: &Session| view.history.has(view.cluster, (key, session), attempt);
+            let held = scene.records.iter().filter(|(_, session)| has(session));
+            held.map(|(life, _)| *life).collect::<BTreeSet<MemberId>>()
+        };
+        let held: BTreeSet<MemberId> = scenes().flat_map(|(key, scene)| held_under(key, scene)).collect();
+        let Some((_, scene)) = scenes().next() else { return };
+        if scenes().any(|(key, scene)| scene.sufficient(&held_under(key, scene))) {
             *fate = Fate { since: view.now(), copies: scene.enough, ended: 0, ..*fate };
         } else if let Told::Durable(at, members) = &attempt.told
             && fate.since < *at
@@ -69,8 +75,13 @@ impl Fates {
             *fate = Fate { since: *at, copies: (1 + members.len()).min(scene.most), ended: 0, ..*fate };
         }
         // What it does not show any more may have been taken away there.
-        let lacks = |session: &Session| view.history.lack_in(view.cluster, &shown_in(session), attempt).is_some();
-        fate.ended += usize::from(scene.records.get(&life).is_some_and(|session| !lacks(session)));
+        let lacks = |key: SessionKey, session: &Session| {
+            view.history.lack_in(view.cluster, (key, &shown_in(session)), attempt).is_some()
+        };
+        let had = |(key, scene): (SessionKey, &Scene<'_>)| {
+            scene.records.get(&life).is_some_and(|session| !lacks(key, session))
+        };
+        fate.ended += usize::from(scenes().any(had));
         fate.is_excused = held.iter().all(|holder| *holder == life) && fate.copies <= fate.ended;
     }
 }

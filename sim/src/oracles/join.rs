@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use heirloom_core::{Event, MemberId, MemberState, ReadyCause};
+use heirloom_core::{Event, MemberId, MemberState, ReadyCause, SessionKey};
 
 use crate::{
     ask::Serial,
@@ -80,7 +80,9 @@ impl Join {
 }
 
 fn check_held(view: View<'_>, host: HostId, process: &Process, attempt: &Attempt, when: &str) -> Result<(), Violation> {
-    if !view.is_everywhere() && !process.node.holders(&attempt.ask.key).contains(&process.life) {
+    // What has moved may be where this member need not hold it.
+    let holds = |key: &SessionKey| process.node.holders(key).contains(&process.life);
+    if !view.is_everywhere() && !view.history.places(attempt.ask.key).iter().all(holds) {
         return Ok(());
     }
     let lack = view.history.lack(view.cluster, &process.node, attempt);
