@@ -85,6 +85,7 @@ mod placement;
 mod pressure;
 mod protocol;
 mod rank;
+mod relays;
 mod relocation;
 mod rng;
 mod search;

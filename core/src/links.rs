@@ -217,6 +217,11 @@ impl Links {
         peer.is_some_and(|peer| self.current.get(&peer) == Some(&stream))
     }
 
+    /// The current stream to a member.
+    pub(crate) fn current(&self, peer: MemberId) -> Option<StreamId> {
+        self.current.get(&peer).copied()
+    }
+
     /// How long what arrives on this stream may have waited because this node slept.
     pub(crate) fn lag(&self, stream: StreamId) -> Duration {
         let behind = self.streams.get(&stream).and_then(|link| link.behind);

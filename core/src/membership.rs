@@ -2,13 +2,15 @@
 //!
 //! A member announces itself by beats and is listed once it has answered on a stream: an announcement alone lists nobody,
 //! and neither does a kernel that accepts. It is suspected when it was silent for the drop time, when its stream breaks
-//! or a send to it fails; a suspect is probed, and whatever its node answers clears it. Only a suspect that answers
-//! nothing within the probe time is removed, or at once when its listener refuses a connection: then the process is gone.
+//! or a send to it fails; a suspect is probed, through two others as well, and whatever its node answers clears it. Only a
+//! suspect that answers nothing within the probe time is removed, or at once when its listener refuses a connection: then
+//! the process is gone.
 //!
 //! Always true (P9): a removed life comes back only with a higher incarnation, which it takes when it hears that it was
 //! removed; one that left does not come back.
 
 mod apart;
+mod suspects;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -24,7 +26,7 @@ use crate::{
     io::CloseCause,
     member::{Member, MemberId, MemberState, RemovalCause},
     neighbors::Neighbors,
-    peer::{DIAL_WAIT_MIN, Peer, Suspicion, Timing},
+    peer::{DIAL_WAIT_MIN, Peer, Timing},
     protocol::Versions,
     search::Search,
     time::Time,
@@ -48,6 +50,8 @@ pub(crate) struct Membership {
     mismatched: BTreeSet<MemberId>,
     /// Lives with which no version of the protocol is common.
     incompatible: BTreeSet<MemberId>,
+    /// How many suspicions there were.
+    suspicions: u64,
     changes: VecDeque<Change>,
     duties: VecDeque<Duty>,
 }
@@ -84,6 +88,10 @@ pub(crate) enum Duty {
     Dial(MemberId, SocketAddr),
     /// Ask a suspect whether it lives, by datagram and by stream.
     Probe(MemberId, SocketAddr),
+    /// Ask another to probe a suspect, under this number.
+    Relay { suspect: MemberId, number: u64, to: SocketAddr },
+    /// Open the stream to a member anew: only others hear it.
+    Reopen(MemberId),
     /// Tell a member that this incarnation of it was removed.
     Declare(MemberId, SocketAddr, u32),
 }
@@ -104,6 +112,7 @@ impl Membership {
             removed: BTreeMap::new(),
             mismatched: BTreeSet::new(),
             incompatible: BTreeSet::new(),
+            suspicions: 0,
             changes: VecDeque::new(),
             duties: VecDeque::new(),
         }
@@ -224,26 +233,6 @@ impl Membership {
         self.neighbors.handle_slept(now, late);
     }
 
-    /// A datagram could not be sent there.
-    pub(crate) fn handle_send_failed(&mut self, now: Time, to: SocketAddr) {
-        let at = |peer: &&Peer| peer.listed && peer.member.address == to;
-        let member = self.peers.values().find(at).map(|peer| peer.member.id);
-        if let Some(member) = member {
-            self.suspect(now, member, RemovalCause::Broken);
-        }
-        self.neighbors.handle_send_failed(now, to);
-    }
-
-    /// The node of a member has answered or sent anything else.
-    pub(crate) fn handle_life(&mut self, now: Time, member: MemberId) {
-        let Some(peer) = self.peers.get_mut(&member) else { return self.neighbors.handle_answer(now, member) };
-        peer.heard = now;
-        if peer.suspicion.take().is_some() {
-            peer.member.suspect = false;
-            self.changes.push_back(Change::Cleared(member));
-        }
-    }
-
     /// A member says that it has left.
     pub(crate) fn handle_bye(&mut self, now: Time, member: MemberId) {
         if self.peers.contains_key(&member) {
@@ -267,20 +256,19 @@ impl Membership {
         self.beat_if_due(now);
         self.search(now);
         self.ask_neighbors(now);
-        let Timing { frequency, drop_time, probe_time, probe_attempts, .. } = self.timing;
-        let mut over = Vec::new();
-        let mut silent = Vec::new();
+        let Timing { frequency, drop_time, probe_time, .. } = self.timing;
+        let (mut over, mut silent, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for (id, peer) in &mut self.peers {
             if peer.unlinked.is_some() && peer.dial_at <= now {
                 peer.dial_at = now + frequency;
                 self.duties.push_back(Duty::Dial(*id, peer.member.address));
             }
-            match &mut peer.suspicion {
+            if peer.hearsay.take_if(|until| *until <= now).is_some() {
+                self.duties.push_back(Duty::Reopen(*id));
+            }
+            match &peer.suspicion {
                 Some(suspicion) if suspicion.until <= now => over.push((*id, Some(suspicion.cause))),
-                Some(suspicion) if suspicion.next_probe <= now => {
-                    suspicion.next_probe = now + probe_time / probe_attempts;
-                    self.duties.push_back(Duty::Probe(*id, peer.member.address));
-                }
+                Some(suspicion) if suspicion.next_probe <= now => asked.push(*id),
                 Some(_) => {}
                 None if peer.heard + drop_time <= now && peer.listed => silent.push(*id),
                 None if peer.heard + drop_time <= now => over.push((*id, None)),
@@ -293,7 +281,10 @@ impl Membership {
         }
         for member in silent {
             self.suspect(now, member, RemovalCause::Silent);
-            self.handle_probe_due(now, member);
+            asked.push(member);
+        }
+        for member in asked {
+            self.probe(now, member);
         }
         for (member, cause) in over {
             match cause {
@@ -381,25 +372,6 @@ impl Membership {
         let neighbors = self.neighbors.beaten(now, !group);
         let addresses = self.beats.addresses(wanting.map(|peer| peer.member.address).chain(neighbors));
         self.duties.extend(addresses.into_iter().map(|address| Duty::BeatTo(address, true)));
-    }
-
-    fn suspect(&mut self, now: Time, member: MemberId, cause: RemovalCause) {
-        let (until, limit) = self.timing.patience(now);
-        let Some(peer) = self.peers.get_mut(&member).filter(|peer| peer.listed && peer.suspicion.is_none()) else {
-            return;
-        };
-        peer.member.suspect = true;
-        peer.suspicion = Some(Suspicion { cause, next_probe: now, until, limit });
-        self.changes.push_back(Change::Suspect(member));
-    }
-
-    fn handle_probe_due(&mut self, now: Time, member: MemberId) {
-        let step = self.timing.probe_time / self.timing.probe_attempts;
-        let Some(peer) = self.peers.get_mut(&member) else { return };
-        if let Some(suspicion) = &mut peer.suspicion {
-            suspicion.next_probe = now + step;
-            self.duties.push_back(Duty::Probe(member, peer.member.address));
-        }
     }
 
     fn remove(&mut self, now: Time, member: MemberId, cause: RemovalCause) {

@@ -14,6 +14,7 @@ mod map;
 mod merge;
 mod messages;
 mod moves;
+mod probes;
 mod reads;
 mod receive;
 mod release;
@@ -49,6 +50,7 @@ use crate::{
     ownership::Ownership,
     placement::Placement,
     pressure::Pressure,
+    relays::Relays,
     relocation::Relocation,
     rng::Rng,
     session::Change,
@@ -89,6 +91,7 @@ pub struct Node {
     ledger: Ledger,
     ownership: Ownership,
     placement: Placement,
+    relays: Relays,
     relocation: Relocation,
     fetches: Fetches,
     rounds: Rounds,
@@ -161,6 +164,7 @@ impl Node {
             ledger: Ledger::default(),
             ownership: Ownership::default(),
             placement: Placement::new(config.copies, Vec::new(), Vec::new()),
+            relays: Relays::new(config.probe_time),
             relocation: Relocation::default(),
             fetches: Fetches::default(),
             rounds: Rounds::default(),

@@ -37,6 +37,8 @@ pub(crate) struct Peer {
     /// How many greetings were refused since the last one that was not.
     pub(crate) refusals: u32,
     pub(crate) suspicion: Option<Suspicion>,
+    /// Others have heard it and this node has not: its own word must come by then, or its stream is opened anew.
+    pub(crate) hearsay: Option<Time>,
     /// It sends beats to this node's own address, so it wants them at its own.
     pub(crate) direct_until: Time,
 }
@@ -44,6 +46,10 @@ pub(crate) struct Peer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suspicion {
     pub(crate) cause: RemovalCause,
+    /// Names it among all that this node has had.
+    pub(crate) number: u64,
+    /// How often the suspect was asked.
+    pub(crate) asked: u32,
     pub(crate) next_probe: Time,
     pub(crate) until: Time,
     /// Beyond this no chance to answer is given anew.
@@ -75,6 +81,7 @@ impl Peer {
             dial_wait: DIAL_WAIT_MIN,
             refusals: 0,
             suspicion: None,
+            hearsay: None,
             direct_until: now,
         }
     }
@@ -85,6 +92,13 @@ impl Peer {
         self.born = i128::from(now.as_nanos()) - i128::from(beat.age_millis) * 1_000_000;
     }
 
+    /// It lives: whoever suspected it suspects it no more. Tells whether that was so.
+    pub(crate) fn clear(&mut self, now: Time) -> bool {
+        self.heard = now;
+        self.member.suspect = false;
+        self.suspicion.take().is_some()
+    }
+
     /// This node was run that late: nobody's silence counts for that time, and a suspect has a full chance to answer. Who is
     /// run late all the time finds the dead all the same.
     pub(crate) fn handle_slept(&mut self, now: Time, late: Duration, timing: Timing) {
@@ -92,6 +106,7 @@ impl Peer {
         self.known = (self.known + late).min(now);
         self.heard = (self.heard + late).min(now);
         self.direct_until = self.direct_until + late;
+        self.hearsay = self.hearsay.map(|until| until + late);
         self.unlinked = self.unlinked.map(|since| (since + late).max(now - drop_time).min(now));
         if let Some(suspicion) = &mut self.suspicion {
             suspicion.limit = suspicion.limit + late;
@@ -107,7 +122,7 @@ impl Peer {
         let silence = self.suspicion.is_none().then_some(self.heard + drop_time);
         let dial = self.unlinked.map(|_| self.dial_at);
         let lost = self.unlinked.filter(|_| self.listed).map(|since| since + drop_time + probe_time);
-        [suspicion, silence, dial, lost].into_iter().flatten().min()
+        [suspicion, silence, dial, lost, self.hearsay].into_iter().flatten().min()
     }
 }
 

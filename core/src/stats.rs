@@ -47,6 +47,11 @@ pub struct Stats {
     pub fetches: u64,
     /// Copies that were dropped because others hold them.
     pub copies_released: u64,
+    /// Probes that this node made for others of members that these suspected.
+    pub relays: u64,
+    /// Probes that others asked for and that were not made: who asked or who was meant was not in the view, or there were
+    /// too many.
+    pub relays_refused: u64,
     /// How often this node was run later than its timer by more than half of `drop_time`.
     pub sleeps: u64,
 }

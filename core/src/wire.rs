@@ -21,8 +21,8 @@ pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
 pub(crate) use frame::{Frame, FrameWriter, Kind, open, split};
 pub(crate) use item::{ENTRY_ROOM, Held, ITEM_ROOM, Item, ItemKind, ItemWriter, Items};
 pub(crate) use message::{
-    Ack, Alive, Beat, BeatHead, CLOCK_MAX, Declared, FeedHead, Hello, HelloHead, Ping, Probe, read, read_head,
-    read_known,
+    Ack, Alive, Beat, BeatHead, CLOCK_MAX, Declared, FeedHead, Hello, HelloHead, Ping, Probe, Relay, Relayed, read,
+    read_head, read_known,
 };
 pub(crate) use next::{AckMore, BeatMore};
 

@@ -35,6 +35,8 @@ pub enum Action {
     Mend(HostId, HostId),
     /// The datagrams of one direction are lost.
     Mute(HostId, HostId),
+    /// So many of a thousand datagrams of one direction are lost, until all is healed.
+    Thin(HostId, HostId, u64),
     /// The datagrams of one direction pass again.
     Unmute(HostId, HostId),
     /// The streams of one direction stand still.

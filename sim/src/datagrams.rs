@@ -84,7 +84,12 @@ impl Datagrams {
         let mut draws = scene.chance.draws(cast, from.word(), to.word(), link.count);
         link.count += 1;
         let loss = if cast == Purpose::Multicast { weather.multicast_loss } else { weather.loss };
-        if draws.per_mille(loss) || !scene.paths.carries_datagrams(from, to) {
+        if draws.per_mille(loss) || bytes.get(1).is_some_and(|kind| weather.unheard.contains(kind)) {
+            return;
+        }
+        // A draw more only where it decides anything.
+        let loss = scene.paths.loss(from, to);
+        if 0 < loss && draws.per_mille(loss) {
             return;
         }
         let copies = if draws.per_mille(weather.repeat) { 2 } else { 1 };

@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     Cut(HostId, HostId),
-    Mute(HostId, HostId),
+    Thin(HostId, HostId, u64),
     Hold(HostId, HostId),
     Pause(HostId),
     Lossy,
@@ -28,7 +28,7 @@ impl Fault {
         match self {
             Self::Cut(from, to) => (Trouble::Reach, Scope::pair(from, to)),
             Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
-            Self::Mute(from, to) => (Trouble::Loss, Scope::pair(from, to)),
+            Self::Thin(from, to, _) => (Trouble::Loss, Scope::pair(from, to)),
             Self::Hold(from, to) => (Trouble::Hold, Scope::pair(from, to)),
             Self::Lossy => (Trouble::Loss, Scope::Everywhere),
             Self::Slow => (Trouble::Slow, Scope::Everywhere),
@@ -104,7 +104,7 @@ impl Sim {
         self.ledger.begin(trouble, scope);
         match fault {
             Fault::Cut(from, to) => self.cluster.net_mut().cut(now, from, to),
-            Fault::Mute(from, to) => self.cluster.net_mut().mute(from, to),
+            Fault::Thin(from, to, loss) => self.cluster.net_mut().thin(from, to, loss),
             Fault::Hold(from, to) => self.cluster.net_mut().hold(now, from, to),
             Fault::Pause(host) => self.cluster.pause(host),
             Fault::Lossy | Fault::Slow => {}
@@ -120,7 +120,7 @@ impl Sim {
         self.ledger.end(now, trouble, scope);
         match fault {
             Fault::Cut(from, to) => self.cluster.net_mut().mend(now, from, to),
-            Fault::Mute(from, to) => self.cluster.net_mut().unmute(from, to),
+            Fault::Thin(from, to, _) => self.cluster.net_mut().thicken(from, to),
             Fault::Hold(from, to) => self.cluster.net_mut().release(now, from, to),
             Fault::Pause(host) => return self.cluster.resume(host),
             Fault::Lossy | Fault::Slow => {}

@@ -141,7 +141,7 @@ const fn action_name(action: &Action) -> &'static str {
         Action::Leave(_) => "leave",
         Action::Cut(..) => "cut",
         Action::Mend(..) => "mend",
-        Action::Mute(..) => "mute",
+        Action::Mute(..) | Action::Thin(..) => "mute",
         Action::Unmute(..) => "unmute",
         Action::Hold(..) => "hold",
         Action::Release(..) => "release",

@@ -85,7 +85,8 @@ pub enum Presence {
 pub struct Paths {
     presence: BTreeMap<HostId, Presence>,
     cut: BTreeSet<(HostId, HostId)>,
-    muted: BTreeSet<(HostId, HostId)>,
+    /// How many of a thousand datagrams are lost in this direction, besides those that the weather takes.
+    thin: BTreeMap<(HostId, HostId), u64>,
     held: BTreeSet<(HostId, HostId)>,
 }
 
@@ -100,9 +101,9 @@ impl Paths {
         self.presence.keys().copied()
     }
 
-    /// Whether datagrams pass in this direction.
-    pub fn carries_datagrams(&self, from: HostId, to: HostId) -> bool {
-        !self.cut.contains(&(from, to)) && !self.muted.contains(&(from, to))
+    /// How many of a thousand datagrams are lost in this direction, besides those that the weather takes.
+    pub fn loss(&self, from: HostId, to: HostId) -> u64 {
+        if self.cut.contains(&(from, to)) { 1000 } else { self.thin.get(&(from, to)).copied().unwrap_or(0) }
     }
 
     /// Whether bytes of streams pass in this direction.
@@ -250,14 +251,14 @@ impl Net {
         self.review_streams(now);
     }
 
-    /// Loses the datagrams of one direction.
-    pub fn mute(&mut self, from: HostId, to: HostId) {
-        self.paths.muted.insert((from, to));
+    /// Loses so many of a thousand datagrams of one direction.
+    pub fn thin(&mut self, from: HostId, to: HostId, loss: u64) {
+        self.paths.thin.insert((from, to), loss);
     }
 
     /// Carries the datagrams of this direction again.
-    pub fn unmute(&mut self, from: HostId, to: HostId) {
-        self.paths.muted.remove(&(from, to));
+    pub fn thicken(&mut self, from: HostId, to: HostId) {
+        self.paths.thin.remove(&(from, to));
     }
 
     /// Keeps the bytes of streams in this direction back, without ever breaking a stream for it.

@@ -112,8 +112,9 @@ impl Sim {
             Action::Leave(host) => self.leave(host)?,
             Action::Cut(from, to) => self.impose(Fault::Cut(from, to)),
             Action::Mend(from, to) => self.lift(Fault::Cut(from, to))?,
-            Action::Mute(from, to) => self.impose(Fault::Mute(from, to)),
-            Action::Unmute(from, to) => self.lift(Fault::Mute(from, to))?,
+            Action::Mute(from, to) => self.impose(Fault::Thin(from, to, 1000)),
+            Action::Thin(from, to, loss) => self.impose(Fault::Thin(from, to, loss)),
+            Action::Unmute(from, to) => self.lift(Fault::Thin(from, to, 1000))?,
             Action::Hold(from, to) => self.impose(Fault::Hold(from, to)),
             Action::Release(from, to) => self.lift(Fault::Hold(from, to))?,
             Action::Break(one, other) => {

@@ -19,6 +19,9 @@ pub struct Weather {
     pub loss: u64,
     /// How many of a thousand multicast datagrams are lost, apart for each receiver.
     pub multicast_loss: u64,
+    /// Kinds of datagrams that get lost, as if no member knew them: what they are good for shows without them. For scripts:
+    /// no stored plan says it.
+    pub unheard: &'static [u8],
     /// How many of a thousand datagrams arrive twice.
     pub repeat: u64,
     /// Whether datagrams overtake each other.
@@ -45,6 +48,7 @@ impl Weather {
             quantum: Duration::ZERO,
             loss: 0,
             multicast_loss: 0,
+            unheard: &[],
             repeat: 0,
             reorder: false,
             loopback: true,

@@ -17,7 +17,7 @@ use crate::{
     search::News,
     session::Change,
     time::Time,
-    wire::{Declared, FrameWriter, Kind, Probe},
+    wire::{Declared, FrameWriter, Kind},
 };
 
 impl Node {
@@ -199,10 +199,14 @@ impl Node {
             Duty::Dial(member, to) => self.outbox.extend(self.links.dial(now, member, to)),
             Duty::Probe(member, to) => {
                 let nonce = self.rng.next();
-                let probe = Probe { from: self.id, to: member, nonce };
-                let bytes = writer.datagram(Kind::Probe, &probe).into();
-                self.outbox.push_back(Transmit::Datagram { to, bytes });
+                self.send_probe(member, to, nonce);
                 self.links.ping(member, nonce);
+            }
+            Duty::Relay { suspect, number, to } => self.send_relay(suspect, number, to),
+            Duty::Reopen(member) => {
+                if let Some(stream) = self.links.current(member) {
+                    self.close(now, stream, CloseCause::Broken);
+                }
             }
             Duty::Declare(member, to, incarnation) => {
                 let declared = Declared { from: self.id, to: member, incarnation };

@@ -21,7 +21,7 @@ use crate::{
     time::Time,
     wire::{
         Ack, Beat, ClusterTag, DeltaWriter, FeedHead, FrameWriter, Held, Hello, ItemKind, ItemWriter, Kind, Ping,
-        Registers,
+        Registers, Relay, Relayed,
     },
 };
 
@@ -54,6 +54,8 @@ enum Mad {
         number: u64,
         kinds: Vec<(u8, u8, u64)>,
     },
+    /// A question of one member about another, and the answer to one.
+    Relay(u64, u64, u64),
     Ack(u64),
     Wait(u64),
     Close,
@@ -78,6 +80,7 @@ fn mad() -> impl Strategy<Value = Mad> {
             }),
         4 => (number, prop::collection::vec((0..12_u8, 1..4_u8, big.clone()), 1..6))
             .prop_map(|(number, kinds)| Mad::Items { number, kinds }),
+        2 => (5..11_u64, 5..11_u64, big.clone()).prop_map(|(from, suspect, nonce)| Mad::Relay(from, suspect, nonce)),
         1 => big.clone().prop_map(Mad::Ack),
         2 => big.prop_map(|wait| Mad::Wait(wait % 10_000)),
         1 => Just(Mad::Close),
@@ -160,6 +163,15 @@ impl Victim {
         self.next - 1 + wrong_by
     }
 
+    fn relay(&mut self, from: MemberId, suspect: MemberId, nonce: u64) {
+        let question = Self::writer().datagram(Kind::Relay, &Relay { from, suspect, nonce });
+        let relayed = Relayed { from, to: MemberId(5), suspect, nonce };
+        let answer = Self::writer().datagram(Kind::Relayed, &relayed);
+        for datagram in [question, answer] {
+            assert_eq!(self.node.handle_datagram(self.now, address(), &datagram), Ok(()));
+        }
+    }
+
     fn run(&mut self) {
         for _ in 0..100 {
             while let Some(transmit) = self.node.poll_transmit(self.now) {
@@ -222,6 +234,7 @@ impl Victim {
                 writer.frame(Kind::Ping, &Ping { nonce: *number });
                 self.send(writer);
             }
+            Mad::Relay(from, suspect, nonce) => self.relay(MemberId(*from), MemberId(*suspect), *nonce),
             Mad::Wait(millis) => self.now = self.now + Duration::from_millis(*millis),
             Mad::Close => {
                 if let Some(stream) = self.stream.take() {
@@ -312,6 +325,22 @@ fn a_session_of_many_members_does_no_harm() {
     assert!(victim.stream.is_some(), "the stream stays");
     assert_eq!(victim.node.stats().births_refused, 5);
     assert!(victim.node.sessions.record(&key).is_some_and(|session| session.is_full()));
+}
+
+/// A node probes only members of its view, and those only for others of it: it is nobody's amplifier.
+#[test]
+fn nobody_is_probed_for_a_stranger_and_no_stranger_is_probed() {
+    let mut victim = Victim::new();
+    victim.opened();
+    victim.run();
+    let stranger = MemberId(77);
+    for (from, suspect) in [(stranger, PEER), (PEER, stranger), (PEER, PEER), (PEER, MemberId(5)), (stranger, stranger)]
+    {
+        victim.relay(from, suspect, 1);
+        assert_eq!(victim.node.poll_transmit(victim.now), None, "{from} asks of {suspect}");
+    }
+    let stats = victim.node.stats();
+    assert_eq!((stats.relays, stats.relays_refused), (0, 5));
 }
 
 proptest! {

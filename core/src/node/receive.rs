@@ -12,7 +12,7 @@ use crate::{
     protocol::NEXT,
     session::Change,
     time::Time,
-    wire::{self, Ack, AckMore, Alive, Declared, FeedHead, Frame, FrameWriter, Item, Items, Kind, Ping, Probe},
+    wire::{self, Ack, AckMore, Declared, FeedHead, Frame, Item, Items, Kind, Ping},
 };
 
 /// A clock this far ahead of this node's wall clock is reported.
@@ -34,20 +34,10 @@ impl Node {
                 }
                 self.membership.handle_beat(now, &beat);
             }
-            Kind::Probe => {
-                let probe: Probe = wire::read_known(body)?;
-                if probe.to == self.id {
-                    let alive = Alive { from: self.id, to: probe.from, nonce: probe.nonce };
-                    let bytes = FrameWriter::new(self.cluster).datagram(Kind::Alive, &alive).into();
-                    self.outbox.push_back(Transmit::Datagram { to: from, bytes });
-                }
-            }
-            Kind::Alive => {
-                let alive: Alive = wire::read_known(body)?;
-                if alive.to == self.id {
-                    self.membership.handle_life(now, alive.from);
-                }
-            }
+            Kind::Probe => self.receive_probe(from, wire::read_known(body)?),
+            Kind::Alive => self.receive_alive(now, wire::read_known(body)?),
+            Kind::Relay => self.receive_relay(now, wire::read_known(body)?),
+            Kind::Relayed => self.receive_relayed(now, wire::read_known(body)?),
             Kind::Declared => {
                 let declared: Declared = wire::read_known(body)?;
                 if declared.to == self.id {
@@ -147,7 +137,9 @@ impl Node {
                 self.membership.handle_bye(now, peer);
                 Ok(())
             }
-            Kind::Beat | Kind::Probe | Kind::Alive | Kind::Declared | Kind::Hello => Err(FrameError::Unexpected),
+            Kind::Beat | Kind::Probe | Kind::Alive | Kind::Declared | Kind::Relay | Kind::Relayed | Kind::Hello => {
+                Err(FrameError::Unexpected)
+            }
         }
     }
 

@@ -28,6 +28,10 @@ pub(crate) enum Kind {
     Declared = 4,
     /// Datagram and stream: the sender has left.
     Bye = 5,
+    /// Datagram: asks a member to probe another.
+    Relay = 6,
+    /// Datagram: the one that was to be probed has answered.
+    Relayed = 7,
     /// Stream: who is there; the first frame in each direction.
     Hello = 16,
     /// Stream: numbered items.
@@ -45,12 +49,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Beat,
         Self::Probe,
         Self::Alive,
         Self::Declared,
         Self::Bye,
+        Self::Relay,
+        Self::Relayed,
         Self::Hello,
         Self::Feed,
         Self::Ack,

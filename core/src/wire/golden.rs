@@ -8,7 +8,7 @@ use std::{fs, path::PathBuf};
 
 use super::{
     Ack, Alive, Beat, ClusterTag, Declared, DeltaWriter, FeedHead, FrameWriter, Held, Hello, Item, ItemKind,
-    ItemWriter, Items, Kind, Ping, Probe, Registers, open, read, read_head, split,
+    ItemWriter, Items, Kind, Ping, Probe, Registers, Relay, Relayed, open, read, read_head, split,
 };
 use crate::{
     copies::Copies,
@@ -73,6 +73,11 @@ fn frame(kind: Kind) -> Vec<u8> {
         Kind::Alive => return writer.datagram(kind, &Alive { from: TO, to: FROM, nonce: 7 }),
         Kind::Declared => return writer.datagram(kind, &Declared { from: FROM, to: TO, incarnation: 3 }),
         Kind::Bye => return writer.datagram(kind, &FROM),
+        Kind::Relay => return writer.datagram(kind, &Relay { from: FROM, suspect: TO, nonce: 7 }),
+        Kind::Relayed => {
+            let suspect = MemberId(0x1122_3344_5566_7788);
+            return writer.datagram(kind, &Relayed { from: FROM, to: TO, suspect, nonce: 7 });
+        }
         Kind::Hello => {
             let copies = Copies::Backups(2).code();
             writer.frame(kind, &Hello { fresh: true, copies, beat: beat() });

@@ -47,6 +47,8 @@ fn frame_name(kind: Kind) -> &'static str {
         Kind::Alive => "alive",
         Kind::Declared => "declared",
         Kind::Bye => "bye",
+        Kind::Relay => "relay",
+        Kind::Relayed => "relayed",
         Kind::Hello => "hello",
         Kind::Feed => "feed",
         Kind::Ack => "ack",

@@ -73,6 +73,23 @@ pub(crate) struct Alive {
     pub(crate) nonce: u64,
 }
 
+/// Asks a member to probe another, and to pass the answer on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Relay {
+    pub(crate) from: MemberId,
+    pub(crate) suspect: MemberId,
+    pub(crate) nonce: u64,
+}
+
+/// The node of a member has answered the sender, which probed it for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Relayed {
+    pub(crate) from: MemberId,
+    pub(crate) to: MemberId,
+    pub(crate) suspect: MemberId,
+    pub(crate) nonce: u64,
+}
+
 /// Tells a member that the sender has removed this incarnation of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Declared {

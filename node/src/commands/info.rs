@@ -159,6 +159,8 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         ("fetches", stats.fetches),
         ("copies_received", store.copies_received()),
         ("copies_released", stats.copies_released),
+        ("relays", stats.relays),
+        ("relays_refused", stats.relays_refused),
         ("sleeps", stats.sleeps),
     ];
     counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))

@@ -32,6 +32,7 @@ pub(super) fn show(action: &Action) -> (&'static str, String) {
         Action::Cut(from, to) => fault(format!("cut {from}>{to}")),
         Action::Mend(from, to) => fault(format!("mend {from}>{to}")),
         Action::Mute(from, to) => fault(format!("mute {from}>{to}")),
+        Action::Thin(from, to, loss) => fault(format!("thin {from}>{to} {loss}")),
         Action::Unmute(from, to) => fault(format!("unmute {from}>{to}")),
         Action::Hold(from, to) => fault(format!("hold {from}>{to}")),
         Action::Release(from, to) => fault(format!("release {from}>{to}")),
@@ -77,6 +78,10 @@ impl Reader {
         let one = match words {
             ["start", host] => Action::Start(self.host(host)?),
             ["install", host, version] => Action::Install(self.host(host)?, read_number(version, 1, VERSION_MAX)?),
+            ["thin", link, loss] => {
+                let (from, to) = self.link(link)?;
+                Action::Thin(from, to, read_number(loss, 0, 1000)?)
+            }
             ["kill", host, "delivered"] => Action::Kill(self.host(host)?, LastBytes::Delivered),
             ["kill", host, "lost"] => Action::Kill(self.host(host)?, LastBytes::Lost),
             ["off", host] => Action::PowerOff(self.host(host)?),
@@ -154,7 +159,7 @@ const LINKS: [(&str, OnLink); 7] = [
 
 const CLIENT: &str = "n0 touch s1, or n0 and write, create or end with s1 set=0 durability=all";
 
-const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, wall n0 -500ms, \
+const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, wall n0 -500ms, thin n0>n1 500, \
     cut, mend, mute, unmute, hold, release or break n0>n1, split or join n0,n1 n2, weather loss=50, heal";
 
 fn unknown(words: &[&str]) -> String {
