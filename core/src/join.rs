@@ -112,15 +112,29 @@ pub(crate) struct Joiners {
     asked: BTreeMap<MemberId, Asked>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Asked {
     round: u64,
     answered: bool,
+    /// What was last said, as it was then: what has fallen to this node since is not fed yet.
+    said: Option<Said>,
+}
+
+/// Word that a joiner has everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// In which round.
+    pub(crate) round: u64,
+    /// Who has to say so too: the view, and the dead of whose sessions something may still fall to this node. Where others
+    /// list one of these, it says so itself; else this node has everything of it in the end, and says so again.
+    pub(crate) view: Vec<MemberId>,
+    /// The dead of whose sessions it has everything.
+    pub(crate) settled: Vec<MemberId>,
 }
 
 impl Joiners {
     pub(crate) fn handle_round(&mut self, from: MemberId, round: u64) {
-        self.asked.insert(from, Asked { round, answered: false });
+        self.asked.insert(from, Asked { round, answered: false, said: None });
     }
 
     /// A joiner is ready or gone.
@@ -128,21 +142,28 @@ impl Joiners {
         self.asked.remove(&member);
     }
 
-    /// A death voids what was said before.
-    pub(crate) fn handle_removed(&mut self) {
+    /// A death voids what was said before, and when all that the dead have left is taken more can be said.
+    pub(crate) fn say_again(&mut self) {
         self.asked.values_mut().for_each(|asked| asked.answered = false);
     }
 
-    /// Takes one joiner that waits for word and has everything.
-    pub(crate) fn poll_done(&mut self, has_everything: impl Fn(MemberId) -> bool) -> Option<MemberId> {
-        let (member, asked) =
-            self.asked.iter_mut().find(|(member, asked)| !asked.answered && has_everything(**member))?;
-        asked.answered = true;
-        Some(*member)
+    /// A joiner that waits for word and has everything.
+    pub(crate) fn waiting(&self, has_everything: impl Fn(MemberId) -> bool) -> Option<MemberId> {
+        let waits = self.asked.iter().find(|(member, asked)| !asked.answered && has_everything(**member));
+        waits.map(|(member, _)| *member)
     }
 
-    pub(crate) fn round(&self, member: MemberId) -> Option<u64> {
-        self.asked.get(&member).map(|asked| asked.round)
+    /// The joiner is told so.
+    pub(crate) fn say_done(&mut self, member: MemberId, view: Vec<MemberId>, settled: Vec<MemberId>) {
+        if let Some(asked) = self.asked.get_mut(&member) {
+            asked.said = Some(Said { round: asked.round, view, settled });
+            asked.answered = true;
+        }
+    }
+
+    /// What a joiner is told.
+    pub(crate) fn said(&self, member: MemberId) -> Option<Said> {
+        self.asked.get(&member).and_then(|asked| asked.said.clone())
     }
 }
 
@@ -193,11 +214,12 @@ mod tests {
     fn a_joiner_is_told_once_and_again_after_a_death() {
         let mut joiners = Joiners::default();
         joiners.handle_round(A, 7);
-        assert_eq!(joiners.poll_done(|_| false), None);
-        assert_eq!(joiners.poll_done(|_| true), Some(A));
-        assert_eq!(joiners.poll_done(|_| true), None);
-        joiners.handle_removed();
-        assert_eq!(joiners.poll_done(|_| true), Some(A));
-        assert_eq!(joiners.round(A), Some(7));
+        assert_eq!(joiners.waiting(|_| false), None);
+        assert_eq!(joiners.waiting(|_| true), Some(A));
+        joiners.say_done(A, alloc::vec![A, B], Vec::new());
+        assert_eq!(joiners.waiting(|_| true), None);
+        joiners.say_again();
+        assert_eq!(joiners.waiting(|_| true), Some(A));
+        assert_eq!(joiners.said(A), Some(Said { round: 7, view: alloc::vec![A, B], settled: Vec::new() }));
     }
 }

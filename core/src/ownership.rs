@@ -21,7 +21,16 @@ pub(crate) struct Ownership {
     /// death.
     said: BTreeMap<MemberId, BTreeSet<MemberId>>,
     /// The sessions that were asked of each member and have not come.
-    pulls: BTreeMap<MemberId, BTreeSet<SessionKey>>,
+    pulls: BTreeMap<MemberId, BTreeMap<SessionKey, Pulled>>,
+}
+
+/// Why a session was asked of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pulled {
+    /// The member holds something else than this node.
+    Differs,
+    /// The member has offered it, so that this node sees to it.
+    Offered,
 }
 
 #[derive(Clone, Debug)]
@@ -48,12 +57,12 @@ impl Ownership {
         self.bury(now, member);
     }
 
-    /// A life that was gone is back.
-    pub(crate) fn handle_added(&mut self, member: MemberId) {
-        self.gone.remove(&member);
+    /// A member is there; tells whether it was gone.
+    pub(crate) fn handle_added(&mut self, member: MemberId) -> bool {
         for said in self.said.values_mut() {
             said.remove(&member);
         }
+        self.gone.remove(&member).is_some()
     }
 
     /// A member became ready: it may rank higher than those that were offered sessions before.
@@ -81,18 +90,19 @@ impl Ownership {
         }
     }
 
-    pub(crate) fn handle_pulled(&mut self, from: MemberId, key: SessionKey) {
-        self.pulls.entry(from).or_default().insert(key);
+    pub(crate) fn handle_pulled(&mut self, from: MemberId, key: SessionKey, why: Pulled) {
+        let pulled = self.pulls.entry(from).or_default().entry(key).or_insert(why);
+        *pulled = why.max(*pulled);
     }
 
     /// Whether a session has been asked for and has not come.
     pub(crate) fn awaits(&self, key: &SessionKey) -> bool {
-        self.pulls.values().any(|pulls| pulls.contains(key))
+        self.pulls.values().any(|pulls| pulls.contains_key(key))
     }
 
-    /// A session came, or word that there is none; tells whether it had been asked for.
-    pub(crate) fn handle_arrived(&mut self, from: MemberId, key: &SessionKey) -> bool {
-        let Some(pulls) = self.pulls.get_mut(&from) else { return false };
+    /// A session came, or word that there is none; tells why it had been asked for, if it had.
+    pub(crate) fn handle_arrived(&mut self, from: MemberId, key: &SessionKey) -> Option<Pulled> {
+        let pulls = self.pulls.get_mut(&from)?;
         let asked = pulls.remove(key);
         if pulls.is_empty() {
             self.pulls.remove(&from);
@@ -113,14 +123,18 @@ impl Ownership {
         self.walk = None;
     }
 
-    /// Notes which change the adoptions must have reached others with, as soon as everything is taken.
-    pub(crate) fn mark_taken(&mut self, change: Change, view: &BTreeSet<MemberId>) {
+    /// Notes which change the adoptions must have reached others with, as soon as everything is taken; tells whether that is
+    /// news.
+    pub(crate) fn mark_taken(&mut self, change: Change, view: &BTreeSet<MemberId>) -> bool {
         if self.is_taking(view) {
-            return;
+            return false;
         }
+        let mut news = false;
         for gone in self.gone.values_mut().filter(|gone| gone.taken.is_none()) {
             gone.taken = Some(change);
+            news = true;
         }
+        news
     }
 
     /// Takes one of the dead whose sessions are settled: taken, and acknowledged by all that remain.
@@ -144,8 +158,19 @@ impl Ownership {
         self.gone.contains_key(&member)
     }
 
+    /// Whether a member has offered all that this dead one has left: it will not do so again.
+    pub(crate) fn has_said(&self, from: MemberId, dead: MemberId) -> bool {
+        self.said.get(&from).is_some_and(|said| said.contains(&dead))
+    }
+
     pub(crate) fn gone(&self) -> Vec<MemberId> {
         self.gone.keys().copied().collect()
+    }
+
+    /// Those of whose sessions everything is taken, and those of whose sessions something may still fall to this node.
+    pub(crate) fn taken(&self) -> (Vec<MemberId>, Vec<MemberId>) {
+        let taken = |member: &MemberId| self.gone.get(member).is_some_and(|gone| gone.taken.is_some());
+        self.gone.keys().copied().partition(taken)
     }
 
     /// Whether something of the dead may still fall to this node: not everybody in view has said of all whose sessions are
@@ -193,10 +218,11 @@ mod tests {
         ownership.handle_removed(Time::ZERO, A);
         ownership.end_walk();
         assert!(ownership.is_taking(&view));
-        ownership.handle_pulled(B, KEY);
+        ownership.handle_pulled(B, KEY, Pulled::Offered);
+        ownership.handle_pulled(B, KEY, Pulled::Differs);
         ownership.handle_offered(Time::ZERO, B, &[A], &view, MemberId(9));
         assert!(ownership.is_taking(&view));
-        assert!(ownership.handle_arrived(B, &KEY));
+        assert_eq!(ownership.handle_arrived(B, &KEY), Some(Pulled::Offered));
         assert!(!ownership.is_taking(&view));
         ownership.mark_taken(Change(5), &view);
         assert_eq!(ownership.poll_settled(|change| change < Change(5)), None);

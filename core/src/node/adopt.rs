@@ -8,6 +8,7 @@ use crate::{
     io::Event,
     key::SessionKey,
     member::{MemberId, MemberState},
+    ownership::Pulled,
     session::Session,
     time::Time,
     wire::Held,
@@ -90,18 +91,31 @@ impl Node {
             {
                 if mine.owner != self.id && !self.others.all.contains(&mine.owner) {
                     self.see_to(now, key);
+                } else if (theirs.counter, theirs.owner) < (mine.counter, mine.owner) {
+                    // Who owns it now may not reach that one.
+                    self.tell(peer, key);
                 }
             }
-            Some(_) | None => self.pull(peer, key),
+            Some(_) | None => self.pull(peer, key, Pulled::Offered),
+        }
+    }
+
+    /// A member names the owner of a session, and that one is out of the view here. It sees to the session itself as soon as
+    /// it finds the owner gone, if it does at all: else two that only others can reach would adopt it from each other without
+    /// end. So this is for those sessions that come from it after that.
+    pub(super) fn see_to_told(&mut self, now: Time, peer: MemberId, key: SessionKey) {
+        let owner = self.sessions.record(&key).and_then(|session| session.owner());
+        if owner.is_some_and(|owner| self.ownership.is_gone(owner) && self.ownership.has_said(peer, owner)) {
+            self.see_to(now, key);
         }
     }
 
     /// Asks a member for all that it holds of a session.
-    pub(super) fn pull(&mut self, peer: MemberId, key: SessionKey) {
+    pub(super) fn pull(&mut self, peer: MemberId, key: SessionKey, why: Pulled) {
         if let Some(feed) = self.feeds.get_mut(&peer) {
             self.stats.pulls += 1;
             feed.note(Note::Pull(key));
-            self.ownership.handle_pulled(peer, key);
+            self.ownership.handle_pulled(peer, key, why);
         }
     }
 
@@ -110,7 +124,9 @@ impl Node {
         if self.ownership.is_settled() || !somebody {
             return;
         }
-        self.ownership.mark_taken(self.change, &self.others.all);
+        if self.ownership.mark_taken(self.change, &self.others.all) {
+            self.joiners.say_again();
+        }
         loop {
             let feeds = &self.feeds;
             let settled = self.ownership.poll_settled(|change| feeds.values().all(|feed| feed.has_acked(change)));

@@ -89,7 +89,10 @@ impl Node {
     fn handle_view_change(&mut self, now: Time, change: ViewChange) {
         match change {
             ViewChange::Added(member) => {
-                self.ownership.handle_added(member);
+                if self.ownership.handle_added(member) && self.ownership.has_offered() {
+                    // Who was told that it is gone relies on this member to see to what it owns.
+                    self.feeds.values_mut().for_each(|feed| feed.note(Note::Offered));
+                }
                 self.raise(Event::MemberAdded(member));
                 self.start_feed(now, member);
             }
@@ -163,7 +166,7 @@ impl Node {
         self.relocation.handle_removed(member);
         self.fetches.handle_removed(member);
         self.joiners.handle_over(member);
-        self.joiners.handle_removed();
+        self.joiners.say_again();
         self.repair_map();
         if self.rounds.handle_removed(!self.others.ready.is_empty()) {
             self.feeds.values_mut().for_each(|feed| feed.note(Note::Round));
@@ -261,13 +264,16 @@ impl Node {
     }
 
     fn answer_joiners(&mut self) {
-        if self.ownership.is_taking(&self.others.all) || self.relocation.is_walking() {
+        if self.relocation.is_walking() {
             return;
         }
         loop {
             let feeds = &self.feeds;
-            let done = self.joiners.poll_done(|member| feeds.get(&member).is_some_and(Feed::is_drained));
-            let Some(member) = done else { return };
+            let waiting = self.joiners.waiting(|member| feeds.get(&member).is_some_and(Feed::is_drained));
+            let Some(member) = waiting else { return };
+            let (settled, open) = self.ownership.taken();
+            let view = self.others.all.iter().copied().chain(open).collect();
+            self.joiners.say_done(member, view, settled);
             if let Some(feed) = self.feeds.get_mut(&member) {
                 feed.note(Note::Done);
             }

@@ -12,6 +12,7 @@ use crate::{
     feed::{Feed, Note},
     key::SessionKey,
     member::{Member, MemberId, MemberState},
+    ownership::Pulled,
     placement::{Candidate, Placement},
     session::{Change, LifetimeRegister},
     sessions::Effect,
@@ -190,7 +191,7 @@ impl Node {
         let stays = owner == self.id || self.must_hold(&key);
         let present = owner == self.id || self.others.all.contains(&owner);
         self.sessions.set_left_over(&key, !stays);
-        if !present {
+        if !present && pace == Pace::Due {
             self.see_to(now, key);
         }
         if stays && !partial {
@@ -248,11 +249,11 @@ impl Node {
     /// Asks for the whole of a session of which a part came first.
     fn complete(&mut self, key: SessionKey, owner: MemberId) {
         if self.others.all.contains(&owner) {
-            self.pull(owner, key);
+            self.pull(owner, key, Pulled::Differs);
             return;
         }
         for member in self.other_holders(&key) {
-            self.pull(member, key);
+            self.pull(member, key, Pulled::Differs);
         }
     }
 
@@ -276,9 +277,9 @@ impl Node {
         }
         if owned && !owns {
             self.relocation.end_offers(&key);
-            if let Some(owner) = owner {
-                self.tell(owner, key);
-            }
+            // Who cannot reach the new owner tells whoever does.
+            let owner = owner.filter(|owner| self.others.all.contains(owner));
+            self.tell(owner.unwrap_or(peer), key);
         }
         if behind {
             self.tell(peer, key);

@@ -7,6 +7,7 @@ use crate::{
     key::SessionKey,
     life::EndCause,
     member::{MemberId, MemberState},
+    ownership::Pulled,
     session::{Change, Session},
     sessions::{Brought, Effect},
     time::Time,
@@ -143,23 +144,29 @@ impl Node {
         }
         let Some(session) = self.sessions.record(&key) else { return };
         let (owner, digest) = (session.owner(), delta.digest());
+        let present = owner.filter(|owner| self.others.all.contains(owner));
         if digest.is_some_and(|digest| digest != session.digest()) {
-            self.pull(peer, key);
+            self.pull(peer, key, Pulled::Differs);
         }
         if let Some(birth) = effect.early.filter(|_| self.state == MemberState::Ready) {
             // P4: its owner did not know of a use, or of a longer lifetime.
             self.sessions.revive(now, key, birth, self.id);
             self.feed_holders(key, Change::default());
             self.settle_record(now, key, None);
-        } else if pulled {
-            if owner == Some(self.id) && effect.changed {
-                self.feed_holders(key, Change::default());
-            } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
-                self.see_to(now, key);
+        } else if pulled.is_some() && owner == Some(self.id) {
+            if effect.changed {
                 self.feed_holders(key, Change::default());
             }
-        } else if owner.is_some_and(|owner| self.ownership.is_gone(owner)) {
+        } else if pulled.is_some()
+            && let Some(owner) = present
+        {
+            // The owner may lack what came, or what was here before.
+            self.offer_to(owner, key);
+        } else if pulled == Some(Pulled::Offered) && owner.is_some() {
             self.see_to(now, key);
+            self.feed_holders(key, Change::default());
+        } else {
+            self.see_to_told(now, peer, key);
         }
     }
 

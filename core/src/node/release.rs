@@ -1,7 +1,7 @@
 //! How a copy that is left over goes: it is offered, and its owner lets go of it.
 
 use super::Node;
-use crate::{feed::Note, key::SessionKey, member::MemberId, time::Time, wire::Held};
+use crate::{feed::Note, key::SessionKey, member::MemberId, ownership::Pulled, time::Time, wire::Held};
 
 impl Node {
     /// Tells a member in short what is held here of a session: it sees to it, or says that it knows nothing of it.
@@ -28,7 +28,7 @@ impl Node {
     pub(super) fn receive_offer_of_copy(&mut self, now: Time, peer: MemberId, key: SessionKey, theirs: Held) {
         let Some(mine) = self.sessions.record(&key).and_then(|session| session.held()) else {
             if self.must_hold(&key) {
-                self.pull(peer, key);
+                self.pull(peer, key, Pulled::Offered);
             } else {
                 // Says that there is nothing here.
                 self.offer_to(peer, key);
@@ -38,7 +38,7 @@ impl Node {
         let same = mine.digest == theirs.digest;
         let newer = (mine.counter, mine.owner) < (theirs.counter, theirs.owner);
         if newer || (!same && mine.owner == self.id) {
-            self.pull(peer, key);
+            self.pull(peer, key, Pulled::Offered);
         }
         if mine.owner == self.id {
             if !self.placement.holders(&key).contains(&peer) {
@@ -55,7 +55,7 @@ impl Node {
         } else if same {
             self.see_to(now, key);
         } else {
-            self.pull(peer, key);
+            self.pull(peer, key, Pulled::Offered);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What goes out on streams: built when there is room for it.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
@@ -13,7 +13,7 @@ use crate::{
     copies::Unit,
     feed::{Carried, Feed, Lack, Note, Parts, Walk},
     io::{StreamId, Transmit},
-    join::Joiners,
+    join::{Joiners, Said},
     key::SessionKey,
     links::Owes,
     map::SharedMap,
@@ -99,7 +99,6 @@ impl Node {
                 change: self.change,
                 frame_max: self.config.frame_max,
                 round: self.rounds.round(),
-                view: &self.others.all,
                 sessions: &self.sessions,
                 ownership: &self.ownership,
                 joiners: &self.joiners,
@@ -138,7 +137,6 @@ struct Source<'a> {
     change: Change,
     frame_max: usize,
     round: u64,
-    view: &'a BTreeSet<MemberId>,
     sessions: &'a Sessions,
     ownership: &'a Ownership,
     joiners: &'a Joiners,
@@ -246,8 +244,9 @@ impl Source<'_> {
             Note::MapBack => items.map(self.map.digest(), false),
             Note::OfferedBefore => items.offered(self.ownership.gone(), false),
             Note::Done => {
-                let view = self.view.iter().copied().collect();
-                items.done(self.joiners.round(peer).unwrap_or(0), view, self.ownership.gone());
+                if let Some(Said { round, view, settled }) = self.joiners.said(peer) {
+                    items.done(round, view, settled);
+                }
             }
         }
     }
