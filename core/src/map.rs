@@ -61,8 +61,6 @@ pub(crate) enum Merged {
     /// It is what is there, or older.
     Known,
     News,
-    /// There is no room for it.
-    Full,
 }
 
 impl SharedMap {
@@ -91,10 +89,11 @@ impl SharedMap {
             return Err(CommitError::AttributeTooLarge { bytes, max: self.entry_bytes_max });
         }
         let (entries, bytes) = self.size_with(name, value.len());
-        if self.entries_max < entries {
+        // What takes no more than before is taken: others may have filled it beyond.
+        if self.entries_max.max(self.entries.len()) < entries {
             return Err(CommitError::TooManyEntries { max: self.entries_max });
         }
-        if self.bytes_max < bytes {
+        if self.bytes_max.max(self.bytes) < bytes {
             return Err(CommitError::MapTooLarge { bytes, max: self.bytes_max });
         }
         Ok(())
@@ -107,16 +106,12 @@ impl SharedMap {
         id
     }
 
-    /// Merges what another member brings. It may fill more than this member's own writes may: those of several members
-    /// that have not heard of each other come together here.
+    /// P2: merges what another member brings, whatever the limits say: its acknowledgement says that it is here. Limits bound
+    /// what each member writes; those of several that have not heard of each other come together here.
     pub(crate) fn merge(&mut self, now: Time, brought: Brought<'_>) -> Merged {
         let Brought { name, stamp, value, remaining } = brought;
         if self.entries.get(name).is_some_and(|entry| stamp <= entry.stamp) {
             return Merged::Known;
-        }
-        let (entries, bytes) = self.size_with(name, value.map_or(0, <[u8]>::len));
-        if MERGED * self.entries_max < entries || MERGED * self.bytes_max < bytes {
-            return Merged::Full;
         }
         let shown = value.is_some() || self.get(name).is_some();
         let name = Bytes::copy_from_slice(name);
@@ -197,8 +192,8 @@ impl SharedMap {
         assert!(self.entries.len() == self.names.len(), "every name has a number");
         let removed = self.entries.values().filter(|entry| entry.value.is_none()).count();
         assert!(removed == self.removed.len(), "every removal is to be forgotten");
-        assert!(self.entries.len() <= MERGED * self.entries_max, "entries are bounded");
-        assert!(self.bytes <= MERGED * self.bytes_max, "the bytes of all entries are bounded");
+        let bytes: usize = self.entries.iter().map(|(name, entry)| name.len() + entry.value_bytes()).sum();
+        assert!(self.bytes == bytes, "all bytes are counted");
     }
 
     /// How many entries there are with this one, and how many bytes.
@@ -252,9 +247,6 @@ impl Entry {
         u64::from_le_bytes(hash)
     }
 }
-
-/// Writes of several members may together pass the limits that each is held to.
-const MERGED: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -324,9 +316,9 @@ mod tests {
         map.check_table();
     }
 
-    /// P7: what a member may write and what others may bring has bounds.
+    /// P7: what a member may write has bounds. P2: what others bring has none, as they are told that it is here.
     #[test]
-    fn it_has_bounds() {
+    fn it_refuses_what_is_written_past_its_bounds_and_nothing_that_others_bring() {
         let mut map = map(2, 10);
         assert_eq!(map.check(b"a", None), Err(CommitError::NoEntry));
         assert_eq!(map.check(b"a", Some(b"1234567890")), Err(CommitError::MapTooLarge { bytes: 11, max: 10 }));
@@ -337,8 +329,11 @@ mod tests {
         assert_eq!(map.check(b"a", Some(b"12345678")), Err(CommitError::MapTooLarge { bytes: 11, max: 10 }));
         let names: Vec<String> = (0..10).map(|number| alloc::format!("{number}")).collect();
         let merged = names.iter().map(|name| map.merge(at(0), brought(name, 2, Some("1"))));
-        assert_eq!(merged.filter(|merged| *merged == Merged::News).count(), 6);
-        assert_eq!(map.merge(at(0), brought("a", 2, Some("a value that is longer than the room"))), Merged::Full);
+        assert_eq!(merged.filter(|merged| *merged == Merged::News).count(), 10);
+        assert_eq!(map.merge(at(0), brought("a", 2, Some("a value that is longer than the room"))), Merged::News);
+        assert_eq!(map.check(b"c", Some(b"")), Err(CommitError::TooManyEntries { max: 2 }));
+        assert_eq!(map.check(b"b", Some(b"12")), Err(CommitError::MapTooLarge { bytes: 60, max: 10 }));
+        assert_eq!(map.check(b"b", Some(b"2")), Ok(()), "it takes no more than before");
         map.check_table();
     }
 

@@ -28,8 +28,8 @@ pub struct Stats {
     pub kinds_unknown: u64,
     /// Entries of the shared map that others brought and that changed it.
     pub entries_applied: u64,
-    /// Entries of the shared map that were dropped: there was no room for them, or they came from a member that was away for
-    /// too long and may have been removed meanwhile.
+    /// Entries of the shared map that were dropped: they came from a member that was away for too long and may have been
+    /// removed meanwhile.
     pub entries_refused: u64,
     /// Times that a member turned out to have another shared map, and was sent all of it.
     pub maps_sent: u64,

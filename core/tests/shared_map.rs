@@ -153,6 +153,37 @@ fn it_has_bounds_and_only_a_member_that_serves_takes_writes() {
     net.nodes[0].map_set(net.now, "c", "1", Durability::Local).expect("it is forgotten");
 }
 
+/// P1, P2: six that were alone have each filled the map. What is told to be on others is there, however much that is.
+#[test]
+fn what_is_acknowledged_is_there_however_much_others_have_brought() {
+    let config = Config { map_entries_max: 2, map_bytes_max: 20, ..Config::default() };
+    let mut net = Net::of(vec![config; 6]);
+    for n in 0..6 {
+        let now = net.now;
+        net.nodes[n].start_alone(now);
+        for name in ["a", "b"] {
+            let (name, value) = (format!("{name} of {n}"), format!("{n}"));
+            net.nodes[n].map_set(now, name, value, Durability::Local).expect("there is room");
+        }
+    }
+    (0..6).for_each(|n| net.start(n));
+    while net.nodes[0].members().count() < 5 {
+        net.run(MILLI);
+    }
+    let told = net.nodes[0].map_set(net.now, "a of 0", "2", Durability::All).expect("it takes no more than before");
+    let all = net.outcomes(0, SECOND).into_iter().filter(|(_, (id, outcome))| {
+        let Outcome::Durable(receipt) = outcome else { return false };
+        *id == told && receipt.members.len() == 5
+    });
+    assert_eq!(all.count(), 1);
+    for n in 0..6 {
+        assert_eq!(get(&net, n, "a of 0").as_deref(), Some("2"), "{n}");
+        assert_eq!(net.nodes[n].map_iter().count(), 12, "{n}");
+        let more = net.nodes[n].map_set(net.now, "c", "1", Durability::All);
+        assert_eq!(more, Err(CommitError::TooManyEntries { max: 2 }));
+    }
+}
+
 /// A member that does not answer costs a write its deadline, as with sessions.
 #[test]
 fn a_hung_member_costs_a_write_its_deadline() {

@@ -110,7 +110,6 @@ impl Node {
         match self.map.merge(now, Brought { remaining, ..entry }) {
             Merged::Known => {}
             Merged::News => self.stats.entries_applied += 1,
-            Merged::Full => self.stats.entries_refused += 1,
         }
     }
 
