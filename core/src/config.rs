@@ -210,7 +210,7 @@ impl Config {
             ("probe_attempts", self.probe_attempts as usize, 1, 100),
             ("ended_max", self.ended_max, 1, 1 << 28),
             ("sessions_max", self.sessions_max, 1, 1 << 28),
-            ("members_max", self.members_max, 1, 4096),
+            ("members_max", self.members_max, 1, MEMBERS_MAX),
             ("attribute_bytes_max", self.attribute_bytes_max, 1, 1 << 26),
             ("frame_max", self.frame_max, self.attribute_bytes_max + FRAME_ROOM, 1 << 27),
             ("session_bytes_max", self.session_bytes_max, self.attribute_bytes_max, 1 << 30),
@@ -237,6 +237,9 @@ pub(crate) const LABEL_MAX: usize = 64;
 
 /// The greatest weight of a member.
 pub(crate) const WEIGHT_MAX: u16 = 1000;
+
+/// The most members that a view may be set to hold.
+pub(crate) const MEMBERS_MAX: usize = 1024;
 
 /// What a frame needs beside its largest attribute: the header and everything else of a delta.
 pub(crate) const FRAME_ROOM: usize = 32 << 10;

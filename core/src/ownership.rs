@@ -11,7 +11,14 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{key::SessionKey, member::MemberId, session::Change, time::Time};
+use crate::{
+    config::{FRAME_ROOM, MEMBERS_MAX},
+    key::SessionKey,
+    member::MemberId,
+    session::Change,
+    time::Time,
+    wire::{FEED_ROOM, ID_ROOM, LIST_ROOM},
+};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ownership {
@@ -163,14 +170,20 @@ impl Ownership {
         self.said.get(&from).is_some_and(|said| said.contains(&dead))
     }
 
+    /// As many of the dead as are told of, those first of whose sessions something may still fall to this node.
     pub(crate) fn gone(&self) -> Vec<MemberId> {
-        self.gone.keys().copied().collect()
+        self.those(false).chain(self.those(true)).take(TOLD_MAX).collect()
     }
 
-    /// Those of whose sessions everything is taken, and those of whose sessions something may still fall to this node.
-    pub(crate) fn taken(&self) -> (Vec<MemberId>, Vec<MemberId>) {
-        let taken = |member: &MemberId| self.gone.get(member).is_some_and(|gone| gone.taken.is_some());
-        self.gone.keys().copied().partition(taken)
+    /// Those of whose sessions everything is taken, as many as are told of, and those of whose sessions something may still
+    /// fall to this node; `None` if these are too many to be told of.
+    pub(crate) fn taken(&self) -> Option<(Vec<MemberId>, Vec<MemberId>)> {
+        let open: Vec<_> = self.those(false).collect();
+        (open.len() <= TOLD_MAX).then(|| (self.those(true).take(TOLD_MAX).collect(), open))
+    }
+
+    fn those(&self, taken: bool) -> impl Iterator<Item = MemberId> {
+        self.gone.iter().filter(move |(_, gone)| gone.taken.is_some() == taken).map(|(member, _)| *member)
     }
 
     /// Whether something of the dead may still fall to this node: not everybody in view has said of all whose sessions are
@@ -203,6 +216,10 @@ impl Ownership {
 
 /// Deaths that are learned of from others are kept up to this many.
 const GONE_MAX: usize = 4096;
+
+/// The most of the dead that are told of at once: a list of them must fit the shortest frame.
+const TOLD_MAX: usize = 1024;
+const _: () = assert!(LIST_ROOM + (MEMBERS_MAX + 2 * TOLD_MAX) * ID_ROOM + FEED_ROOM <= FRAME_ROOM);
 
 #[cfg(test)]
 mod tests {

@@ -18,8 +18,8 @@ mod next;
 mod table;
 
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
-pub(crate) use frame::{Frame, FrameWriter, Kind, open, split};
-pub(crate) use item::{ENTRY_ROOM, Held, ITEM_ROOM, Item, ItemKind, ItemWriter, Items};
+pub(crate) use frame::{FEED_ROOM, Frame, FrameWriter, Kind, open, split};
+pub(crate) use item::{ENTRY_ROOM, Held, ID_ROOM, ITEM_ROOM, Item, ItemKind, ItemWriter, Items, LIST_ROOM, NOTE_ROOM};
 pub(crate) use message::{
     Ack, Alive, Beat, BeatHead, CLOCK_MAX, Declared, FeedHead, Hello, HelloHead, Ping, Probe, Relay, Relayed, read,
     read_head, read_known,

@@ -270,3 +270,28 @@ fn what_has_expired_goes_before_anything_that_lives() {
     assert_eq!(held(&net, 0), [3, 4, 5, 6].into());
     assert_eq!((net.nodes[0].ended(&key(1)), net.nodes[0].memory()), (Some(EndCause::Evicted), room));
 }
+
+/// P7: with the shortest frames that there may be, the largest attribute and a great many short items still fit.
+#[test]
+fn no_frame_is_longer_than_its_receiver_takes() {
+    for copies in [Copies::Everywhere, Copies::Backups(1)] {
+        let mut net = cluster(2, copies, |_, config| {
+            (config.attribute_bytes_max, config.frame_max) = (2000, 2000 + (32 << 10));
+            (config.message_bytes_max, config.idle) = (1 << 10, Duration::from_secs(1));
+        });
+        for number in 0..3000_u16 {
+            let [low, high] = number.to_le_bytes();
+            let mut key = SessionKey([low; 16]);
+            key.0[1] = high;
+            let value = vec![high; if number % 100 == 0 { 1996 } else { 1 }];
+            net.nodes[0]
+                .commit(net.now, key, Delta::new().set("user", value), Durability::Local)
+                .expect("there is room");
+        }
+        // All come up at once, so there are more questions than a frame has room for. Each write must be taken.
+        net.run(Duration::from_millis(1500));
+        assert!((0..2).all(|n| net.nodes[n].records().count() == 3000), "{copies:?}");
+        assert!((0..2).all(|n| net.nodes[n].records().all(|(_, session)| !session.is_live())), "{copies:?}");
+        assert!((0..2).all(|n| net.nodes[n].stats().frames_refused == 0), "{copies:?}");
+    }
+}

@@ -271,7 +271,7 @@ impl Node {
             let feeds = &self.feeds;
             let waiting = self.joiners.waiting(|member| feeds.get(&member).is_some_and(Feed::is_drained));
             let Some(member) = waiting else { return };
-            let (settled, open) = self.ownership.taken();
+            let Some((settled, open)) = self.ownership.taken() else { return };
             let view = self.others.all.iter().copied().chain(open).collect();
             self.joiners.say_done(member, view, settled);
             if let Some(feed) = self.feeds.get_mut(&member) {

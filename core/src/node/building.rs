@@ -28,16 +28,21 @@ pub(super) enum Written {
 }
 
 impl Building<'_> {
+    /// Whether another item goes into the frame, if it is no longer than the short ones.
     pub(super) fn has_room(&self) -> bool {
-        !self.in_parts && self.writer.frame_bytes(self.start) < self.target
+        self.has_room_for(wire::NOTE_ROOM)
+    }
+
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        !self.in_parts && self.writer.frame_bytes(self.start) < self.target && bytes <= self.writer.room(self.start)
     }
 
     pub(super) fn items(&mut self) -> ItemWriter<'_> {
         ItemWriter(self.writer.bytes())
     }
 
-    pub(super) fn delta(&mut self, kind: ItemKind, delta: &DeltaWriter<'_>, frame_max: usize) -> Written {
-        let room = frame_max.saturating_sub(self.writer.frame_bytes(self.start) + wire::ITEM_ROOM);
+    pub(super) fn delta(&mut self, kind: ItemKind, delta: &DeltaWriter<'_>) -> Written {
+        let room = self.writer.room(self.start).saturating_sub(wire::ITEM_ROOM);
         let written = self.items().write(kind, |bytes| delta.write(bytes, PART_TARGET, room));
         match written {
             Ok(None) => {

@@ -165,7 +165,7 @@ pub(super) fn write_entries(
     (now, map, change): (Time, &SharedMap, Change),
     feed: &mut Feed,
     (writer, start): (&mut FrameWriter, usize),
-    (target, frame_max): (usize, usize),
+    target: usize,
     carried: &mut Vec<Carried>,
 ) {
     while writer.frame_bytes(start) < target
@@ -173,7 +173,7 @@ pub(super) fn write_entries(
     {
         if let Some(entry) = map.register(now, id) {
             let bytes = ENTRY_ROOM + entry.name.len() + entry.value.map_or(0, <[u8]>::len);
-            if frame_max < writer.frame_bytes(start) + bytes {
+            if writer.room(start) < bytes {
                 return;
             }
             ItemWriter(writer.bytes()).entry(&entry);

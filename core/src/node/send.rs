@@ -65,7 +65,7 @@ impl Node {
         let fresh = known.and_then(|peer| self.feeds.get(&peer)).is_none_or(Feed::is_fresh);
         let current = self.links.is_current(stream);
         let Some(link) = self.links.get_mut(stream).filter(|link| !link.blocked) else { return Vec::new() };
-        let mut writer = FrameWriter::new(self.cluster);
+        let mut writer = FrameWriter::new(self.cluster).within(self.config.frame_max);
         let clock = self.clock.last();
         let (applied, version) = (link.applied, link.version);
         // Until both sides have greeted nothing else may be said.
@@ -97,7 +97,6 @@ impl Node {
                 now,
                 me: self.id,
                 change: self.change,
-                frame_max: self.config.frame_max,
                 round: self.rounds.round(),
                 sessions: &self.sessions,
                 ownership: &self.ownership,
@@ -135,7 +134,6 @@ struct Source<'a> {
     now: Time,
     me: MemberId,
     change: Change,
-    frame_max: usize,
     round: u64,
     sessions: &'a Sessions,
     ownership: &'a Ownership,
@@ -155,7 +153,9 @@ impl Source<'_> {
             Building { writer, start, target: FRAME_TARGET, carried: Vec::new(), deltas: 0, in_parts: false };
         self.add_parts(feed, &mut frame);
         while frame.has_room() {
-            let Some(note) = feed.next_note() else { break };
+            let Some(note) = feed.next_note().filter(|note| frame.has_room_for(self.room_of(peer, *note))) else {
+                break;
+            };
             feed.drop_note(note);
             if let Note::Found(key) = note {
                 if !self.add_found(feed, key, &mut frame) {
@@ -167,8 +167,8 @@ impl Source<'_> {
             }
         }
         if frame.has_room() {
-            let (lengths, written) = ((FRAME_TARGET / 2, self.frame_max), (&mut *frame.writer, start));
-            write_entries((self.now, self.map, self.change), feed, written, lengths, &mut frame.carried);
+            let written = (&mut *frame.writer, start);
+            write_entries((self.now, self.map, self.change), feed, written, FRAME_TARGET / 2, &mut frame.carried);
         }
         while frame.has_room() {
             let Some((key, lack)) = feed.next_lacking() else { break };
@@ -208,6 +208,27 @@ impl Source<'_> {
         if let Some(parts) = feed.take_parts() {
             self.add_part(feed, parts, frame);
         }
+    }
+
+    /// How many bytes a note takes at the most.
+    fn room_of(&self, peer: MemberId, note: Note) -> usize {
+        let listed = match note {
+            Note::Offered | Note::OfferedBefore => self.ownership.gone().len(),
+            Note::Done => self.joiners.said(peer).map_or(0, |said| said.view.len() + said.settled.len()),
+            Note::Pull(_)
+            | Note::Round
+            | Note::Use(_)
+            | Note::UseElsewhere(_)
+            | Note::Ask(_)
+            | Note::Answer(_)
+            | Note::Fetch(_)
+            | Note::Found(_)
+            | Note::Offer(_)
+            | Note::Release(_)
+            | Note::Map
+            | Note::MapBack => return wire::NOTE_ROOM,
+        };
+        wire::LIST_ROOM + listed * wire::ID_ROOM
     }
 
     fn add_note(&self, peer: MemberId, note: Note, frame: &mut Building<'_>) {
@@ -312,7 +333,7 @@ impl Source<'_> {
         let Some(session) = self.sessions.record(&key) else { return true };
         let remaining = self.sessions.remaining(self.now, &key);
         let delta = DeltaWriter { key, session, registers, remaining };
-        match frame.delta(kind, &delta, self.frame_max) {
+        match frame.delta(kind, &delta) {
             Written::Whole => {
                 frame.carried.push(purpose);
                 true
@@ -329,7 +350,7 @@ impl Source<'_> {
     fn add_part(&self, feed: &mut Feed, parts: Parts, frame: &mut Building<'_>) {
         let Parts { key, kind, registers, remaining, purpose, .. } = parts;
         let delta = DeltaWriter { key, session: &parts.session, registers, remaining };
-        match frame.delta(kind, &delta, self.frame_max) {
+        match frame.delta(kind, &delta) {
             Written::Whole => {
                 frame.in_parts = false;
                 frame.carried.push(purpose);

@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     blob::Blob,
+    frame::FEED_ROOM,
+    item::ITEM_ROOM,
     message::CLOCK_MAX,
     table::{At, Table},
 };
 use crate::{
+    config::FRAME_ROOM,
     io::FrameError,
     key::SessionKey,
     life::{End, EndCause, Life},
@@ -197,6 +200,15 @@ const LINK_ROOM: usize = AT_ROOM + 16 + 2 + 8;
 const BIRTH_ROOM: usize = 2 * AT_ROOM + 8;
 const REGISTER_ROOM: usize = 2 * AT_ROOM + 2 * 5 + 1 + 2 * 8;
 const HEAD_ROOM: usize = 16 + 10 + 4 + AT_ROOM + 2 + 1 + 3 + 23 + 10 + 10 + 9 + 8 * 4 + 4;
+
+/// A part with the largest attribute fits the shortest frame, whatever else there is of the session.
+const _: () = {
+    let links = LINKS_MAX * (LINK_ROOM + BIRTHS_MAX * BIRTH_ROOM);
+    let lives = LIVES_MAX * (LIFE_ROOM + LIFETIME_ROOM);
+    assert!(
+        FEED_ROOM + ITEM_ROOM + HEAD_ROOM + BURIALS_MAX * BURIAL_ROOM + lives + links + REGISTER_ROOM <= FRAME_ROOM
+    );
+};
 
 fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
     let taken = core::mem::take(bytes);

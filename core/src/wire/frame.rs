@@ -14,6 +14,9 @@ const HEADER: usize = 6;
 const CHECKSUM_BYTES: usize = 4;
 const LENGTH: usize = 4;
 
+/// A feed frame, but for its items.
+pub(crate) const FEED_ROOM: usize = HEADER + 2 * 10 + CHECKSUM_BYTES;
+
 /// What a frame is. New kinds are appended; unknown ones are skipped and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -116,13 +119,20 @@ pub(crate) fn split(bytes: &[u8], frame_max: usize) -> Result<Option<(&[u8], usi
 pub(crate) struct FrameWriter {
     cluster: ClusterTag,
     version: u8,
+    /// The longest frame that a receiver takes.
+    frame_max: usize,
     bytes: Vec<u8>,
 }
 
 impl FrameWriter {
     /// Writes what anybody can read: in the oldest version that this build speaks.
     pub(crate) fn new(cluster: ClusterTag) -> Self {
-        Self { cluster, version: protocol::FIRST, bytes: Vec::new() }
+        Self { cluster, version: protocol::FIRST, frame_max: usize::MAX, bytes: Vec::new() }
+    }
+
+    /// No frame may be longer than that.
+    pub(crate) fn within(self, frame_max: usize) -> Self {
+        Self { frame_max, ..self }
     }
 
     /// What follows is for a member with which this one speaks that version.
@@ -168,6 +178,7 @@ impl FrameWriter {
     pub(crate) fn finish(&mut self, start: usize) {
         self.checksum(start + LENGTH);
         let length = self.bytes.len() - start - LENGTH;
+        assert!(length <= self.frame_max, "no frame is longer than its receiver takes");
         let length = u32::try_from(length).expect("frame_max is below 4 GiB");
         self.bytes[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
     }
@@ -175,6 +186,11 @@ impl FrameWriter {
     /// How long the frame that started there is by now, its checksum included and its length field not.
     pub(crate) fn frame_bytes(&self, start: usize) -> usize {
         self.bytes.len() - start - LENGTH + CHECKSUM_BYTES
+    }
+
+    /// How many bytes the frame that started there has room for yet.
+    pub(crate) fn room(&self, start: usize) -> usize {
+        self.frame_max.saturating_sub(self.frame_bytes(start))
     }
 
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {

@@ -164,6 +164,15 @@ pub(crate) struct ItemWriter<'a>(pub(crate) &'a mut Vec<u8>);
 /// Kind and length in front of an item.
 pub(crate) const ITEM_ROOM: usize = 1 + 4;
 
+/// The longest item of a fixed length: an offer.
+pub(crate) const NOTE_ROOM: usize = ITEM_ROOM + 16 + 8 + 5 + ID_ROOM;
+
+/// One member in a list of them.
+pub(crate) const ID_ROOM: usize = 10;
+
+/// A list of members, but for these: a round, and the lengths of two.
+pub(crate) const LIST_ROOM: usize = ITEM_ROOM + 10 + 2 * 5 + 1;
+
 /// An entry of the shared map, but for its name and value.
 pub(crate) const ENTRY_ROOM: usize = ITEM_ROOM + 2 * 5 + 10 + 8 + 2 + 10;
 
