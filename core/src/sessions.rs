@@ -6,6 +6,8 @@
 mod copies;
 mod deadlines;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod model;
 mod moves;
 mod room;
