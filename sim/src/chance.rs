@@ -41,7 +41,10 @@ impl Chance {
     /// The draws for the thing `a`, `b` (a link, say) and its `index`-th use.
     pub fn draws(&self, purpose: Purpose, a: u64, b: u64, index: u64) -> Draws {
         let words = [self.seed, u64::from(purpose as u8), a, b, index];
-        Draws { state: words.into_iter().fold(0, |state, word| mix(state ^ mix(word))) }
+        Draws {
+            state: words.into_iter().fold(0, |state, word| mix(state ^ mix(word))),
+            choices: Vec::new().into_iter(),
+        }
     }
 }
 
@@ -49,13 +52,24 @@ impl Chance {
 #[derive(Clone, Debug)]
 pub struct Draws {
     state: u64,
+    choices: std::vec::IntoIter<u8>,
 }
 
 impl Draws {
+    /// The same series, except that somebody else chooses the first draws: two bytes are the upper bits of one, which are
+    /// those that decide.
+    pub fn chosen_by(self, choices: &[u8]) -> Self {
+        Self { choices: Vec::from(choices).into_iter(), ..self }
+    }
+
     /// The next 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.state)
+        let drawn = mix(self.state);
+        match (self.choices.next(), self.choices.next()) {
+            (Some(high), Some(low)) => u64::from(u16::from_be_bytes([high, low])) << 48 | drawn >> 16,
+            _ => drawn,
+        }
     }
 
     /// A number below `end`; zero when `end` is zero.
@@ -136,6 +150,16 @@ mod tests {
         chance.draws(Purpose::Unicast, 1, 0, 5).bits();
         assert_eq!(chance.draws(Purpose::Unicast, 0, 1, 5).bits(), alone);
         assert_ne!(chance.draws(Purpose::Multicast, 0, 1, 5).bits(), alone);
+    }
+
+    #[test]
+    fn choices_come_first_and_what_is_drawn_after_them_is_as_it_was() {
+        let drawn = Chance::new(1).draws(Purpose::Plan, 2, 3, 4);
+        let mut chosen = drawn.clone().chosen_by(&[0xff, 0xff, 7]);
+        assert_eq!([chosen.below(1000), chosen.bits()], [999, SECOND]);
+        assert!(
+            !drawn.clone().chosen_by(&[0x80, 0]).per_mille(500) && drawn.clone().chosen_by(&[0x7f, 0]).per_mille(500)
+        );
     }
 
     #[test]

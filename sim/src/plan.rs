@@ -87,8 +87,18 @@ impl Plan {
     }
 
     pub(crate) fn drawn(seed: u64, choice: Choice, profile: Profile) -> Self {
+        Self::chosen(seed, choice, profile, [&[]; 3])
+    }
+
+    /// The plan of a seed, except that these bytes choose: settings and weather, faults, and what clients do. When they
+    /// are used up, the seed draws the rest; it also draws what the network does to each packet.
+    pub fn choose(seed: u64, choice: Choice, choices: [&[u8]; 3]) -> Self {
+        Self::chosen(seed, choice, Profile::Default, choices)
+    }
+
+    fn chosen(seed: u64, choice: Choice, profile: Profile, [settings, faulty, by_clients]: [&[u8]; 3]) -> Self {
         let chance = Chance::new(seed);
-        let mut draws = chance.draws(Purpose::Plan, 0, 0, 0);
+        let mut draws = chance.draws(Purpose::Plan, 0, 0, 0).chosen_by(settings);
         let mut rare = chance.draws(Purpose::Plan, 0, 0, 1);
         let mut copying = chance.draws(Purpose::Plan, 0, 0, 2);
         let copies = choice.draw(&mut copying);
@@ -119,8 +129,9 @@ impl Plan {
         let healed_at = clients_from + draws.duration(SECOND * 8, SECOND * 30);
         let faults = profile.faults(&mut draws);
         let world = Faults { setup: &setup, from: clients_from, until: healed_at, kinds: profile.kinds() };
-        actions.extend(world.draw(&mut chance.draws(Purpose::Faults, 0, 0, 0), faults));
-        let clients = [0, 1].map(|index| chance.draws(Purpose::Clients, 0, 0, index));
+        actions.extend(world.draw(&mut chance.draws(Purpose::Faults, 0, 0, 0).chosen_by(faulty), faults));
+        let clients = [(0, by_clients), (1, &[])];
+        let clients = clients.map(|(index, by)| chance.draws(Purpose::Clients, 0, 0, index).chosen_by(by));
         let mut asked = clients::actions(clients, hosts, clients_from, healed_at, is_large);
         let mut logins = chance.draws(Purpose::Clients, 0, 0, 2);
         if logins.per_mille(400) {
