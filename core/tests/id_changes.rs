@@ -221,3 +221,18 @@ fn fetch(net: &mut Net, n: usize, key: SessionKey, purpose: Purpose) -> Fetched 
         }
     }
 }
+
+/// The end of the old key needs room among those that are remembered, of which that of the new key is the oldest.
+#[test]
+fn a_session_moves_to_a_key_whose_end_is_the_oldest_that_is_remembered() {
+    let mut net = Net::configured([Copies::Everywhere], |_, config| config.ended_max = 1);
+    net.start(0);
+    net.run(Duration::from_secs(8));
+    commit(&mut net, 0, NEW, Delta::new().set("before", "1"));
+    commit(&mut net, 0, NEW, Delta::end());
+    commit(&mut net, 0, OLD, Delta::new().set("cart", "3"));
+    change_id(&mut net, 0, OLD, NEW);
+    net.run(SHORT);
+    assert_eq!(shown(&net, 0, NEW), ["cart=3"]);
+    assert_eq!((net.nodes[0].ended(&OLD), net.nodes[0].sessions()), (Some(EndCause::Moved), 1));
+}

@@ -49,8 +49,9 @@ impl Node {
         let others = (self.others_that_hold(&old), self.others_that_hold(&new));
         let demand = (durability, within.map(|length| now + length));
         self.commits.start_move((old, change), new, demand, others);
-        self.settle_record(now, old, effect.ended);
+        // The new key first: if an end of it is remembered, that may be the oldest, and must not make room for the other's.
         self.settle_record(now, new, None);
+        self.settle_record(now, old, effect.ended);
         self.advance(now);
         Ok(CommitId(change.0))
     }
