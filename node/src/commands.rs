@@ -14,7 +14,7 @@ mod keys;
 mod lifetimes;
 mod rename;
 mod strings;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod testing;
 
 use core::{cmp::Ordering, marker::PhantomData, task::Context};

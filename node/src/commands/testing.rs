@@ -1,4 +1,5 @@
 //! A client at a node of its own: no sockets, and time passes when the test says so.
+#![cfg_attr(not(test), allow(dead_code, reason = "a fuzzer uses a part of it"))]
 
 use core::{
     cell::{Cell, RefCell},
@@ -139,10 +140,14 @@ impl Desk {
         }
         let mut ranges: Vec<Range<usize>> = Vec::new();
         parse(&request, &mut ranges).expect("it is a request");
+        self.ask_request(Arguments::new(&request, &ranges))
+    }
+
+    /// Asks what has been parsed.
+    pub(crate) fn ask_request(&self, arguments: Arguments<'_>) -> String {
         let mut replies = Replies::new();
         let mut connection = self.connection.borrow_mut();
         let version = connection.version;
-        let arguments = Arguments::new(&request, &ranges);
         let brought = self.bring(connection.space, arguments);
         let (start, reply) = replies.begin(version, self.program.reply_bytes_max);
         let mut commits = Vec::new();
@@ -161,8 +166,16 @@ impl Desk {
         if let After::Wait { wanted, until } = after {
             replies.hold_count(start, Wait::new(wanted, until));
         }
-        replies.settle(&mut Context::from_waker(Waker::noop()), &self.store);
+        let context = &mut Context::from_waker(Waker::noop());
+        replies.settle(context, &self.store);
+        if let Some(until) = replies.poll_timeout() {
+            self.pass(until.since(self.store.now.get()));
+            replies.settle(context, &self.store);
+        }
         let bytes = replies.released();
+        if bytes.is_empty() && matches!(after, After::Wait { until: None, .. } | After::Shutdown) {
+            return "nothing".into();
+        }
         let (shown, rest) = show(bytes);
         assert!(rest.is_empty(), "one command has one reply");
         assert!(connection.version == Version::Three || !shown.starts_with('{'), "maps are for version three");
