@@ -67,6 +67,9 @@ pub mod embedding {}
 mod expiry;
 mod feed;
 mod fetch;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod io;
 mod join;
 mod key;
