@@ -43,6 +43,12 @@ impl Process {
         process
     }
 
+    /// Starts a node by a command that runs the one behind it, and waits until it serves.
+    pub(crate) fn start_on(command: &[&str], flags: &[&str]) -> Self {
+        let mut child = start_by(command, flags);
+        Self::ready(&mut child).into_process(child)
+    }
+
     /// Waits for the line that says it is ready.
     fn ready(child: &mut Child) -> ReadyLine {
         let stdout = child.stdout.take().expect("it is piped");
@@ -155,11 +161,16 @@ impl ReadyLine {
 
 /// Starts a node on ports of its own, away from every other cluster.
 fn start(flags: &[&str]) -> Child {
+    start_by(&[], flags)
+}
+
+fn start_by(command: &[&str], flags: &[&str]) -> Child {
     let fixed = ["node", "--listen=127.0.0.1:0", "--bind=127.0.0.1:0", "--multicast=off"];
     let name = |flag: &str| flag.split('=').next().map(str::to_owned);
     let given = |flag: &&&str| flags.iter().any(|other| name(other) == name(flag));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_heirloom"));
-    command.args(fixed.iter().filter(|flag| !given(flag))).args(flags);
+    let words: Vec<_> = command.iter().chain(&[env!("CARGO_BIN_EXE_heirloom")]).collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).args(fixed.iter().filter(|flag| !given(flag))).args(flags);
     command.env("HEIRLOOM_LOG", "warn").stdout(Stdio::piped()).spawn().expect("the program starts")
 }
 
