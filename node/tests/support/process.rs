@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
         atomic::{AtomicU32, Ordering},
@@ -16,6 +16,9 @@ use std::{
 
 /// Longer than anything here takes, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was built with the tests.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_heirloom");
 
 /// A node that runs.
 pub(crate) struct Process {
@@ -34,10 +37,21 @@ impl Process {
         Self::ready(&mut child).into_process(child)
     }
 
+    /// Starts a cluster of its own with this program.
+    pub(crate) fn first_of(program: &Path, flags: &[&str]) -> Self {
+        let mut child = start_program(program, flags);
+        Self::ready(&mut child).into_process(child)
+    }
+
     /// Starts a member of the cluster that this one is in.
     pub(crate) fn join(&self, flags: &[&str]) -> Self {
+        self.join_as(Path::new(PROGRAM), flags)
+    }
+
+    /// Starts this program as a member of the cluster that this one is in.
+    pub(crate) fn join_as(&self, program: &Path, flags: &[&str]) -> Self {
         let peer = format!("--peer={}", self.bind);
-        let mut child = start(&[flags, &[&peer]].concat());
+        let mut child = start_program(program, &[flags, &[&peer]].concat());
         let process = Self::ready(&mut child).into_process(child);
         assert_eq!(process.cause, "joined");
         process
@@ -45,7 +59,7 @@ impl Process {
 
     /// Starts a node by a command that runs the one behind it, and waits until it serves.
     pub(crate) fn start_on(command: &[&str], flags: &[&str]) -> Self {
-        let mut child = start_by(command, flags);
+        let mut child = start_by(command, Path::new(PROGRAM), flags);
         Self::ready(&mut child).into_process(child)
     }
 
@@ -161,14 +175,19 @@ impl ReadyLine {
 
 /// Starts a node on ports of its own, away from every other cluster.
 fn start(flags: &[&str]) -> Child {
-    start_by(&[], flags)
+    start_program(Path::new(PROGRAM), flags)
 }
 
-fn start_by(command: &[&str], flags: &[&str]) -> Child {
+fn start_program(program: &Path, flags: &[&str]) -> Child {
+    start_by(&[], program, flags)
+}
+
+fn start_by(command: &[&str], program: &Path, flags: &[&str]) -> Child {
     let fixed = ["node", "--listen=127.0.0.1:0", "--bind=127.0.0.1:0", "--multicast=off"];
     let name = |flag: &str| flag.split('=').next().map(str::to_owned);
     let given = |flag: &&&str| flags.iter().any(|other| name(other) == name(flag));
-    let words: Vec<_> = command.iter().chain(&[env!("CARGO_BIN_EXE_heirloom")]).collect();
+    let program = program.to_str().expect("a plain path");
+    let words: Vec<&str> = command.iter().copied().chain([program]).collect();
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).args(fixed.iter().filter(|flag| !given(flag))).args(flags);
     command.env("HEIRLOOM_LOG", "warn").stdout(Stdio::piped()).spawn().expect("the program starts")
@@ -176,7 +195,7 @@ fn start_by(command: &[&str], flags: &[&str]) -> Child {
 
 /// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_heirloom"));
+    let mut command = Command::new(PROGRAM);
     command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
     command.output().expect("the program starts")
 }
