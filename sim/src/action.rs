@@ -1,13 +1,13 @@
 //! What happens in a run, as plain data: what it starts from, and what the world and the clients do.
 
-use core::time::Duration;
 use std::collections::BTreeMap;
 
-use heirloom_core::{Config, SessionKey};
+use heirloom_core::{Config, Durability, SessionKey};
 
 use crate::{
     ask::Ask,
     cluster::{Discovery, Places},
+    names::Name,
     net::{HostId, LastBytes},
     weather::Weather,
 };
@@ -46,10 +46,6 @@ pub enum Action {
     Release(HostId, HostId),
     /// The streams between two hosts break.
     Break(HostId, HostId),
-    /// One direction takes so much longer; zero ends it.
-    Lag(HostId, HostId, Duration),
-    /// A monotonic clock is wrong by so many parts of a million from now on.
-    Drift(HostId, i64),
     /// A wall clock is set by so many milliseconds.
     StepWall(HostId, i64),
     /// The network changes.
@@ -58,6 +54,14 @@ pub enum Action {
     Heal(Weather),
     /// A client commits at the first ready member from this one on.
     Commit(HostId, Ask),
+    /// A client sets a value under a name of the shared map at the first ready member from this one on.
+    SetName(HostId, Name, Durability),
+    /// A client removes a name of the shared map, likewise.
+    RemoveName(HostId, Name, Durability),
+    /// An application sends a message from the first ready member from this one on to the one on that host.
+    Send(HostId, HostId),
+    /// An application sends a message to all, likewise.
+    SendToAll(HostId),
     /// A client uses a session at the first ready member from this one on.
     Touch(HostId, SessionKey),
 }

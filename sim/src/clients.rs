@@ -10,6 +10,7 @@ use crate::{
     ask::{Ask, Attribute, Start},
     chance::Draws,
     clock::Moment,
+    names::Name,
     net::HostId,
 };
 
@@ -86,6 +87,30 @@ pub(crate) fn actions(
         if draws.per_mille(800) {
             at = at + draws.duration(Duration::from_micros(100), pause_max);
         }
+    }
+    actions
+}
+
+/// In one plan of six, applications write to the shared map and send each other messages.
+pub(crate) fn shared(draws: &mut Draws, hosts: u16, from: Moment, until: Moment) -> Vec<(Moment, Action)> {
+    let mut actions = Vec::new();
+    if !draws.per_mille(170) {
+        return actions;
+    }
+    let pause_max = Duration::from_millis(draws.pick(&[100, 400, 1500]));
+    let mut at = from;
+    while at < until {
+        let host = |draws: &mut Draws| HostId(u16::try_from(draws.below(u64::from(hosts))).unwrap_or(0));
+        let (prefer, other, name) = (host(draws), host(draws), Name(u8::try_from(draws.below(4)).unwrap_or(0)));
+        let durability = draws.pick(&[Durability::Local, Durability::One, Durability::Majority, Durability::All]);
+        let action = match draws.below(10) {
+            0..5 => Action::SetName(prefer, name, durability),
+            5..7 => Action::RemoveName(prefer, name, durability),
+            7..9 => Action::Send(prefer, other),
+            _ => Action::SendToAll(prefer),
+        };
+        actions.push((at, action));
+        at = at + draws.duration(Duration::from_micros(100), pause_max);
     }
     actions
 }

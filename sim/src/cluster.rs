@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use heirloom_core::{
-    CommitError, CommitId, Config, Delta, Demand, Event, Fetch, FetchId, Fetched, MemberId, MemberState, Node, Outcome,
-    Purpose, SessionKey,
+    CommitError, CommitId, Config, Delta, Demand, Event, Fetch, FetchId, Fetched, MemberId, MemberState, Message, Node,
+    Outcome, Purpose, SessionKey,
 };
 
 use crate::{
@@ -43,6 +43,8 @@ pub enum What {
     Fetched(FetchId, Fetched),
     /// The state that readers see of a session may be another.
     Changed(SessionKey),
+    /// A message of the application has come.
+    Message(Message),
 }
 
 /// Who is told of whom.
@@ -240,13 +242,6 @@ impl Cluster {
         if let Some(process) = &mut self.hosts[host.index()].process {
             process.wall_at = self.now;
         }
-        self.turn(host)
-    }
-
-    /// Changes the rate of the monotonic clock of a host, by parts of a million from what is right.
-    pub fn drift(&mut self, host: HostId, parts: i64) -> Result<(), Violation> {
-        let now = self.now;
-        self.hosts[host.index()].clock.drift(now, parts);
         self.turn(host)
     }
 

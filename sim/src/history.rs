@@ -19,6 +19,8 @@ use crate::{
     ask::{Ask, Attribute, Serial, Start},
     clock::Moment,
     evictions::Evictions,
+    mail::Mail,
+    names::Names,
     net::HostId,
 };
 
@@ -33,6 +35,15 @@ pub enum Told {
     NotDurable,
     /// Its member died first: it may have happened or not.
     Unknown,
+}
+
+impl Told {
+    pub(crate) fn of(now: Moment, outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Durable(receipt) => Self::Durable(now, receipt.members.clone()),
+            Outcome::NotDurable { .. } => Self::NotDurable,
+        }
+    }
 }
 
 /// A commit that a member took.
@@ -127,6 +138,8 @@ pub struct History {
     /// For each key that an id change has linked with others: all that are linked with it, itself included.
     kin: BTreeMap<SessionKey, BTreeSet<SessionKey>>,
     evictions: Evictions,
+    names: Names,
+    mail: Mail,
     last: u64,
 }
 
@@ -203,10 +216,7 @@ impl History {
     pub fn handle_outcome(&mut self, now: Moment, life: MemberId, id: CommitId, outcome: &Outcome) -> Option<Serial> {
         let serial = self.pending.remove(&(life, id))?;
         let attempt = self.attempts.get_mut(&serial)?;
-        attempt.told = match outcome {
-            Outcome::Durable(receipt) => Told::Durable(now, receipt.members.clone()),
-            Outcome::NotDurable { .. } => Told::NotDurable,
-        };
+        attempt.told = Told::of(now, outcome);
         Some(serial)
     }
 
@@ -220,12 +230,33 @@ impl History {
 
     /// A process is no more: what it had in flight is unknown.
     pub fn handle_death(&mut self, life: MemberId) {
+        self.names.handle_death(life);
         let lost: Vec<_> = self.pending.keys().copied().filter(|(of, _)| *of == life).collect();
         for key in lost {
             if let Some(attempt) = self.pending.remove(&key).and_then(|serial| self.attempts.get_mut(&serial)) {
                 attempt.told = Told::Unknown;
             }
         }
+    }
+
+    /// What was written to the shared map.
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// What was written to the shared map.
+    pub const fn names_mut(&mut self) -> &mut Names {
+        &mut self.names
+    }
+
+    /// Messages of the application.
+    pub const fn mail(&self) -> &Mail {
+        &self.mail
+    }
+
+    /// Messages of the application.
+    pub const fn mail_mut(&mut self) -> &mut Mail {
+        &mut self.mail
     }
 
     /// The sessions that were ended to make room.

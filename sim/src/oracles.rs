@@ -14,6 +14,7 @@ use crate::{
     history::{Attempt, History, Shown, lengthened},
     host::Process,
     ledger::Ledger,
+    names::NameWrite,
     net::HostId,
     violation::Violation,
 };
@@ -26,6 +27,7 @@ mod expiry;
 mod fates;
 mod join;
 pub(crate) mod limits;
+mod names;
 mod placed;
 
 use agreement::Agreement;
@@ -154,6 +156,7 @@ impl Oracles {
         self.durable.handle_fact(view, fact)?;
         self.ended.handle_fact(view, &self.fates, fact)?;
         self.expiry.handle_fact(view, fact)?;
+        names::handle_fact(view, fact)?;
         self.join.handle_fact(view, &self.fates, fact)
     }
 
@@ -186,6 +189,15 @@ impl Oracles {
         self.ended.handle_outcome(view, attempt)
     }
 
+    /// Judges what a client has just been told of a write to the shared map.
+    ///
+    /// # Errors
+    ///
+    /// The promise that it breaks.
+    pub fn handle_name_outcome(&self, view: View<'_>, write: &NameWrite) -> Result<(), Violation> {
+        names::handle_outcome(view.at(write.host), write)
+    }
+
     /// Notes that a process has ended.
     pub fn handle_end(&mut self, view: View<'_>, life: MemberId) {
         self.fates.handle_end(view, life);
@@ -207,8 +219,12 @@ impl Oracles {
 
     /// What has still to happen before the cluster is quiet: the first thing that is missing.
     pub fn unrest(&self, view: View<'_>) -> Option<Violation> {
-        let unrest =
-            |view| converge::unrest(view).or_else(|| self.agreement.unrest(view)).or_else(|| limits::unrest(view));
+        let unrest = |view| {
+            converge::unrest(view)
+                .or_else(|| self.agreement.unrest(view))
+                .or_else(|| limits::unrest(view))
+                .or_else(|| names::unrest(view))
+        };
         view.domains().find_map(unrest)
     }
 
@@ -220,6 +236,9 @@ impl Oracles {
     pub fn check_quiet(&self, view: View<'_>) -> Result<(), Violation> {
         for view in view.domains() {
             self.durable.check_quiet(view, &self.fates)?;
+            if !self.durable.forgets {
+                names::check_quiet(view)?;
+            }
         }
         self.ended.check_quiet(view, &self.fates)?;
         converge::check_published(view)

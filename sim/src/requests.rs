@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use heirloom_core::{CommitError, Fetch, FetchId, Fetched, MemberId, MemberState, Purpose, SessionKey};
+use heirloom_core::{CommitError, Durability, Fetch, FetchId, Fetched, MemberId, MemberState, Purpose, SessionKey};
 
 use crate::{
     ask::{Ask, Serial, Start},
     clock::Moment,
     cluster::Fact,
     history::{Shown, There, shown, shown_in},
+    names::{self, Name},
     net::HostId,
     oracles::{
         Read, View,
@@ -121,6 +122,51 @@ impl Sim {
     /// What became of a look; `None` as long as its member waits for others.
     pub fn answer(&self, question: Question) -> Option<&Answer> {
         self.requests.answers.get(&question)
+    }
+
+    /// Writes to the shared map at a ready host, if the node takes it.
+    pub(crate) fn write_name(
+        &mut self,
+        prefer: HostId,
+        name: Name,
+        sets: bool,
+        durability: Durability,
+    ) -> Result<(), Violation> {
+        let Some(host) = self.serving(prefer) else { return Ok(()) };
+        let Some(process) = self.cluster.process(host) else { return Ok(()) };
+        let (life, seen, value) = (process.life, names::shown(&process.node, name), self.history.names().next_serial());
+        let result = self.cluster.input(host, |node, time| match sets {
+            true => node.map_set(time, name.bytes(), value.0.to_le_bytes().to_vec(), durability),
+            false => node.map_remove(time, name.bytes(), durability),
+        });
+        self.note(|_| format!("{host} #{} of the map {result:?}", value.0));
+        match result {
+            Some(Ok(id)) => self.history.names_mut().handle_write((host, life), (name, sets), id, seen),
+            Some(Err(error)) => self.cluster.marks.refused(&error),
+            None => {}
+        }
+        self.cluster.settle(host)?;
+        self.attend()
+    }
+
+    /// Sends a message of the application from a ready host to another, or to all.
+    pub(crate) fn send(&mut self, prefer: HostId, to: Option<HostId>) -> Result<(), Violation> {
+        let Some(host) = self.serving(prefer) else { return Ok(()) };
+        let Some(from) = self.cluster.process(host).map(|process| process.life) else { return Ok(()) };
+        let to = to.map(|to| self.cluster.process(to).map(|process| process.life));
+        if to == Some(None) {
+            return Ok(());
+        }
+        let (to, message) = (to.flatten(), self.history.mail().next_message().to_vec());
+        let sent = self.cluster.input(host, |node, _| match to {
+            Some(to) => node.send(to, message).is_ok(),
+            None => node.send_to_all(message).is_ok(),
+        });
+        if sent == Some(true) {
+            self.history.mail_mut().handle_sent(from, to);
+        }
+        self.cluster.settle(host)?;
+        self.attend()
     }
 
     /// A fetch has been answered: the request goes on.

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use heirloom_core::{EndCause, Event, MemberId, SessionKey};
+use heirloom_core::{CommitId, EndCause, Event, MemberId, Outcome, SessionKey};
 
 use crate::{
     action::{Action, Setup},
@@ -14,6 +14,7 @@ use crate::{
     faults::Fault,
     history::{History, Told, record},
     ledger::{Ledger, Scope, Trouble},
+    names::{Name, shown},
     net::{HostId, LastBytes, Presence},
     oracles::{Oracles, View, tell},
     requests::Requests,
@@ -122,8 +123,6 @@ impl Sim {
                 let now = self.now();
                 self.cluster.net_mut().break_streams(now, one, other);
             }
-            Action::Lag(from, to, length) => self.lag(from, to, length)?,
-            Action::Drift(host, parts) => self.cluster.drift(host, parts)?,
             Action::StepWall(host, millis) => self.cluster.step_wall(host, millis)?,
             Action::Weather(weather) => self.set_weather(weather)?,
             Action::Heal(weather) => {
@@ -138,6 +137,10 @@ impl Sim {
                     self.commit(host, ask)?;
                 }
             }
+            Action::SetName(prefer, name, durability) => self.write_name(prefer, name, true, durability)?,
+            Action::RemoveName(prefer, name, durability) => self.write_name(prefer, name, false, durability)?,
+            Action::Send(prefer, to) => self.send(prefer, Some(to))?,
+            Action::SendToAll(prefer) => self.send(prefer, None)?,
             Action::Touch(prefer, key) => {
                 if let Some(host) = self.serving(prefer) {
                     self.read(host, key)?;
@@ -162,7 +165,6 @@ impl Sim {
                 self.checked_at = self.now();
                 let view = View::new(&self.cluster, &self.history, &self.ledger);
                 self.oracles.check(view)?;
-                self.cluster.running().for_each(|(_, process)| process.node.check());
                 let inputs = self.cluster.counts().inputs;
                 let story = || format!("{inputs} inputs, and no end of it");
                 Violation::unless(inputs < INPUTS_MAX, Promise::Calm, self.now(), story)?;
@@ -272,18 +274,14 @@ impl Sim {
         self.note(|sim| sim.tell(fact));
         if let What::Outcome(id, outcome) = &fact.what {
             self.cluster.marks.ended(outcome);
-            let Some(serial) = self.history.handle_outcome(now, fact.life, *id, outcome) else {
-                let story = format!("{} tells the end of {id:?}, which is not in flight", fact.host);
-                return Err(Violation { promise: Promise::Turn, at: now, story });
-            };
-            if self.is_hollow(fact.life, serial) {
-                self.history.handle_hollow(serial);
-            }
-            if let Some(attempt) = self.history.attempt(serial) {
-                let view = View::new(&self.cluster, &self.history, &self.ledger);
-                self.oracles.handle_outcome(view, attempt)?;
-            }
+            self.hear_outcome(fact, *id, outcome)?;
         }
+        if let What::Message(message) = &fact.what
+            && let Err(story) = self.history.mail_mut().handle_message(fact.life, message)
+        {
+            return Err(Violation { promise: Promise::Turn, at: now, story });
+        }
+        self.hear_name(fact);
         if let What::Event(Event::SessionEnded(key, EndCause::Evicted)) = &fact.what {
             let is_first = self.is_evictor(fact.life, key);
             self.history.evictions_mut().handle_word(now, fact.life, *key, is_first);
@@ -303,6 +301,37 @@ impl Sim {
             self.note_death(fact.host, fact.life);
         }
         Ok(())
+    }
+
+    fn hear_outcome(&mut self, fact: &Fact, id: CommitId, outcome: &Outcome) -> Result<(), Violation> {
+        let now = self.cluster.now();
+        if let Some(write) = self.history.names_mut().handle_outcome(now, fact.life, id, outcome).cloned() {
+            let view = View::new(&self.cluster, &self.history, &self.ledger);
+            return self.oracles.handle_name_outcome(view, &write);
+        }
+        let Some(serial) = self.history.handle_outcome(now, fact.life, id, outcome) else {
+            let story = format!("{} tells the end of {id:?}, which is not in flight", fact.host);
+            return Err(Violation { promise: Promise::Turn, at: now, story });
+        };
+        if self.is_hollow(fact.life, serial) {
+            self.history.handle_hollow(serial);
+        }
+        match self.history.attempt(serial) {
+            Some(attempt) => {
+                let view = View::new(&self.cluster, &self.history, &self.ledger);
+                self.oracles.handle_outcome(view, attempt)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A member that shows what another wrote has seen it.
+    fn hear_name(&mut self, fact: &Fact) {
+        let What::Event(Event::MapChanged(name)) = &fact.what else { return };
+        let Some((_, process)) = self.cluster.living(fact.life) else { return };
+        if let Some(name) = Name::named(name) {
+            self.history.names_mut().handle_shown(fact.life, name, shown(&process.node, name));
+        }
     }
 
     /// Whether a member that tells of an eviction is the one that made it: only the owner ends a session to make room.
@@ -333,6 +362,7 @@ impl Sim {
             What::Event(event) => format!("{host} {event:?}"),
             What::Outcome(id, outcome) => format!("{host} {id:?} {outcome:?}"),
             What::Fetched(id, fetched) => format!("{host} {id:?} {fetched:?}"),
+            What::Message(message) => format!("{host} {message:?}"),
             What::Changed(key) => {
                 let record = self.cluster.process(host).and_then(|process| record(&process.node, key));
                 format!("{host} {key} {}", record.map(|session| tell(session)).unwrap_or_default())

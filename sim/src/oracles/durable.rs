@@ -24,7 +24,7 @@ impl Durable {
     pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
         match &fact.what {
             What::Changed(key) => check_known(view, fact, key),
-            What::Outcome(..) | What::Fetched(..) | What::Event(_) => Ok(()),
+            What::Outcome(..) | What::Fetched(..) | What::Event(_) | What::Message(_) => Ok(()),
         }
     }
 

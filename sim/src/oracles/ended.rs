@@ -25,7 +25,7 @@ impl Ended {
     pub(crate) fn handle_fact(&self, view: View<'_>, fates: &Fates, fact: &Fact) -> Result<(), Violation> {
         match &fact.what {
             What::Changed(key) => self.check_member(view, fates, fact.life, key),
-            What::Outcome(..) | What::Fetched(..) | What::Event(_) => Ok(()),
+            What::Outcome(..) | What::Fetched(..) | What::Event(_) | What::Message(_) => Ok(()),
         }
     }
 

@@ -36,7 +36,7 @@ impl Join {
         match &fact.what {
             What::Event(Event::Ready(ReadyCause::Joined)) => self.handle_joined(view, fates, fact),
             What::Event(Event::Ready(ReadyCause::FirstMember)) => check_first(view, fact),
-            What::Event(_) | What::Outcome(..) | What::Fetched(..) | What::Changed(_) => Ok(()),
+            What::Event(_) | What::Outcome(..) | What::Fetched(..) | What::Changed(_) | What::Message(_) => Ok(()),
         }
     }
 
@@ -122,7 +122,7 @@ fn check_first(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
     let config = view.cluster.config();
     let weather = view.cluster.net().weather();
     let patience = config.join_for.min(config.frequency * 4).max(Duration::from_millis(1));
-    if 200 < weather.lost() {
+    if 200 < weather.loss.max(weather.multicast_loss) {
         return Ok(());
     }
     view.cluster.marks.judged("P5 a member starts alone");
