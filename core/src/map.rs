@@ -7,7 +7,7 @@
 //! Always true: the register of a name only ever gets a greater stamp, so maps that have heard the same are equal (P1).
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use core::time::Duration;
+use core::{ops::Bound, time::Duration};
 
 use bytes::Bytes;
 
@@ -33,6 +33,10 @@ pub(crate) struct SharedMap {
     digest: u64,
     /// What others have changed and nobody was told of.
     news: BTreeSet<Bytes>,
+    /// All names in the order of their last changes.
+    recent: BTreeMap<u64, EntryId>,
+    /// How many changes there were.
+    changes: u64,
 }
 
 /// What there is under a name.
@@ -43,6 +47,8 @@ pub(crate) struct Entry {
     value: Option<Bytes>,
     /// When a removal is forgotten.
     until: Time,
+    /// Which change of the map was its last.
+    change: u64,
 }
 
 /// A register that another member brings.
@@ -76,6 +82,8 @@ impl SharedMap {
             bytes: 0,
             digest: 0,
             news: BTreeSet::new(),
+            recent: BTreeMap::new(),
+            changes: 0,
         }
     }
 
@@ -149,7 +157,9 @@ impl SharedMap {
     /// Forgets a removal that was taken.
     pub(crate) fn forget(&mut self, id: EntryId) {
         let name = self.names.remove(&id).expect("what is due has a name");
-        self.entries.remove(&name);
+        if let Some(entry) = self.entries.remove(&name) {
+            self.recent.remove(&entry.change);
+        }
         self.bytes -= name.len();
     }
 
@@ -163,6 +173,14 @@ impl SharedMap {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         self.entries.iter().filter_map(|(name, entry)| Some((name, entry.value.as_ref()?)))
+    }
+
+    /// What has changed after the first so many changes, each name once, in the order of the last changes.
+    pub(crate) fn changes(&self, after: u64) -> impl Iterator<Item = (u64, &Bytes, Option<&Bytes>)> {
+        self.recent.range((Bound::Excluded(after), Bound::Unbounded)).map(|(&change, id)| {
+            let name = self.names.get(id).expect("what has changed has a name");
+            (change, name, self.get(name))
+        })
     }
 
     /// The register of a name, as it goes to another member.
@@ -194,6 +212,7 @@ impl SharedMap {
         assert!(removed == self.removed.len(), "every removal is to be forgotten");
         let bytes: usize = self.entries.iter().map(|(name, entry)| name.len() + entry.value_bytes()).sum();
         assert!(self.bytes == bytes, "all bytes are counted");
+        assert!(self.entries.len() == self.recent.len(), "every name has a last change");
     }
 
     /// How many entries there are with this one, and how many bytes.
@@ -211,6 +230,7 @@ impl SharedMap {
             assert!(before.stamp < stamp, "a register only gets a greater stamp");
             self.bytes -= before.value_bytes();
             self.removed.remove(&(before.until, id));
+            self.recent.remove(&before.change);
             self.digest = self.digest.wrapping_sub(before.hash(&name));
         } else {
             self.bytes += name.len();
@@ -220,7 +240,9 @@ impl SharedMap {
         if value.is_none() {
             self.removed.insert((until, id));
         }
-        let entry = Entry { id, stamp, value, until };
+        self.changes += 1;
+        self.recent.insert(self.changes, id);
+        let entry = Entry { id, stamp, value, until, change: self.changes };
         self.bytes += entry.value_bytes();
         self.digest = self.digest.wrapping_add(entry.hash(&name));
         self.entries.insert(name, entry);
@@ -313,6 +335,25 @@ mod tests {
         assert_eq!(map.poll_news(), None, "there was no value");
         assert_eq!(map.merge(at(0), brought("a", 2, Some("again"))), Merged::News);
         assert_eq!((map.poll_timeout(), map.poll_due(at(9999))), (None, None));
+        map.check_table();
+    }
+
+    #[test]
+    fn whoever_keeps_a_table_is_told_each_name_once_since_it_last_looked() {
+        let mut map = map(4, 100);
+        map.set("a".into(), stamp(1), Some("1".into()), at(0));
+        map.set("b".into(), stamp(2), Some("2".into()), at(0));
+        map.merge(at(0), brought("a", 3, Some("3")));
+        let told = |map: &SharedMap, after| {
+            let told = map.changes(after).map(|(change, name, value)| (change, name.clone(), value.cloned()));
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(told(&map, 0), [(2, "b".into(), Some("2".into())), (3, "a".into(), Some("3".into()))]);
+        let id = map.set("b".into(), stamp(4), None, at(1));
+        assert_eq!(told(&map, 3), [(4, "b".into(), None)]);
+        assert_eq!(map.poll_due(at(1)), Some(id));
+        map.forget(id);
+        assert_eq!(told(&map, 0), [(3, "a".into(), Some("3".into()))]);
         map.check_table();
     }
 

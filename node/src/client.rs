@@ -46,7 +46,7 @@ pub(crate) struct Desk<S: Store> {
 pub(crate) struct Scratch<S: Store> {
     pub(crate) input: Box<[u8]>,
     ranges: Vec<Range<usize>>,
-    commits: Vec<(SessionKey, S::Commit)>,
+    commits: Vec<(Option<SessionKey>, S::Commit)>,
 }
 
 /// One client.

@@ -12,6 +12,7 @@ mod info;
 mod introspection;
 mod keys;
 mod lifetimes;
+mod map;
 mod rename;
 mod strings;
 #[cfg(any(test, feature = "fuzz"))]
@@ -89,6 +90,7 @@ impl<S: Store> Table<S> {
             entry("getex", -2, Write, FIRST, strings::getex),
             entry("hdel", -3, Write, FIRST, hashes::hdel),
             entry("heirloom.explain", 2, Peek, FIRST, heirloom::explain),
+            entry("heirloom.map", -2, Peek, NONE, map::map),
             entry("heirloom.members", 1, Connection, NONE, heirloom::members),
             entry("hello", -1, Connection, NONE, connection::hello),
             entry("hexists", 3, Read, FIRST, hashes::hexists),
@@ -249,7 +251,7 @@ mod tests {
 
         let desk = Desk::new();
         desk.set_far("elsewhere", Ok(Found::Nowhere));
-        let rows: [(&str, &[(&str, Purpose)]); 23] = [
+        let rows: [(&str, &[(&str, Purpose)]); 24] = [
             ("PING", &[]),
             ("WAIT 0 1", &[]),
             ("COMMAND COUNT", &[]),
@@ -272,6 +274,7 @@ mod tests {
             ("HGET h f", &[("h", Read)]),
             ("RENAME a b", &[("a", Write), ("b", Write)]),
             ("HEIRLOOM.EXPLAIN a", &[("a", Peek)]),
+            ("HEIRLOOM.MAP GET a", &[]),
             ("HEIRLOOM.MEMBERS", &[]),
         ];
         for (line, wanted) in rows {
@@ -323,6 +326,7 @@ mod tests {
             ("GET a", &loading),
             ("SET a 1", &loading),
             ("PING", &loading),
+            ("HEIRLOOM.MAP ALL", &loading),
             ("SELECT 1", "+OK"),
             ("CLIENT SETNAME a", "+OK"),
         ]);

@@ -43,7 +43,7 @@ struct Held<C> {
 }
 
 enum Until<C> {
-    Commit(SessionKey, C),
+    Commit(Option<SessionKey>, C),
     /// The reply is how many members have what was written before.
     Counted(Wait<C>),
 }
@@ -64,7 +64,7 @@ impl<C: Future<Output = Result<Receipt, CommitFailed>> + Unpin> Replies<C> {
     }
 
     /// Holds the reply that was begun at `start`, and ends here, until all these commits are decided.
-    pub(crate) fn hold(&mut self, start: usize, commits: impl Iterator<Item = (SessionKey, C)>) {
+    pub(crate) fn hold(&mut self, start: usize, commits: impl Iterator<Item = (Option<SessionKey>, C)>) {
         let end = self.bytes.len();
         self.held.extend(commits.map(|(key, commit)| Held { start, end, until: Until::Commit(key, commit) }));
     }
@@ -142,10 +142,10 @@ impl<C: Future<Output = Result<Receipt, CommitFailed>> + Unpin> Replies<C> {
         self.pending_bytes() == 0
     }
 
-    fn decide(&mut self, held: &Held<C>, key: SessionKey, outcome: Result<Receipt, CommitFailed>) {
+    fn decide(&mut self, held: &Held<C>, key: Option<SessionKey>, outcome: Result<Receipt, CommitFailed>) {
         let text = match &outcome {
-            // A session that was to be ended may have ended by itself a moment before.
-            Ok(_) | Err(CommitFailed::Refused(CommitError::NoSession)) => None,
+            // What was to be ended may have ended by itself a moment before, or by another.
+            Ok(_) | Err(CommitFailed::Refused(CommitError::NoSession | CommitError::NoEntry)) => None,
             Err(failure) => Some(error_text(failure)),
         };
         if !matches!(outcome, Err(CommitFailed::Refused(_))) {
@@ -172,7 +172,7 @@ impl<C: Future<Output = Result<Receipt, CommitFailed>> + Unpin> Replies<C> {
 
 enum Decided {
     Count(usize),
-    Commit(SessionKey, Result<Receipt, CommitFailed>),
+    Commit(Option<SessionKey>, Result<Receipt, CommitFailed>),
 }
 
 pub(crate) fn error_text(failure: &CommitFailed) -> String {
@@ -308,7 +308,7 @@ mod tests {
         let (start, mut reply) = replies.begin(Version::Two, 1000);
         reply.simple(text);
         reply.finish();
-        replies.hold(start, commits.iter().map(|&commit| (SessionKey([0; 16]), commit.clone())));
+        replies.hold(start, commits.iter().map(|&commit| (Some(SessionKey([0; 16])), commit.clone())));
     }
 
     fn taken(replies: &mut Replies<Later>) -> String {

@@ -4,8 +4,13 @@
 //! they turn themselves.
 
 use core::{cell::Cell, net::SocketAddr, time::Duration};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use bytes::Bytes;
 use heirloom_core::{
     Copies, Delta, Demand, Durability, EndCause, Member, MemberId, MemberState, Purpose, Receipt, SessionKey, Stats,
     Time,
@@ -37,6 +42,12 @@ pub(crate) trait Store: 'static {
     fn moved(&self, key: &SessionKey) -> Option<SessionKey>;
     /// A commit without a change of a session that is there, for as many copies.
     fn probe(&self, key: SessionKey, durability: Durability) -> Self::Commit;
+    /// What the shared map has under a name.
+    fn map_get(&self, name: &[u8]) -> Option<Bytes>;
+    /// The whole shared map.
+    fn map(&self) -> Arc<BTreeMap<Bytes, Bytes>>;
+    /// Sets a name of the shared map, or removes it; later reads see it at once.
+    fn map_write(&self, name: &[u8], value: Option<&[u8]>) -> Self::Commit;
     /// How far the member is.
     fn state(&self) -> MemberState;
     /// How many other members serve.
@@ -149,6 +160,22 @@ impl Store for Local {
 
     fn probe(&self, key: SessionKey, durability: Durability) -> Commit {
         self.handle.commit(key, Delta::new(), durability)
+    }
+
+    fn map_get(&self, name: &[u8]) -> Option<Bytes> {
+        self.handle.map_get(name)
+    }
+
+    fn map(&self) -> Arc<BTreeMap<Bytes, Bytes>> {
+        self.handle.map()
+    }
+
+    fn map_write(&self, name: &[u8], value: Option<&[u8]>) -> Commit {
+        let name = Bytes::copy_from_slice(name);
+        match value {
+            Some(value) => self.handle.map_set(name, Bytes::copy_from_slice(value), self.demand()),
+            None => self.handle.map_remove(name, self.demand()),
+        }
     }
 
     fn state(&self) -> MemberState {

@@ -60,21 +60,19 @@ impl Default for Writes {
 }
 
 impl Writes {
-    /// A write is decided, and that many members have it.
-    pub(crate) fn add(&mut self, key: SessionKey, members: usize) {
+    /// A write is decided, and that many members have it. Of one that is of no session no more can be found out.
+    pub(crate) fn add(&mut self, key: Option<SessionKey>, members: usize) {
         self.least = Some(self.least.map_or(members, |least| least.min(members)));
-        if self.keys.last() == Some(&key) || !self.is_whole {
+        if !self.is_whole || (key.is_some() && self.keys.last().copied() == key) {
             return;
         }
         if self.keys.len() == KEYS_MAX {
             self.keys.sort_unstable();
             self.keys.dedup();
         }
-        self.is_whole = self.keys.len() < KEYS_MAX;
-        if self.is_whole {
-            self.keys.push(key);
-        } else {
-            self.keys = Vec::new();
+        match key.filter(|_| self.keys.len() < KEYS_MAX) {
+            Some(key) => self.keys.push(key),
+            None => (self.is_whole, self.keys) = (false, Vec::new()),
         }
     }
 
@@ -203,14 +201,14 @@ mod tests {
         let cluster = Cluster { ready: 2, ..Cluster::default() };
         for (wanted, copies, ready) in [(1, 1, 2), (0, 0, 2), (5, 2, 2)] {
             let mut writes = Writes::default();
-            writes.add(KEY, 2);
-            writes.add(KEY, copies);
+            writes.add(Some(KEY), 2);
+            writes.add(Some(KEY), copies);
             let cluster = Cluster { ready, ..Cluster::default() };
             assert_eq!(ask(&cluster, &mut writes, wanted), Poll::Ready(copies));
             assert_eq!(cluster.probes.get(), 0);
         }
         let mut writes = Writes::default();
-        writes.add(KEY, 1);
+        writes.add(Some(KEY), 1);
         assert_eq!(ask(&cluster, &mut writes, 1), Poll::Ready(1));
         assert_eq!(ask(&cluster, &mut writes, 1), Poll::Ready(1), "the answer is kept without a further write");
     }
@@ -220,7 +218,7 @@ mod tests {
         let cluster = Cluster { ready: 2, answer: Some(2), ..Cluster::default() };
         let mut writes = Writes::default();
         for byte in [1, 2, 1, 2] {
-            writes.add(SessionKey([byte; 16]), 0);
+            writes.add(Some(SessionKey([byte; 16])), 0);
         }
         assert_eq!(ask(&cluster, &mut writes, 2), Poll::Ready(2));
         assert_eq!(cluster.probes.get(), 2);
@@ -230,7 +228,7 @@ mod tests {
     fn who_has_waited_long_enough_is_told_what_is_known() {
         let cluster = Cluster { ready: 2, ..Cluster::default() };
         let mut writes = Writes::default();
-        writes.add(KEY, 1);
+        writes.add(Some(KEY), 1);
         let mut wait = Wait::new(2, Some(Time::ZERO + Duration::from_secs(1)));
         let context = &mut Context::from_waker(Waker::noop());
         assert_eq!(wait.poll(context, &mut writes, &cluster), Poll::Pending);
@@ -245,10 +243,19 @@ mod tests {
         for number in 0..=KEYS_MAX {
             let mut key = KEY;
             key.0[..8].copy_from_slice(&number.to_le_bytes());
-            writes.add(key, 1);
+            writes.add(Some(key), 1);
         }
         assert_eq!(ask(&cluster, &mut writes, 2), Poll::Ready(1));
         assert_eq!(cluster.probes.get(), 0);
+    }
+
+    #[test]
+    fn of_a_write_of_no_session_only_what_it_has_shown_is_told() {
+        let cluster = Cluster { ready: 2, answer: Some(2), ..Cluster::default() };
+        let mut writes = Writes::default();
+        writes.add(Some(KEY), 2);
+        writes.add(None, 1);
+        assert_eq!(ask(&cluster, &mut writes, 2), Poll::Ready(1));
     }
 
     fn durable(count: usize) -> Receipt {

@@ -1,21 +1,25 @@
 //! What stands behind the lock: the node, its sockets, and those who wait for it.
 
+mod fetching;
+
 use core::{fmt, net::SocketAddr, task::Waker, time::Duration};
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
 use heirloom_core::{
-    AtLeast, CommitError, CommitId, Delta, Demand, Event, Fetch, FetchId, Fetched, Node, Outcome, Purpose, SessionKey,
-    SessionVersion, Time,
+    CommitError, CommitId, Delta, Demand, Event, FetchId, Fetched, MemberId, Message, MessageError, Node, Outcome,
+    SessionKey, Time,
 };
 
+pub(crate) use self::fetching::Asked;
 use crate::{
     alarm::{Alarm, Sleep},
     clock::Clock,
-    completion::{Completer, completion},
-    fetch::{FetchFailed, Fetching, Found},
+    completion::Completer,
     net::Net,
+    outlet::Outlet,
     poller::Ready,
-    published::{Published, Table},
+    published::Table,
 };
 
 /// How much is sent in one go, so that a turn has an end.
@@ -32,6 +36,8 @@ const WALL_EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum Command {
     Commit { key: SessionKey, delta: Delta, demand: Demand, completer: Completer<Committed> },
     ChangeId { old: SessionKey, new: SessionKey, demand: Demand, completer: Completer<Committed> },
+    MapSet { name: Bytes, value: Bytes, demand: Demand, completer: Completer<Committed> },
+    MapRemove { name: Bytes, demand: Demand, completer: Completer<Committed> },
     Touch(SessionKey),
     SetPeers(Vec<SocketAddr>),
     StartAlone,
@@ -46,10 +52,9 @@ pub(crate) type Committed = Result<Outcome, CommitError>;
 pub(crate) struct Inside {
     /// `None` once the driver has stopped.
     pub(crate) engine: Option<Engine>,
-    /// Events that were taken from the node and not read yet.
-    events: VecDeque<Event>,
+    events: Outlet<Event>,
     events_max: usize,
-    readers: Vec<Waker>,
+    messages: Outlet<Message>,
 }
 
 /// The node at work.
@@ -61,6 +66,8 @@ pub(crate) struct Engine {
     leavers: Vec<Completer<()>>,
     leaving: Leaving,
     wall_at: Time,
+    /// The last change of the shared map that was published.
+    map_change: u64,
     /// Nothing is sent before the driver's next turn.
     corked: bool,
 }
@@ -99,20 +106,6 @@ impl Told {
     }
 }
 
-/// What was asked of the node.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) fetching: Fetching,
-    /// The driver has to come and send the question.
-    pub(crate) wake_driver: bool,
-}
-
-impl Asked {
-    fn known(answer: Result<Found, FetchFailed>) -> Self {
-        Self { fetching: Fetching::known(answer), wake_driver: false }
-    }
-}
-
 /// What a turn of the driver came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turned {
@@ -132,9 +125,10 @@ impl Inside {
             leavers: Vec::new(),
             leaving: Leaving::No,
             wall_at: Time::ZERO,
+            map_change: 0,
             corked: false,
         };
-        Self { engine: Some(engine), events: VecDeque::new(), events_max, readers: Vec::new() }
+        Self { engine: Some(engine), events: Outlet::default(), events_max, messages: Outlet::default() }
     }
 
     /// What a caller does when it goes in.
@@ -199,50 +193,51 @@ impl Inside {
 
     /// The next event; else the waker is woken when there is one. The end is `Err`.
     pub(crate) fn poll_event(&mut self, waker: Option<&Waker>) -> Result<Option<Event>, Ended> {
-        let next = self.events.pop_front();
-        let next = next.or_else(|| self.engine.as_mut().and_then(Engine::poll_event));
-        if next.is_some() {
-            return Ok(next);
-        }
-        if self.engine.is_none() {
-            return Err(Ended);
-        }
-        if let Some(waker) = waker.filter(|&new| self.readers.iter().all(|old| !old.will_wake(new))) {
-            self.readers.push(waker.clone());
-        }
-        Ok(None)
+        let Self { engine, events, .. } = self;
+        let next = events.poll(waker, || engine.as_mut().and_then(Engine::poll_event));
+        if next.is_none() && engine.is_none() { Err(Ended) } else { Ok(next) }
     }
 
-    /// The driver has stopped: takes the engine out. What is dropped with it is answered `Gone`. The events that were
-    /// not read stay, unless a panic has left the node in a state that is not to be asked for anything.
+    /// The next message of the application of another member. As [`Self::poll_event`].
+    pub(crate) fn poll_message(&mut self, waker: Option<&Waker>) -> Result<Option<Message>, Ended> {
+        let Self { engine, messages, .. } = self;
+        let next = messages.poll(waker, || engine.as_mut().and_then(|engine| engine.node.poll_message()));
+        if next.is_none() && engine.is_none() { Err(Ended) } else { Ok(next) }
+    }
+
+    /// The driver has stopped: takes the engine out. What is dropped with it is answered `Gone`. What was not read stays,
+    /// unless a panic has left the node in a state that is not to be asked for anything.
     pub(crate) fn stop(&mut self, broken: bool) -> (Option<Engine>, Vec<Waker>) {
         let mut engine = self.engine.take();
-        while let Some(event) = engine.as_mut().filter(|_| !broken).and_then(Engine::poll_event) {
-            push(&mut self.events, event, self.events_max);
+        if let Some(engine) = engine.as_mut().filter(|_| !broken) {
+            while let Some(event) = engine.poll_event() {
+                self.events.keep(event, self.events_max);
+            }
+            self.messages.keep_all(core::iter::from_fn(|| engine.node.poll_message()));
         }
-        (engine, core::mem::take(&mut self.readers))
+        let mut readers = Vec::new();
+        self.events.take_readers(&mut readers);
+        self.messages.take_readers(&mut readers);
+        (engine, readers)
     }
 
-    /// Looks at the events of the node if somebody waits for one.
+    /// Looks at what the node has to tell if somebody waits for it.
     ///
-    /// They stay in the node as long as nobody does: it knows which may become one. A node that leaves is looked at
+    /// Events stay in the node as long as nobody does: it knows which may become one. A node that leaves is looked at
     /// each time, or the event that ends it would wait for a reader.
     fn collect(&mut self, table: &Table, told: &mut Told) {
         let Some(engine) = &mut self.engine else { return };
         table.publish_state(engine.node.state());
         if engine.leaving != Leaving::No {
             while let Some(event) = engine.poll_event() {
-                push(&mut self.events, event, self.events_max);
+                self.events.keep(event, self.events_max);
             }
             if engine.leaving == Leaving::Done {
                 told.leavers.append(&mut engine.leavers);
             }
-        } else if !self.readers.is_empty() && self.events.is_empty() {
-            self.events.extend(engine.poll_event());
         }
-        if !self.events.is_empty() {
-            told.readers.append(&mut self.readers);
-        }
+        self.events.offer(&mut told.readers, || engine.poll_event());
+        self.messages.offer(&mut told.readers, || engine.node.poll_message());
     }
 
     fn has_left(&self) -> bool {
@@ -253,19 +248,6 @@ impl Inside {
 /// The driver has stopped and every event is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended;
-
-/// A reader that falls behind while the node leaves loses events as it would in the node. The last one, which says that
-/// the node has left, always stays.
-fn push(events: &mut VecDeque<Event>, event: Event, events_max: usize) {
-    if events_max <= events.len() {
-        events.pop_back();
-        if events.back() != Some(&Event::Lagged) {
-            events.pop_back();
-            events.push_back(Event::Lagged);
-        }
-    }
-    events.push_back(event);
-}
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -282,6 +264,14 @@ impl Engine {
             }
             Command::ChangeId { old, new, demand, completer } => {
                 let commit = self.node.change_id(now, old, new, demand);
+                self.await_outcome(commit, completer, told);
+            }
+            Command::MapSet { name, value, demand, completer } => {
+                let commit = self.node.map_set(now, name, value, demand);
+                self.await_outcome(commit, completer, told);
+            }
+            Command::MapRemove { name, demand, completer } => {
+                let commit = self.node.map_remove(now, name, demand);
                 self.await_outcome(commit, completer, told);
             }
             Command::Touch(key) => self.node.touch(now, &key),
@@ -334,6 +324,8 @@ impl Engine {
             let session = self.node.held(&key);
             table.publish(key, session.map(|session| (session.clone(), self.node.deadline(&key))));
         }
+        let changes = self.node.map_changes(self.map_change);
+        self.map_change = table.map.publish(changes).unwrap_or(self.map_change);
     }
 
     /// Takes the commits that have ended and the answers to fetches; who hears of one reads what it did. Answers when the
@@ -351,38 +343,18 @@ impl Engine {
         [self.node.poll_timeout(), self.net.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Asks the node for a session.
-    pub(crate) fn fetch(&mut self, now: Time, key: SessionKey, purpose: Purpose) -> Asked {
-        match self.node.fetch(now, key, purpose) {
-            Ok(Fetch::Here) => Asked::known(Ok(Found::Here)),
-            Ok(Fetch::Asked(fetch)) => self.await_answer(fetch),
-            Err(error) => Asked::known(Err(error.into())),
-        }
-    }
-
-    /// Asks the node for a session that is not older than that.
-    pub(crate) fn session_at_least(&mut self, now: Time, key: &SessionKey, floor: &SessionVersion) -> Asked {
-        match self.node.session_at_least(now, key, floor) {
-            Ok(AtLeast::Here(session)) => {
-                Asked::known(Ok(Found::Copy(Published::new(session, self.node.deadline(key)))))
-            }
-            Ok(AtLeast::Ended(cause)) => Asked::known(Ok(Found::Ended(cause))),
-            Ok(AtLeast::Asked(fetch)) => self.await_answer(fetch),
-            Ok(AtLeast::Stale { have, want }) => Asked::known(Err(FetchFailed::Stale { have, want })),
-            Err(error) => Asked::known(Err(error.into())),
-        }
-    }
-
-    fn await_answer(&mut self, fetch: FetchId) -> Asked {
-        let (completer, waiter) = completion();
-        let before = self.fetches.insert(fetch, completer);
-        assert!(before.is_none(), "a fetch has a number of its own");
-        Asked { fetching: Fetching::asked(waiter), wake_driver: !self.corked }
-    }
-
     /// From here on what is committed waits for the driver's next turn.
     pub(crate) fn cork(&mut self) {
         self.corked = true;
+    }
+
+    /// Sends a message to one member, or to all, and answers to how many; and whether the driver has to come for it.
+    pub(crate) fn send(&mut self, to: Option<MemberId>, message: Bytes) -> Result<(usize, bool), MessageError> {
+        let sent = match to {
+            Some(to) => self.node.send(to, message).map(|()| 1)?,
+            None => self.node.send_to_all(message)?,
+        };
+        Ok((sent, !self.corked))
     }
 
     fn poll_event(&mut self) -> Option<Event> {

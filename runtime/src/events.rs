@@ -3,19 +3,14 @@
 use core::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
-use std::{
-    sync::Arc,
-    task::Wake,
-    thread::{self, Thread},
-    time::Instant,
-};
+use std::time::Instant;
 
-use heirloom_core::Event;
+use heirloom_core::{Event, Message};
 
-use crate::{completion::Waiter, handle::Handle};
+use crate::{blocking::block_on, completion::Waiter, handle::Handle};
 
 /// The next event, awaited in a task or on a thread; `None` once the driver has stopped and all events are read.
 ///
@@ -54,6 +49,50 @@ impl Future for NextEvent {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.handle.poll_event(Some(context.waker())) {
             Ok(Some(event)) => Poll::Ready(Some(event)),
+            Ok(None) => Poll::Pending,
+            Err(_) => Poll::Ready(None),
+        }
+    }
+}
+
+/// The next message of the application of another member, awaited in a task or on a thread; `None` once the driver has
+/// stopped and all messages are read.
+///
+/// All handles of a node share one stream of messages: each goes to one reader. It can be dropped at any time without
+/// losing one. What comes while `messages_max` of them wait is dropped and counted (`messages_dropped`).
+#[derive(Debug)]
+#[must_use = "a message is read only when it is awaited"]
+pub struct NextMessage {
+    handle: Handle,
+}
+
+impl NextMessage {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// Blocks until there is a message.
+    pub fn wait(self) -> Option<Message> {
+        block_on(self, None).flatten()
+    }
+
+    /// Blocks until there is a message, or gives up after this long.
+    pub fn wait_for(&mut self, length: Duration) -> Option<Option<Message>> {
+        block_on(self, Instant::now().checked_add(length))
+    }
+
+    /// The message if there is one; `None` also at the end.
+    pub fn try_now(&mut self) -> Option<Message> {
+        self.handle.poll_message(None).map_or(None, |message| message)
+    }
+}
+
+impl Future for NextMessage {
+    type Output = Option<Message>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.handle.poll_message(Some(context.waker())) {
+            Ok(Some(message)) => Poll::Ready(Some(message)),
             Ok(None) => Poll::Pending,
             Err(_) => Poll::Ready(None),
         }
@@ -100,33 +139,5 @@ impl Future for Left {
         }
         self.waiter = None;
         Poll::Ready(())
-    }
-}
-
-/// Polls a future on this thread until it is ready or the time has come.
-fn block_on<F: Future + Unpin>(mut future: F, until: Option<Instant>) -> Option<F::Output> {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = Pin::new(&mut future).poll(&mut context) {
-            return Some(output);
-        }
-        let Some(until) = until else {
-            thread::park();
-            continue;
-        };
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return None;
-        }
-        thread::park_timeout(left);
     }
 }

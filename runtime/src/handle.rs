@@ -1,13 +1,16 @@
 //! What an application holds: the way to a node from any thread.
 
+mod cluster;
+
 use core::{net::SocketAddr, task::Waker};
 use std::{collections::VecDeque, sync::Arc};
 
 use heirloom_core::{
-    CommitError, Copies, Delta, Demand, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Node, Purpose,
-    SessionKey, SessionVersion, Stats, Time,
+    CommitError, Copies, Delta, Demand, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Message, Node,
+    Purpose, SessionKey, SessionVersion, Stats, Time,
 };
 
+pub use self::cluster::SendFailed;
 use crate::{
     alarm::{Alarm, Sleep},
     clock::Clock,
@@ -252,6 +255,10 @@ impl Handle {
 
     pub(crate) fn poll_event(&self, waker: Option<&Waker>) -> Result<Option<Event>, Ended> {
         self.shared().door.look(|inside| inside.poll_event(waker)).unwrap_or(Err(Ended))
+    }
+
+    pub(crate) fn poll_message(&self, waker: Option<&Waker>) -> Result<Option<Message>, Ended> {
+        self.shared().door.look(|inside| inside.poll_message(waker)).unwrap_or(Err(Ended))
     }
 
     fn shared(&self) -> &Shared {

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
+mod blocking;
 mod clock;
 mod closing;
 mod commit;
@@ -30,6 +31,7 @@ mod mailbox;
 #[cfg(loom)]
 mod models;
 mod net;
+mod outlet;
 mod poller;
 mod published;
 mod settings;
@@ -41,9 +43,9 @@ mod turn;
 
 pub use closing::Closing;
 pub use commit::{Commit, CommitFailed};
-pub use events::{Left, NextEvent};
+pub use events::{Left, NextEvent, NextMessage};
 pub use fetch::{FetchFailed, Fetching, Found};
-pub use handle::{Handle, IdTooLong};
+pub use handle::{Handle, IdTooLong, SendFailed};
 pub use net::DRIVER_TOKENS;
 pub use poller::{Interest, Poller, Ready};
 pub use published::Published;

@@ -4,6 +4,8 @@
 //! before any commit is answered, so whoever got an answer reads what was answered. A reader holds a lock of one of
 //! [`SHARDS`] parts for as long as it takes to clone an `Arc`.
 
+mod map;
+
 use core::{
     hash::{BuildHasher, Hasher},
     ops::Deref,
@@ -13,6 +15,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use heirloom_core::{Lifetime, MemberId, MemberState, Session, SessionKey, Time};
 
+use self::map::PublishedMap;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, RwLock, read, write};
 
 /// A session as it was when it was read.
@@ -76,6 +79,7 @@ pub(crate) struct Table {
     received: AtomicU64,
     /// 0, 1 and 2 in the order of `STATES`.
     state: AtomicU8,
+    pub(crate) map: PublishedMap,
 }
 
 const STATES: [MemberState; 3] = [MemberState::Joining, MemberState::Ready, MemberState::Leaving];
@@ -86,7 +90,8 @@ impl Table {
     pub(crate) fn new(me: MemberId) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect();
         let (sessions, owned) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { shards, me, sessions, owned, received: AtomicU64::new(0), state: AtomicU8::new(0) }
+        let (received, state) = (AtomicU64::new(0), AtomicU8::new(0));
+        Self { shards, me, sessions, owned, received, state, map: PublishedMap::new() }
     }
 
     /// Puts the state of a session in the place of the one before; `None` takes it away.
@@ -168,6 +173,7 @@ impl Table {
 
     /// Takes everything away.
     pub(crate) fn clear(&self) {
+        self.map.clear();
         for shard in &self.shards {
             let gone = core::mem::take(&mut *write(shard));
             self.sessions.fetch_sub(gone.len(), Ordering::Relaxed);

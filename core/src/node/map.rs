@@ -64,6 +64,13 @@ impl Node {
         self.map.iter()
     }
 
+    /// What has changed in the shared map after the first `after` changes, each name once with its value or without one,
+    /// and which change that was; for who keeps a table of it for readers, and looks more often than removals are forgotten
+    /// (`ended_for`).
+    pub fn map_changes(&self, after: u64) -> impl Iterator<Item = (u64, &Bytes, Option<&Bytes>)> {
+        self.map.changes(after)
+    }
+
     fn write_map(
         &mut self,
         now: Time,

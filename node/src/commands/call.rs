@@ -33,8 +33,8 @@ pub(crate) struct Call<'a, S: Store> {
     /// Sessions that are not to be looked for in the store.
     pub(crate) brought: Brought,
     pub(crate) reply: Reply<'a>,
-    /// What the reply has to wait for.
-    pub(crate) commits: &'a mut Vec<(SessionKey, S::Commit)>,
+    /// What the reply has to wait for, by the session that is written; the shared map has none.
+    pub(crate) commits: &'a mut Vec<(Option<SessionKey>, S::Commit)>,
     pub(crate) after: After,
 }
 
@@ -131,7 +131,7 @@ impl<'a, S: Store> Call<'a, S> {
 
     /// Changes a session; the reply waits for its copies.
     pub(crate) fn commit(&mut self, key: SessionKey, delta: Delta) {
-        self.commits.push((key, self.store.commit(key, delta)));
+        self.commits.push((Some(key), self.store.commit(key, delta)));
     }
 
     pub(crate) fn finish(self) -> After {

@@ -62,7 +62,7 @@ fn copy<S: Store>(call: &mut Call<'_, S>, session: &Published, old: SessionKey, 
 /// Lets the reply wait for a commit, unless that has failed already.
 fn hold<S: Store>(call: &mut Call<'_, S>, key: SessionKey, mut commit: S::Commit) -> Result<(), CommitFailed> {
     match Pin::new(&mut commit).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => call.commits.push((key, commit)),
+        Poll::Pending => call.commits.push((Some(key), commit)),
         Poll::Ready(outcome) => drop(outcome?),
     }
     Ok(())

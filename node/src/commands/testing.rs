@@ -10,8 +10,9 @@ use core::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use std::{collections::BTreeMap, rc::Rc, time::Instant};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use heirloom_core::{
     CommitError, CommitId, Config, Delta, Durability, EndCause, KeyMaker, Member, MemberId, MemberState, Node, Outcome,
     Purpose, Receipt, SessionKey, Stats, Time,
@@ -348,6 +349,23 @@ impl Store for Alone {
 
     fn probe(&self, key: SessionKey, _: Durability) -> Self::Commit {
         self.commit(key, Delta::new())
+    }
+
+    fn map_get(&self, name: &[u8]) -> Option<Bytes> {
+        self.node.borrow().map_get(name).cloned()
+    }
+
+    fn map(&self) -> Arc<BTreeMap<Bytes, Bytes>> {
+        Arc::new(self.node.borrow().map_iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    fn map_write(&self, name: &[u8], value: Option<&[u8]>) -> Self::Commit {
+        let (name, now) = (Bytes::copy_from_slice(name), self.now.get());
+        let made = match value.map(Bytes::copy_from_slice) {
+            Some(value) => self.node.borrow_mut().map_set(now, name, value, Durability::Local),
+            None => self.node.borrow_mut().map_remove(now, name, Durability::Local),
+        };
+        ready(self.outcome(made))
     }
 
     fn state(&self) -> MemberState {
