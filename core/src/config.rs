@@ -59,6 +59,10 @@ pub struct Config {
     /// The idle time of a session for which nothing else was asked; zero means that it never expires.
     #[serde(with = "text")]
     pub idle: Duration,
+    /// The greatest age of a session for which nothing else was asked: it ends that long after its creation however much
+    /// it is used. Zero means that there is none.
+    #[serde(with = "text")]
+    pub max_age: Duration,
     /// How long the end of a session is remembered.
     #[serde(with = "text")]
     pub ended_for: Duration,
@@ -124,6 +128,7 @@ impl Default for Config {
             copies: Copies::default(),
             unit: Unit::default(),
             idle: Duration::from_secs(30 * 60),
+            max_age: Duration::ZERO,
             ended_for: Duration::from_secs(30 * 60),
             fetch_for: Duration::from_secs(5),
             leave_for: Duration::from_secs(10),
@@ -170,6 +175,11 @@ impl Config {
         }
     }
 
+    /// The greatest age of a session for which nothing else was asked.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        Some(self.max_age).filter(|length| !length.is_zero())
+    }
+
     /// Checks every setting against what a node can work with.
     ///
     /// # Errors
@@ -196,6 +206,7 @@ impl Config {
             ("search_max", self.search_max, self.frequency, Duration::from_secs(3600)),
             ("join_for", self.join_for, Duration::ZERO, Duration::from_secs(3600)),
             ("idle", self.idle, Duration::ZERO, LIFETIME_MAX),
+            ("max_age", self.max_age, Duration::ZERO, LIFETIME_MAX),
             ("ended_for", self.ended_for, Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600)),
             ("fetch_for", self.fetch_for, Duration::from_millis(1), Duration::from_secs(3600)),
             ("leave_for", self.leave_for, Duration::ZERO, Duration::from_secs(3600)),

@@ -27,6 +27,7 @@ pub struct Delta {
     pub(crate) start: Start,
     pub(crate) changes: Vec<(Bytes, Option<Bytes>)>,
     pub(crate) lifetime: Option<Lifetime>,
+    pub(crate) max_age: Option<Duration>,
     conditions: Vec<Condition>,
 }
 
@@ -84,6 +85,15 @@ impl Delta {
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets the greatest age of a session that this commit creates: it ends that long after its creation, however much it is
+    /// used and whatever its lifetime becomes. Of one that is there already it changes nothing. Without it a new session has
+    /// the greatest age of the configuration.
+    #[must_use]
+    pub fn max_age(mut self, length: Duration) -> Self {
+        self.max_age = Some(length);
         self
     }
 

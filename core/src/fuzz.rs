@@ -14,6 +14,7 @@ use self::made::Maker;
 use crate::{
     member::MemberId,
     session::Session,
+    time::Time,
     wire::{
         Ack, Alive, Beat, BeatHead, ClusterTag, Declared, DeltaReader, DeltaWriter, FeedHead, FrameWriter, Hello,
         HelloHead, Item, ItemKind, ItemWriter, Items, Kind, Ping, Probe, Registers, Relay, Relayed, open, read,
@@ -57,8 +58,8 @@ pub fn decode(bytes: &[u8], cluster: &str) {
     stays(bytes, |body| items(body, u64::MAX));
     let mut session = Session::default();
     if let Ok(delta) = DeltaReader::read(bytes, u64::MAX) {
-        delta.merge_into(&mut session);
-        assert!(!delta.merge_into(&mut session), "what is merged again changes nothing");
+        delta.merge_into(&mut session, Time::ZERO);
+        assert!(!delta.merge_into(&mut session, Time::ZERO), "what is merged again changes nothing");
         let _ = (delta.knows(&session), delta.births(), delta.extent(), delta.is_bare());
     }
 }
@@ -127,14 +128,15 @@ fn items(bytes: &[u8], clock: u64) -> Option<Vec<u8>> {
 
 /// Writes the session that a delta brings, after its last part; gives what it is until then.
 fn rewrite_delta(to: &mut ItemWriter<'_>, kind: ItemKind, delta: &DeltaReader<'_>, mut copy: Session) -> Session {
-    delta.merge_into(&mut copy);
+    delta.merge_into(&mut copy, Time::ZERO);
     if delta.more() {
         return copy;
     }
     let mut skip = 0;
     loop {
         let registers = Registers { skip, ..Registers::default() };
-        let writer = DeltaWriter { key: delta.key(), session: &copy, registers, remaining: delta.remaining() };
+        let (remaining, now) = (delta.remaining(), Time::ZERO);
+        let writer = DeltaWriter { key: delta.key(), session: &copy, registers, remaining, now };
         let rest = to.write(kind, |bytes| writer.write(bytes, ROOM, ROOM)).expect("there is room");
         match rest {
             Some(next) => skip = next,

@@ -32,17 +32,39 @@ pub(crate) struct End {
     pub(crate) cause: EndCause,
 }
 
-/// One birth of a session: its epoch, and up to which counter it expired (zero: never).
+/// Up to which counter of its epoch a birth has expired, and whether that was because it reached its greatest age. Of two
+/// the greater is what holds, so it merges as the counter does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Expired {
+    /// Zero: never.
+    pub(crate) counter: u32,
+    pub(crate) by_age: bool,
+}
+
+impl Expired {
+    pub(crate) const NEVER: Self = Self { counter: 0, by_age: false };
+
+    /// One number for both, in the same order. Counters on the wire are below a quarter of what a number holds.
+    pub(crate) fn code(self) -> u32 {
+        self.counter * 2 + u32::from(self.by_age)
+    }
+
+    pub(crate) fn of_code(code: u32) -> Self {
+        Self { counter: code / 2, by_age: !code.is_multiple_of(2) }
+    }
+}
+
+/// One birth of a session: its epoch, and up to which counter it expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
     pub(crate) birth: Stamp,
     pub(crate) counter: u32,
     pub(crate) owner: MemberId,
-    pub(crate) expired: u32,
+    pub(crate) expired: Expired,
 }
 
 impl Life {
     pub(crate) fn is_over(&self) -> bool {
-        self.counter <= self.expired
+        self.counter <= self.expired.counter
     }
 }

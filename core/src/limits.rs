@@ -103,7 +103,7 @@ impl Limits {
         if matches!(delta.start, Start::End(_)) {
             return if there.session.is_some() { Ok(()) } else { Err(CommitError::NoSession) };
         }
-        if delta.lifetime.is_some_and(is_too_long) {
+        if delta.lifetime.is_some_and(is_too_long) || delta.max_age.is_some_and(|length| LIFETIME_MAX < length) {
             return Err(CommitError::LifetimeTooLong);
         }
         let old = there.session.filter(|_| delta.start == Start::FromWhatIsThere);
@@ -262,7 +262,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        life::Life,
+        life::{Expired, Life},
         member::MemberId,
         session::{Change, Content, Incoming},
         stamp::Stamp,
@@ -289,7 +289,7 @@ mod tests {
     fn with_attribute(name: &[u8], value: &[u8]) -> Session {
         let mut session = Session::default();
         let birth = Stamp { clock: 1, writer: MemberId(1) };
-        session.merge_life(Life { birth, counter: 1, owner: MemberId(1), expired: 0 });
+        session.merge_life(Life { birth, counter: 1, owner: MemberId(1), expired: Expired::NEVER });
         let (name, value) = (Content::Slice(name), Some(Content::Slice(value)));
         session.merge_attribute(Incoming { name, birth, stamp: birth, value, changed: Change(1) });
         session

@@ -13,6 +13,7 @@
 
 mod digest;
 mod ends;
+mod lifetimes;
 mod moves;
 mod registers;
 
@@ -100,23 +101,6 @@ impl Session {
         self.find(name, self.head()?.birth).ok().map(|at| self.attributes[at].bytes())
     }
 
-    /// How long it lives; `None` when it has ended.
-    pub fn lifetime(&self) -> Option<Lifetime> {
-        self.lifetime_register().filter(|_| self.is_live()).map(|register| register.lifetime)
-    }
-
-    /// What the latest birth that lasts says of the lifetime, or if none does, the latest.
-    pub(crate) fn lifetime_register(&self) -> Option<&LifetimeRegister> {
-        let mut latest = self.lifetimes.iter().rev();
-        latest.find(|register| self.shows(register.birth)).or(self.lifetimes.last())
-    }
-
-    /// What one birth says of the lifetime.
-    pub(crate) fn lifetime_of(&self, birth: Stamp) -> Option<Lifetime> {
-        let found = self.lifetimes.binary_search_by(|register| register.birth.cmp(&birth));
-        found.ok().map(|at| self.lifetimes[at].lifetime)
-    }
-
     /// Whether nothing of its content is held.
     pub(crate) fn is_bare(&self) -> bool {
         self.lifetimes.is_empty() && self.attributes.is_empty()
@@ -163,15 +147,6 @@ impl Session {
     /// Whether any attribute was written after the session was created.
     pub fn is_written(&self) -> bool {
         0 < self.rewritten
-    }
-
-    /// The cause of an expiry follows from what the lifetime was: only what was lost has none.
-    pub(crate) fn expiry_cause(&self) -> EndCause {
-        match self.lifetime_register().map(|register| register.lifetime) {
-            Some(Lifetime::Fixed(_)) => EndCause::MaxAge,
-            None if self.is_bare() => EndCause::Lost,
-            Some(Lifetime::Idle(_) | Lifetime::Never) | None => EndCause::Idle,
-        }
     }
 
     /// Whether any register is of that change of this node or of a later one.
@@ -257,32 +232,6 @@ impl Session {
                 self.lives.reserve_exact(1);
                 self.lives.insert(at, other);
                 self.prune();
-                true
-            }
-        }
-    }
-
-    /// Merges the lifetime that one birth was given.
-    pub(crate) fn merge_lifetime(&mut self, mut other: LifetimeRegister) -> bool {
-        if !self.is_wanted(other.birth) {
-            return false;
-        }
-        match self.lifetimes.binary_search_by(|mine| mine.birth.cmp(&other.birth)) {
-            Ok(at) => {
-                let mine = &mut self.lifetimes[at];
-                let wins = mine.stamp < other.stamp;
-                if wins {
-                    other.changed = mine.changed.kept(other.changed);
-                    *mine = other;
-                } else if mine.stamp == other.stamp && mine.changed == Change::default() {
-                    mine.changed = other.changed;
-                }
-                wins
-            }
-            Err(_) if LIVES_MAX <= self.lifetimes.len() => false,
-            Err(at) => {
-                self.lifetimes.reserve_exact(1);
-                self.lifetimes.insert(at, other);
                 true
             }
         }
@@ -408,13 +357,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{key::SessionKey, life::End};
+    use crate::{
+        key::SessionKey,
+        life::{End, Expired},
+    };
 
     fn stamp(clock: u64) -> Stamp {
         Stamp { clock, writer: MemberId(clock % 3) }
     }
 
     fn life(birth: u64, counter: u32, owner: u64, expired: u32) -> Life {
+        // What expired by its age is drawn too.
+        let expired = Expired { counter: expired, by_age: 0 < expired && birth.is_multiple_of(2) };
         Life { birth: stamp(birth), counter, owner: MemberId(owner), expired }
     }
 
@@ -461,6 +415,7 @@ mod tests {
                 birth: stamp(birth),
                 stamp: stamp(at),
                 lifetime: Lifetime::Idle(Duration::from_secs(at)),
+                until: None,
                 changed: Change::default(),
             }),
             Heard::Attribute(name, birth, at, present) => {

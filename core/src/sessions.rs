@@ -26,7 +26,7 @@ pub(crate) use self::{
 use crate::{
     delta::{CommitError, Delta, Start},
     key::SessionKey,
-    life::{End, EndCause, Life},
+    life::{End, EndCause, Expired, Life},
     limits::{Limits, Load, There},
     member::MemberId,
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Session},
@@ -72,6 +72,8 @@ pub(crate) struct Writing {
     pub(crate) change: Change,
     /// The lifetime of a new session.
     pub(crate) lifetime: Lifetime,
+    /// The greatest age of a new session.
+    pub(crate) max_age: Option<Duration>,
     /// Others may hold a session of which this node knows nothing.
     pub(crate) blind: bool,
     pub(crate) makes_room: MakesRoom,
@@ -146,13 +148,17 @@ impl Sessions {
             let creates = ends.is_some() || !there;
             if creates {
                 session.bury_oldest();
-                session.merge_life(Life { birth: second, counter: 1, owner: me, expired: 0 });
+                session.merge_life(Life { birth: second, counter: 1, owner: me, expired: Expired::NEVER });
             }
             let birth = session.head().map_or(second, |life| life.birth);
             let stamp = second;
             let lifetime = delta.lifetime.or(creates.then_some(writing.lifetime));
             if let Some(lifetime) = lifetime {
-                session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, changed: change });
+                let until = match creates {
+                    true => delta.max_age.or(writing.max_age).map(|length| now + length),
+                    false => session.age_until(),
+                };
+                session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, until, changed: change });
                 entry.deadline = None;
             }
             for (name, value) in delta.changes.iter().rev() {
@@ -186,7 +192,7 @@ impl Sessions {
 
     /// Merges what another member brought.
     pub(crate) fn apply(&mut self, now: Time, delta: &DeltaReader<'_>, brought: Brought) -> Effect {
-        self.merge(now, delta.key(), brought, 0, |session| delta.merge_into(session))
+        self.merge(now, delta.key(), brought, 0, |session| delta.merge_into(session, now))
     }
 
     /// Merges a session that came in parts.
@@ -232,7 +238,10 @@ impl Sessions {
         let session = Arc::make_mut(&mut entry.session);
         if let Some(life) = session.head().copied() {
             let counter = life.counter + 1;
-            let expired = if life.is_over() { counter } else { life.expired };
+            let expired = match life.is_over() {
+                true => Expired { counter, ..life.expired },
+                false => life.expired,
+            };
             session.merge_life(Life { counter, owner: me, expired, ..life });
         }
         self.reckon(key, None);
@@ -245,7 +254,7 @@ impl Sessions {
         entry.left_over = false;
         let session = Arc::make_mut(&mut entry.session);
         if let Some(life) = session.life(birth).copied() {
-            let counter = life.counter.max(life.expired) + 1;
+            let counter = life.counter.max(life.expired.counter) + 1;
             session.merge_life(Life { counter, owner: me, ..life });
         }
         entry.deadline = entry.deadline_again(now);
@@ -253,13 +262,14 @@ impl Sessions {
     }
 
     /// Expires a session: hides what is there, of all births that are known here.
-    pub(crate) fn expire(&mut self, key: SessionKey) -> Option<EndCause> {
+    pub(crate) fn expire(&mut self, now: Time, key: SessionKey) -> Option<EndCause> {
         let entry = self.table.get_mut(&key)?;
         let live = entry.session.is_live();
+        let by_age = entry.session.age_until().is_some_and(|until| until <= now);
         let session = Arc::make_mut(&mut entry.session);
         let births = session.movable();
         for life in session.lives.clone().into_iter().filter(|life| births.contains(&life.birth)) {
-            session.merge_life(Life { expired: life.counter, ..life });
+            session.merge_life(Life { expired: Expired { counter: life.counter, by_age }, ..life });
         }
         let cause = session.expiry_cause();
         self.note(key, live, None);
@@ -283,7 +293,7 @@ impl Sessions {
         let live = entry.session.is_live();
         let session = Arc::make_mut(&mut entry.session);
         for birth in births {
-            session.merge_life(Life { birth: *birth, counter: 1, owner: me, expired: 0 });
+            session.merge_life(Life { birth: *birth, counter: 1, owner: me, expired: Expired::NEVER });
         }
         session.bury(births, EndCause::Forgotten);
         self.note(key, live, None);
@@ -362,39 +372,10 @@ impl Sessions {
         self.load().sessions
     }
 
-    pub(crate) fn deadline(&self, key: &SessionKey) -> Option<Time> {
-        self.table.get(key).filter(|entry| entry.session.is_live())?.deadline
-    }
-
-    /// How long a session lives on if it is not used, whatever its key is now.
-    pub(crate) fn remaining(&self, now: Time, key: &SessionKey) -> Option<Duration> {
-        let key = self.moved_to(key).unwrap_or(*key);
-        self.deadline(&key).map(|deadline| deadline.since(now))
-    }
-
-    /// When the owner may expire it: uses of the last tenth of the idle time may not have been told (P4).
-    pub(crate) fn due(&self, key: &SessionKey) -> Option<Time> {
-        let entry = self.table.get(key)?;
-        match entry.session.lifetime()? {
-            Lifetime::Idle(idle) => Some(entry.deadline? + tenth(idle)),
-            Lifetime::Fixed(_) => entry.deadline,
-            Lifetime::Never => None,
-        }
-    }
-
     /// Whether `me` owns a session that has expired, but is not dead for good yet.
     pub(crate) fn awaits_burial(&self, key: &SessionKey, me: MemberId) -> bool {
         let head = self.record(key).filter(|session| session.is_unburied()).and_then(|session| session.head());
         head.is_some_and(|life| life.owner == me && life.is_over())
-    }
-
-    fn is_there(&self, now: Time, key: &SessionKey) -> bool {
-        let Some(entry) = self.table.get(key) else { return false };
-        let passed = match entry.session.lifetime() {
-            Some(Lifetime::Fixed(_)) => entry.deadline.is_some_and(|deadline| deadline <= now),
-            Some(Lifetime::Idle(_) | Lifetime::Never) | None => false,
-        };
-        entry.session.is_live() && !passed
     }
 
     /// Keeps what is counted and the list of the changed. `used` is the last use, if that is news.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fetch::FetchId,
-    life::{EndCause, Life},
+    life::{EndCause, Expired, Life},
     member::MemberId,
     session::Session,
     stamp::Stamp,
@@ -71,7 +71,7 @@ struct Seen {
 struct Lived {
     birth: Stamp,
     counter: u32,
-    expired: u32,
+    expired: Expired,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,7 +171,7 @@ impl SessionVersion {
     pub(crate) fn is_same_but_for_the_epoch(&self, other: &Self) -> bool {
         let (mine, theirs) = (&*self.0, &*other.0);
         let lives = |seen: &Seen| -> Vec<_> {
-            seen.lives.iter().map(|life| (life.birth, life.counter <= life.expired)).collect()
+            seen.lives.iter().map(|life| (life.birth, life.counter <= life.expired.counter)).collect()
         };
         (mine.floor, &mine.burials, &mine.lifetimes) == (theirs.floor, &theirs.burials, &theirs.lifetimes)
             && mine.registers == theirs.registers
@@ -258,7 +258,7 @@ impl From<&Seen> for Packed {
             stamps,
             floor: seen.floor.map(|floor| places[&floor]),
             burials: seen.burials.iter().map(|burial| places[burial]).collect(),
-            lives: seen.lives.iter().map(|life| (places[&life.birth], life.counter, life.expired)).collect(),
+            lives: seen.lives.iter().map(|life| (places[&life.birth], life.counter, life.expired.code())).collect(),
             lifetimes: seen.lifetimes.iter().map(|(birth, stamp)| (places[birth], places[stamp])).collect(),
             registers: (seen.registers.iter())
                 .map(|register| (register.name, places[&register.birth], places[&register.stamp]))
@@ -277,7 +277,9 @@ impl Packed {
         }
         let stamp = |at: usize| stamps.get(at).copied();
         let lives = self.lives.into_iter();
-        let lives = lives.map(|(birth, counter, expired)| Some(Lived { birth: stamp(birth)?, counter, expired }));
+        let lives = lives.map(|(birth, counter, expired)| {
+            Some(Lived { birth: stamp(birth)?, counter, expired: Expired::of_code(expired) })
+        });
         let registers = self.registers.into_iter();
         let registers =
             registers.map(|(name, birth, at)| Some(Register { name, birth: stamp(birth)?, stamp: stamp(at)? }));
@@ -357,7 +359,9 @@ mod tests {
             1 => stamp(6).prop_map(Heard::Floor),
             1 => stamp(6).prop_map(Heard::Burial),
             3 => (stamp(6), 1..4_u32, 0..3_u64, 0..4_u32)
-                .prop_map(|(birth, counter, owner, expired)| Life { birth, counter, owner: MemberId(owner), expired })
+                .prop_map(|(birth, counter, owner, expired)| {
+                    Life { birth, counter, owner: MemberId(owner), expired: Expired::of_code(expired) }
+                })
                 .prop_map(Heard::Life),
             1 => (stamp(6), stamp(9)).prop_map(|(birth, stamp)| Heard::Lifetime(birth, stamp)),
             4 => (0..3_u8, stamp(6), stamp(9)).prop_map(|(name, birth, stamp)| Heard::Attribute(name, birth, stamp)),
@@ -375,7 +379,7 @@ mod tests {
                 Heard::Life(life) => session.merge_life(life),
                 Heard::Lifetime(birth, stamp) => {
                     let lifetime = Lifetime::Idle(Duration::from_secs(stamp.clock));
-                    session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, changed })
+                    session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, until: None, changed })
                 }
                 Heard::Attribute(name, birth, stamp) => {
                     let (name, value) = (Content::Slice(&[name]), Some(Content::Slice(&[])));
@@ -479,7 +483,7 @@ mod tests {
                 let lifetime = Lifetime::Idle(Duration::from_secs(60));
                 let change = Change(clock);
                 let makes_room = MakesRoom::No;
-                let writing = Writing { now: Time::ZERO, me, stamps, change, lifetime, blind: false, makes_room };
+                let writing = Writing { now: Time::ZERO, me, stamps, change, lifetime, max_age: None, blind: false, makes_room };
                 match sessions.commit(&writing, KEY, delta, &limits) {
                     Ok(_) => {
                         let after = sessions.record(&KEY).expect("it was written").version();
@@ -496,14 +500,14 @@ mod tests {
     #[test]
     fn a_takeover_is_seen_by_who_asks_for_it_and_no_change() {
         let [birth, written] = [1, 2].map(|clock| Stamp { clock, writer: MemberId(1) });
-        let life = Life { birth, counter: 1, owner: MemberId(1), expired: 0 };
+        let life = Life { birth, counter: 1, owner: MemberId(1), expired: Expired::NEVER };
         let mut session = copy(&[Heard::Life(life), Heard::Attribute(0, birth, written)]);
         let before = session.version();
         session.merge_life(Life { counter: 2, owner: MemberId(2), ..life });
         let after = session.version();
         assert!(after.covers(&before) && !before.covers(&after));
         assert!(after.is_same_but_for_the_epoch(&before));
-        session.merge_life(Life { expired: 2, ..life });
+        session.merge_life(Life { expired: Expired { counter: 2, by_age: false }, ..life });
         assert!(!session.version().is_same_but_for_the_epoch(&after), "it has expired");
     }
 
@@ -512,7 +516,8 @@ mod tests {
         let clock = 1_790_000_000_000_000_u64 << 10;
         let written = |after: u64, writer| Stamp { clock: clock + (after << 30), writer: MemberId(u64::MAX - writer) };
         let birth = written(0, 0);
-        let mut heard = Vec::from([Heard::Life(Life { birth, counter: 1, owner: MemberId(1), expired: 0 })]);
+        let mut heard =
+            Vec::from([Heard::Life(Life { birth, counter: 1, owner: MemberId(1), expired: Expired::NEVER })]);
         heard.extend(
             (0..20).map(|name| Heard::Attribute(name, birth, written(u64::from(name) + 1, u64::from(name) % 2))),
         );

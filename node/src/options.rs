@@ -89,6 +89,9 @@ pub(crate) struct Flags {
     /// How long a session lives without a use, if it was given no end; 0 is for ever [default: 1800]
     #[arg(long, value_name = "SECONDS", value_parser = parse_idle)]
     idle: Option<u64>,
+    /// How long a session lives at most, however much it is used; 0 is without a limit [default: 0]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_idle)]
+    max_age: Option<u64>,
     /// Which members hold a copy of a session, the same on all: everywhere, nowhere, or backups:1 to backups:8 [default:
     /// everywhere]
     #[arg(long, value_name = "COPIES", value_parser = parse_copies)]
@@ -203,6 +206,7 @@ impl Options {
                 name: flags.name.unwrap_or(config.name),
                 cluster_name: flags.cluster_name.unwrap_or(config.cluster_name),
                 idle: flags.idle.map_or(config.idle, Duration::from_secs),
+                max_age: flags.max_age.map_or(config.max_age, Duration::from_secs),
                 copies: flags.copies.unwrap_or(config.copies),
                 unit: flags.unit.unwrap_or(config.unit),
                 host: flags.host_label.unwrap_or(config.host),
@@ -259,6 +263,7 @@ impl Flags {
             durability: self.durability.or(other.durability),
             commit_for: self.commit_for.or(other.commit_for),
             idle: self.idle.or(other.idle),
+            max_age: self.max_age.or(other.max_age),
             copies: self.copies.or(other.copies),
             unit: self.unit.or(other.unit),
             host_label: self.host_label.or(other.host_label),
@@ -362,7 +367,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 23] = [
+    const KEYS: [(&str, [&str; 3]); 24] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -374,6 +379,7 @@ mod tests {
         ("durability", ["copies:2", "majority", "all"]),
         ("commit-for", ["0", "500ms", "5s"]),
         ("idle", ["0", "1", "2147483648"]),
+        ("max-age", ["0", "1", "2147483648"]),
         ("copies", ["backups:1", "nowhere", "everywhere"]),
         ("unit", ["whole-session", "delta", "whole-session"]),
         ("host-label", ["a", "b", "c"]),

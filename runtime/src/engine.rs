@@ -19,7 +19,7 @@ use crate::{
     net::Net,
     outlet::Outlet,
     poller::Ready,
-    published::Table,
+    published::{Live, Table},
 };
 
 /// How much is sent in one go, so that a turn has an end.
@@ -322,7 +322,12 @@ impl Engine {
         while let Some(key) = self.node.poll_changed() {
             // Also what may not be served from here: that changes with the view, and a fetch tells it.
             let session = self.node.held(&key);
-            table.publish(key, session.map(|session| (session.clone(), self.node.deadline(&key))));
+            let state = session.map(|session| Live {
+                session: session.clone(),
+                deadline: self.node.deadline(&key),
+                ends_by: self.node.ends_by(&key),
+            });
+            table.publish(key, state);
         }
         let changes = self.node.map_changes(self.map_change);
         self.map_change = table.map.publish(changes).unwrap_or(self.map_change);

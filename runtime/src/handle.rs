@@ -74,7 +74,8 @@ impl Handle {
         Ok(self.shared().keys.key(space, id))
     }
 
-    /// Reads a session, which is a use of it; `None` if there is none or its fixed lifetime has passed.
+    /// Reads a session, which is a use of it; `None` if there is none, its fixed lifetime has passed or it has
+    /// reached its greatest age.
     ///
     /// Where not every member holds every session, [`fetch`](Self::fetch) first.
     /// What this member has committed is there once the call or, if another held the lock, the commit has ended.

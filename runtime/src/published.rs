@@ -55,6 +55,16 @@ impl Deref for Published {
     }
 }
 
+/// A session that lives, and until when.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) session: Arc<Session>,
+    /// When it ends if it is not used any more.
+    pub(crate) deadline: Option<Time>,
+    /// When it ends however much it is used.
+    pub(crate) ends_by: Option<Time>,
+}
+
 /// What a read means for the idle time of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -95,9 +105,9 @@ impl Table {
     }
 
     /// Puts the state of a session in the place of the one before; `None` takes it away.
-    pub(crate) fn publish(&self, key: SessionKey, state: Option<(Arc<Session>, Option<Time>)>) {
+    pub(crate) fn publish(&self, key: SessionKey, state: Option<Live>) {
         let mut shard = write(self.shard(&key));
-        let Some((session, deadline)) = state else {
+        let Some(Live { session, deadline, ends_by }) = state else {
             let gone = shard.remove(&key);
             // The value may be the last one of a large session: it is not freed with the lock in hand.
             drop(shard);
@@ -111,6 +121,7 @@ impl Table {
         self.owned.fetch_add(self.owns(&published), Ordering::Relaxed);
         match shard.get_mut(&key) {
             Some(entry) => {
+                entry.ends_by = ends_by;
                 let before = core::mem::replace(&mut entry.published, published);
                 drop(shard);
                 self.owned.fetch_sub(self.owns(&before), Ordering::Relaxed);
@@ -118,13 +129,14 @@ impl Table {
             }
             None => {
                 self.received.fetch_add(u64::from(self.owns(&published) == 0), Ordering::Relaxed);
-                shard.insert(key, Entry { published, quiet_until: AtomicU64::new(0), later: AtomicBool::new(false) });
+                let (quiet_until, later) = (AtomicU64::new(0), AtomicBool::new(false));
+                shard.insert(key, Entry { published, ends_by, quiet_until, later });
                 self.sessions.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    /// A session, unless its fixed lifetime has passed.
+    /// A session, unless its fixed lifetime has passed or it has reached its greatest age.
     pub(crate) fn peek(&self, key: &SessionKey, now: Time) -> Option<Published> {
         let shard = read(self.shard(key));
         shard.get(key).filter(|entry| !entry.is_over(now)).map(|entry| entry.published.clone())
@@ -195,6 +207,8 @@ impl Table {
 #[derive(Debug)]
 struct Entry {
     published: Published,
+    /// Only this end is certain here: another member may have seen a use that moves an idle one.
+    ends_by: Option<Time>,
     /// A use before this time is not told at once, in nanoseconds of [`Time`].
     quiet_until: AtomicU64,
     /// A use is kept to be told at `quiet_until`.
@@ -202,10 +216,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Only a fixed end is certain here: another member may have seen a use that moves an idle one.
     fn is_over(&self, now: Time) -> bool {
-        self.published.deadline.is_some_and(|at| at <= now)
-            && matches!(self.published.session.lifetime(), Some(Lifetime::Fixed(_)))
+        self.ends_by.is_some_and(|at| at <= now)
     }
 
     fn note_use(&self, now: Time) -> Use {
@@ -287,8 +299,8 @@ mod tests {
         let table = Table::new(ME);
         assert_eq!(table.peek(&KEY, at(0)), None);
         let session = Arc::new(Session::default());
-        table.publish(KEY, Some((Arc::clone(&session), Some(at(9)))));
-        table.publish(SessionKey([8; 16]), Some((Arc::clone(&session), None)));
+        table.publish(KEY, live(&session, Some(at(9)), None));
+        table.publish(SessionKey([8; 16]), live(&session, None, None));
         let seen = table.peek(&KEY, at(5)).unwrap();
         assert!(Arc::ptr_eq(&seen.share(), &session), "a read copies nothing");
         assert_eq!(seen.deadline(), Some(at(9)));
@@ -313,17 +325,17 @@ mod tests {
         });
         let counts = || (table.sessions(), table.owned());
         let received = || table.received();
-        table.publish(KEY, Some((mine.clone(), None)));
-        table.publish(KEY, Some((mine.clone(), None)));
+        table.publish(KEY, live(&mine, None, None));
+        table.publish(KEY, live(&mine, None, None));
         assert_eq!(counts(), (1, 1));
-        table.publish(KEY, Some((others.clone(), None)));
+        table.publish(KEY, live(&others, None, None));
         assert_eq!(counts(), (1, 0));
-        table.publish(KEY, Some((mine.clone(), None)));
+        table.publish(KEY, live(&mine, None, None));
         table.publish(KEY, None);
         assert_eq!((counts(), received()), ((0, 0), 0));
-        table.publish(KEY, Some((others, None)));
+        table.publish(KEY, live(&others, None, None));
         assert_eq!((counts(), received()), ((1, 0), 1));
-        table.publish(KEY, Some((mine, None)));
+        table.publish(KEY, live(&mine, None, None));
         table.clear();
         assert_eq!(counts(), (0, 0));
     }
@@ -343,7 +355,7 @@ mod tests {
         for place in 0..16 {
             let mut key = KEY;
             key.0[place] = 0;
-            table.publish(key, Some((Arc::new(Session::default()), Some(at(u64::try_from(place).unwrap())))));
+            table.publish(key, live(&Arc::default(), Some(at(u64::try_from(place).unwrap())), None));
         }
         for place in 0..16 {
             let mut key = KEY;
@@ -356,10 +368,25 @@ mod tests {
     #[test]
     fn a_use_of_a_session_without_an_idle_time_tells_nothing() {
         let table = Table::new(ME);
-        table.publish(KEY, Some((Arc::new(Session::default()), None)));
+        table.publish(KEY, live(&Arc::default(), None, None));
         assert_eq!(table.read(&KEY, at(5)).unwrap().1, Use::Known);
         assert!(table.note_told(&KEY, at(5)));
         assert!(!table.note_told(&SessionKey([9; 16]), at(5)));
+    }
+
+    #[test]
+    fn what_ends_however_much_it_is_used_is_not_read_after_that() {
+        let table = Table::new(ME);
+        table.publish(KEY, live(&Arc::default(), Some(at(3)), Some(at(9))));
+        assert!(
+            table.peek(&KEY, at(8)).is_some(),
+            "a use that this member does not know of may have moved an idle end"
+        );
+        assert_eq!((table.peek(&KEY, at(9)), table.read(&KEY, at(9))), (None, None));
+    }
+
+    fn live(session: &Arc<Session>, deadline: Option<Time>, ends_by: Option<Time>) -> Option<Live> {
+        Some(Live { session: Arc::clone(session), deadline, ends_by })
     }
 
     fn at(nanos: u64) -> Time {

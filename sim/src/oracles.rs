@@ -214,6 +214,7 @@ impl Oracles {
             placed::check(view)?;
         }
         self.durable.check(view)?;
+        self.expiry.outlives_its_age(view)?;
         self.join.check(view)
     }
 

@@ -106,6 +106,7 @@ impl Plan {
         let more = if copies == Copies::Everywhere { 0 } else { 1 };
         let hosts = draws.pick(&[1, 2, 2, 3, 3, 3, 4, 5]) + if rare.per_mille(100) { 3 } else { 0 } + more;
         let is_large = draws.per_mille(200);
+        let mut ages = chance.draws(Purpose::Plan, 0, 0, 3);
         let mut setup = Setup {
             seed,
             hosts,
@@ -114,6 +115,7 @@ impl Plan {
                 unit: copying.pick(&[Unit::Delta, Unit::Delta, Unit::Delta, Unit::WholeSession]),
                 commits_max: rare.pick(&[1 << 16, 1 << 16, 1 << 16, 4]),
                 events_max: rare.pick(&[1 << 12, 1 << 12, 1 << 12, 8]),
+                max_age: ages.pick(&[Duration::ZERO, Duration::ZERO, Duration::ZERO, SECOND * 12, SECOND * 40]),
                 ..config(&mut draws, is_large)
             },
             own: BTreeMap::new(),

@@ -9,12 +9,13 @@ use super::{Choose, ROOM, Stranger};
 use crate::{
     copies::Copies,
     key::SessionKey,
-    life::{End, EndCause, Life},
+    life::{End, EndCause, Expired, Life},
     map::Brought,
     member::{MemberId, MemberState},
     protocol::Versions,
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Link, Session},
     stamp::Stamp,
+    time::Time,
     wire::{
         Ack, Alive, Beat, Declared, DeltaWriter, FeedHead, Held, Hello, ItemKind, ItemWriter, Kind, Ping, Probe,
         Registers, Relay, Relayed,
@@ -121,7 +122,7 @@ impl Maker<'_> {
                 let from = if self.tame { Change::default() } else { Change(self.choices.below(3)) };
                 let (verify, partial) = (!self.tame && self.bool(), !self.tame && self.bool());
                 let registers = Registers { from, skip: 0, verify, partial };
-                let delta = DeltaWriter { key, session: &session, registers, remaining };
+                let delta = DeltaWriter { key, session: &session, registers, remaining, now: Time::ZERO };
                 let target = if self.tame { ROOM } else { index(self.choices, 1000) };
                 let rest = items.write(kind, |bytes| delta.write(bytes, target, ROOM));
                 assert!(rest.is_ok(), "there is room");
@@ -156,8 +157,11 @@ impl Maker<'_> {
         // A frame may carry no session that has no life.
         for _ in 0..=self.choices.below(3) {
             let birth = self.stamp(40);
-            let counter = 1 + self.count() % ((1 << 31) - 1);
-            let expired = if self.choices.below(4) == 3 { counter } else { 0 };
+            let counter = 1 + self.count() % ((1 << 30) - 1);
+            let expired = match self.choices.below(4) {
+                3 => Expired { counter, by_age: self.bool() },
+                _ => Expired::NEVER,
+            };
             session.merge_life(Life { birth, counter, owner: self.member(), expired });
         }
         for _ in 0..self.choices.below(3) {
@@ -172,7 +176,8 @@ impl Maker<'_> {
             let (birth, stamp) = (self.stamp(40), self.stamp(100));
             let length = Duration::from_millis(self.number() >> 1);
             let lifetime = [Lifetime::Never, Lifetime::Idle(length), Lifetime::Fixed(length)][index(self.choices, 3)];
-            session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, changed: Change(1) });
+            let until = self.bool().then(|| Time::ZERO + Duration::from_millis(self.number() >> 1));
+            session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, until, changed: Change(1) });
         }
         for _ in 0..self.choices.below(5) {
             let (birth, stamp, name) = (self.stamp(40), self.stamp(100), self.choices.bytes(3));

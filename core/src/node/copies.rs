@@ -240,7 +240,8 @@ impl Node {
         } else if timeless {
             let (stamp, changed) = (self.clock.stamp(now, self.id), self.next_change());
             let lifetime = self.config.lifetime();
-            self.sessions.set_lifetime(now, key, LifetimeRegister { birth, stamp, lifetime, changed });
+            let until = self.config.max_age().map(|length| now + length);
+            self.sessions.set_lifetime(now, key, LifetimeRegister { birth, stamp, lifetime, until, changed });
         }
         self.feed_holders(key, Change::default());
         self.settle_record(now, key, None);

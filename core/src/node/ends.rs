@@ -60,14 +60,15 @@ impl Node {
         }
         let Some(session) = self.sessions.record(&key) else { return };
         let (owner, lifetime) = (session.owner(), session.lifetime());
+        let over = self.sessions.ends_by(&key).is_some_and(|end| end <= now);
         let grace = match lifetime {
-            Some(Lifetime::Idle(idle)) => tenth(idle).max(self.config.frequency),
-            Some(Lifetime::Fixed(_) | Lifetime::Never) | None => self.config.frequency,
+            Some(Lifetime::Idle(idle)) if !over => tenth(idle).max(self.config.frequency),
+            Some(Lifetime::Idle(_) | Lifetime::Fixed(_) | Lifetime::Never) | None => self.config.frequency,
         };
         if owner != Some(self.id) {
             self.expiry.arm(now + grace, key);
             self.ask_owner(now, key);
-        } else if matches!(lifetime, Some(Lifetime::Idle(_))) {
+        } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !over {
             self.ask_before_expiry(now, key);
         } else {
             self.expire(now, key);
@@ -108,7 +109,7 @@ impl Node {
     }
 
     pub(super) fn expire(&mut self, now: Time, key: SessionKey) {
-        let Some(cause) = self.sessions.expire(key) else { return };
+        let Some(cause) = self.sessions.expire(now, key) else { return };
         self.stats.expiries += 1;
         self.bring_to_burial(key);
         self.settle_record(now, key, Some(cause));

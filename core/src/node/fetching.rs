@@ -137,7 +137,7 @@ impl Node {
             self.settle_record(now, key, None);
             self.look_at_copy(now, key, Pace::News);
         }
-        let deadline = found.until;
+        let deadline = [found.until, found.session.age_until()].into_iter().flatten().min();
         let session = Arc::new(found.session);
         let have = wanted.iter().any(|wanted| wanted.floor.is_some()).then(|| session.version());
         for Wanted { id, purpose, floor } in wanted {

@@ -12,7 +12,7 @@ use crate::{
     delta::{Delta, Durability},
     io::{StreamId, Transmit},
     key::SessionKey,
-    life::{EndCause, Life},
+    life::{EndCause, Expired, Life},
     map::Brought,
     member::{MemberId, MemberState},
     protocol::Versions,
@@ -65,7 +65,7 @@ fn mad() -> impl Strategy<Value = Mad> {
     let big = prop_oneof![Just(0), Just(1), 2..1000_u64, Just(1 << 63), Just(u64::MAX)];
     // Mostly the number that is expected, or nothing would be looked at.
     let number = prop_oneof![30 => Just(0_u64), 1 => 1..3_u64];
-    let counter = prop_oneof![1 => Just(0_u32), 20 => 1..4_u32, 1 => Just((1 << 31) - 1), 1 => Just(u32::MAX)];
+    let counter = prop_oneof![1 => Just(0_u32), 20 => 1..4_u32, 1 => Just((1 << 30) - 1), 1 => Just(u32::MAX)];
     let clock = prop_oneof![20 => 0..1000_u64, 2 => Just(1 << 62), 1 => Just(u64::MAX)];
     let state = prop_oneof![Just(MemberState::Joining), Just(MemberState::Ready), Just(MemberState::Leaving)];
     let kind = (0..Kind::ALL.len()).prop_map(|at| Kind::ALL[at]);
@@ -251,9 +251,15 @@ fn write_delta(writer: &mut FrameWriter, mad: &Mad) {
     let Mad::Delta { key, clock, counter, expired, owner, floor, remaining, .. } = mad else { return };
     let birth = Stamp { clock: *clock, writer: PEER };
     let mut session = Session::default();
-    session.merge_life(Life { birth, counter: *counter, owner: MemberId(*owner), expired: *expired });
+    session.merge_life(Life { birth, counter: *counter, owner: MemberId(*owner), expired: Expired::of_code(*expired) });
     let lifetime = Lifetime::Idle(Duration::from_millis(*clock % 5000));
-    session.merge_lifetime(LifetimeRegister { birth, stamp: birth, lifetime, changed: Change(1) });
+    session.merge_lifetime(LifetimeRegister {
+        birth,
+        stamp: birth,
+        lifetime,
+        until: Some(Time::ZERO + Duration::from_millis(*clock)),
+        changed: Change(1),
+    });
     let value = Some(Content::Slice(b"mad"));
     session.merge_attribute(Incoming { name: Content::Slice(b"a"), birth, stamp: birth, value, changed: Change(1) });
     if *floor {
@@ -264,7 +270,7 @@ fn write_delta(writer: &mut FrameWriter, mad: &Mad) {
     let key = SessionKey([key + 1; 16]);
     let registers = Registers::default();
     let remaining = remaining.map(Duration::from_millis);
-    let delta = DeltaWriter { key, session: &session, registers, remaining };
+    let delta = DeltaWriter { key, session: &session, registers, remaining, now: Time::ZERO };
     let written = ItemWriter(writer.bytes()).write(ItemKind::Delta, |bytes| delta.write(bytes, 1 << 16, 1 << 20));
     assert!(written.is_ok(), "there is room");
 }
@@ -296,9 +302,15 @@ fn crowd(from: u64) -> Session {
     let mut session = Session::default();
     for number in from..from + 100 {
         let (birth, owner) = (Stamp { clock: number, writer: MemberId(number) }, MemberId(1000 + number));
-        session.merge_life(Life { birth, counter: 1, owner, expired: 0 });
+        session.merge_life(Life { birth, counter: 1, owner, expired: Expired::NEVER });
         let stamp = Stamp { clock: 5000, writer: MemberId(2000 + number) };
-        session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime: Lifetime::Never, changed: Change(1) });
+        session.merge_lifetime(LifetimeRegister {
+            birth,
+            stamp,
+            lifetime: Lifetime::Never,
+            until: None,
+            changed: Change(1),
+        });
     }
     session
 }
@@ -313,7 +325,8 @@ fn a_session_of_many_members_does_no_harm() {
         let start = writer.start(Kind::Feed);
         writer.put(&FeedHead { number: victim.next_number(0), clock: 1 << 62 });
         let session = crowd(from);
-        let delta = DeltaWriter { key, session: &session, registers: Registers::default(), remaining: None };
+        let delta =
+            DeltaWriter { key, session: &session, registers: Registers::default(), remaining: None, now: Time::ZERO };
         let written = ItemWriter(writer.bytes()).write(ItemKind::Delta, |bytes| delta.write(bytes, 1 << 16, 1 << 20));
         assert!(written.is_ok(), "there is room");
         ItemWriter(writer.bytes()).pull(key);

@@ -9,7 +9,7 @@ use crate::{
     copies::Copies,
     io::Event,
     key::SessionKey,
-    life::{EndCause, Life},
+    life::{EndCause, Expired, Life},
     member::MemberId,
     session::{Change, Content, Incoming, Session},
     sessions::Brought,
@@ -39,7 +39,7 @@ fn holding(part: &Session) -> Node {
 
 fn known_by_its_birth_alone() -> Session {
     let mut part = Session::default();
-    part.merge_life(Life { birth: BIRTH, counter: 1, owner: BIRTH.writer, expired: 0 });
+    part.merge_life(Life { birth: BIRTH, counter: 1, owner: BIRTH.writer, expired: Expired::NEVER });
     part
 }
 
@@ -59,7 +59,7 @@ fn what_was_lost_is_there_again_when_its_content_comes() {
     let (name, changed) = (Content::Slice(b"user"), Change::default());
     let value = Some(Content::Slice(b"alice"));
     whole.merge_attribute(Incoming { name, birth: BIRTH, stamp: BIRTH, value, changed });
-    whole.merge_life(Life { birth: BIRTH, counter: 9, owner: BIRTH.writer, expired: 0 });
+    whole.merge_life(Life { birth: BIRTH, counter: 9, owner: BIRTH.writer, expired: Expired::NEVER });
     node.sessions.apply_whole(node.now, KEY, &whole, Brought { whole: true, until: None });
     assert!(node.sessions.record(&KEY).is_some_and(|session| session.is_live()));
 }

@@ -26,13 +26,13 @@ impl Node {
         let link = self.links.get_mut(stream).ok_or(FrameError::NoStream)?;
         let parts = match link.parts.take() {
             Some((before, mut whole)) if before == (found, key) => {
-                delta.merge_into(&mut whole);
+                delta.merge_into(&mut whole, self.now);
                 Some(whole)
             }
             Some(_) => return Err(FrameError::Body),
             None if delta.more() => {
                 let mut whole = Session::default();
-                delta.merge_into(&mut whole);
+                delta.merge_into(&mut whole, self.now);
                 Some(whole)
             }
             None => None,
@@ -118,7 +118,7 @@ impl Node {
             Parts::Last(whole) => whole,
             Parts::Single => {
                 let mut session = Session::default();
-                delta.merge_into(&mut session);
+                delta.merge_into(&mut session, self.now);
                 session
             }
         };

@@ -51,6 +51,11 @@ impl Node {
         self.sessions.deadline(key)
     }
 
+    /// When a session ends however much it is used: the end that was fixed for it, or its greatest age.
+    pub fn ends_by(&self, key: &SessionKey) -> Option<Time> {
+        self.sessions.ends_by(key)
+    }
+
     /// Why a session is gone, as long as that is remembered.
     pub fn ended(&self, key: &SessionKey) -> Option<EndCause> {
         self.sessions.record(key).and_then(|session| session.ended())

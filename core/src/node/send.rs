@@ -332,7 +332,7 @@ impl Source<'_> {
     ) -> bool {
         let Some(session) = self.sessions.record(&key) else { return true };
         let remaining = self.sessions.remaining(self.now, &key);
-        let delta = DeltaWriter { key, session, registers, remaining };
+        let delta = DeltaWriter { key, session, registers, remaining, now: self.now };
         match frame.delta(kind, &delta) {
             Written::Whole => {
                 frame.carried.push(purpose);
@@ -349,7 +349,7 @@ impl Source<'_> {
 
     fn add_part(&self, feed: &mut Feed, parts: Parts, frame: &mut Building<'_>) {
         let Parts { key, kind, registers, remaining, purpose, .. } = parts;
-        let delta = DeltaWriter { key, session: &parts.session, registers, remaining };
+        let delta = DeltaWriter { key, session: &parts.session, registers, remaining, now: self.now };
         match frame.delta(kind, &delta) {
             Written::Whole => {
                 frame.in_parts = false;

@@ -50,10 +50,10 @@ impl Node {
         self.admit(self.commits.len())?;
         let change = Change(self.change.0 + 1);
         let stamps = (self.clock.stamp(now, self.id), self.clock.stamp(now, self.id));
-        let lifetime = self.config.lifetime();
+        let (lifetime, max_age) = (self.config.lifetime(), self.config.max_age());
         let blind = !matches!(self.config.copies, Copies::Everywhere | Copies::Nowhere) && !self.serves(&key);
         let makes_room = self.makes_room();
-        let writing = Writing { now, me: self.id, stamps, change, lifetime, blind, makes_room };
+        let writing = Writing { now, me: self.id, stamps, change, lifetime, max_age, blind, makes_room };
         let former = self.sessions.record(&key).and_then(|session| session.owner()).filter(|owner| *owner != self.id);
         let effect = self.sessions.commit(&writing, key, delta, &self.limits)?;
         self.change = change;

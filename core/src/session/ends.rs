@@ -174,6 +174,7 @@ mod tests {
         config::Config,
         delta::Delta,
         key::SessionKey,
+        life::Expired,
         limits::Limits,
         member::MemberId,
         session::{Change, Content, Incoming, Lifetime},
@@ -189,7 +190,7 @@ mod tests {
     fn born(births: &[Stamp]) -> Session {
         let mut session = Session::default();
         for (name, birth) in (0..).zip(births) {
-            session.merge_life(Life { birth: *birth, counter: 1, owner: birth.writer, expired: 0 });
+            session.merge_life(Life { birth: *birth, counter: 1, owner: birth.writer, expired: Expired::NEVER });
             let (name, value) = (Content::Slice(&[name]), Some(Content::Slice(b"value")));
             let changed = Change::default();
             session.merge_attribute(Incoming { name, birth: *birth, stamp: *birth, value, changed });
@@ -224,6 +225,7 @@ mod tests {
                 stamps: (stamp(clock, 2), stamp(clock + 1, 2)),
                 change: Change(clock),
                 lifetime: Lifetime::Fixed(Duration::from_secs(1)),
+                max_age: None,
                 blind: false,
                 makes_room: MakesRoom::No,
             };
@@ -266,7 +268,12 @@ mod tests {
         for clock in 1..100 {
             session.bury_oldest();
             session.merge(&born(&[stamp(clock, 1)]));
-            session.merge_life(Life { birth: stamp(clock, 1), counter: 1, owner: MemberId(1), expired: 1 });
+            session.merge_life(Life {
+                birth: stamp(clock, 1),
+                counter: 1,
+                owner: MemberId(1),
+                expired: Expired { counter: 1, by_age: false },
+            });
         }
         assert_eq!((session.lives.len(), session.registers()), (HIDDEN_MAX, HIDDEN_MAX));
         assert_eq!(session.movable().last(), Some(&stamp(99, 1)));

@@ -20,7 +20,7 @@ use alloc::{
 use super::{Attribute, Ends, Session};
 use crate::{
     key::SessionKey,
-    life::{End, EndCause, Life},
+    life::{End, EndCause, Expired, Life},
     stamp::Stamp,
 };
 
@@ -189,7 +189,7 @@ impl Session {
             self.moves = Some(both);
             if changed {
                 for at in links {
-                    self.merge_life(Life { birth: at, counter: 1, owner: at.writer, expired: 0 });
+                    self.merge_life(Life { birth: at, counter: 1, owner: at.writer, expired: Expired::NEVER });
                 }
                 self.prune();
             }
@@ -209,7 +209,7 @@ impl Session {
         for (link, to) in moves.links.iter().filter_map(|link| Some((link, link.to?))) {
             for birth in link.births.iter().filter(|birth| moves.is_dead(**birth)) {
                 let target = out.entry(to).or_default();
-                target.merge_life(Life { birth: *birth, counter: 1, owner: link.at.writer, expired: 0 });
+                target.merge_life(Life { birth: *birth, counter: 1, owner: link.at.writer, expired: Expired::NEVER });
                 target.merge_floor(End { at: *birth, cause: EndCause::Ended });
             }
         }

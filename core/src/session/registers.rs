@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Lifetime;
-use crate::stamp::Stamp;
+use crate::{stamp::Stamp, time::Time};
 
 /// A place in the order of a node's own changes. It never travels; zero marks what others brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,9 @@ pub(crate) struct LifetimeRegister {
     pub(crate) birth: Stamp,
     pub(crate) stamp: Stamp,
     pub(crate) lifetime: Lifetime,
+    /// When the session reaches its greatest age, if it has one. That is set at the birth, and what is left of it travels.
+    /// It is no part of what is compared: a word of it is late by the time that it was on its way, so of two the earlier holds.
+    pub(crate) until: Option<Time>,
     pub(crate) changed: Change,
 }
 

@@ -1,7 +1,9 @@
-//! Until when a session lives by this node's clock, when something is merged into it.
+//! Until when a session lives by this node's clock, also when something is merged into it.
 
-use super::{Entry, tenth};
-use crate::{member::MemberId, session::Lifetime, stamp::Stamp, time::Time};
+use core::time::Duration;
+
+use super::{Entry, Sessions, tenth};
+use crate::{key::SessionKey, member::MemberId, session::Lifetime, stamp::Stamp, time::Time};
 
 /// What an entry was before something was merged into it.
 pub(super) struct Before {
@@ -11,6 +13,43 @@ pub(super) struct Before {
     /// The stamp of its lifetime.
     lifetime: Option<Stamp>,
     pub(super) deadline: Option<Time>,
+}
+
+impl Sessions {
+    /// When it ends if it is not used any more.
+    pub(crate) fn deadline(&self, key: &SessionKey) -> Option<Time> {
+        let entry = self.table.get(key).filter(|entry| entry.session.is_live())?;
+        [entry.deadline, entry.session.age_until()].into_iter().flatten().min()
+    }
+
+    /// When it ends however much it is used: at the end that was fixed for it, or at its greatest age.
+    pub(crate) fn ends_by(&self, key: &SessionKey) -> Option<Time> {
+        self.table.get(key).filter(|entry| entry.session.is_live())?.ends_by()
+    }
+
+    /// How long a session lives on if it is not used, whatever its key is now.
+    pub(crate) fn remaining(&self, now: Time, key: &SessionKey) -> Option<Duration> {
+        let key = self.moved_to(key).unwrap_or(*key);
+        // What travels is what a use moves: the greatest age travels with the lifetime.
+        let entry = self.table.get(&key).filter(|entry| entry.session.is_live())?;
+        entry.deadline.map(|deadline| deadline.since(now))
+    }
+
+    /// When the owner may expire it: uses of the last tenth of the idle time may not have been told (P4).
+    pub(crate) fn due(&self, key: &SessionKey) -> Option<Time> {
+        let entry = self.table.get(key)?;
+        let due = match entry.session.lifetime()? {
+            Lifetime::Idle(idle) => entry.deadline.map(|deadline| deadline + tenth(idle)),
+            Lifetime::Fixed(_) | Lifetime::Never => None,
+        };
+        [due, entry.ends_by()].into_iter().flatten().min()
+    }
+
+    /// Whether there is such a session for a commit.
+    pub(super) fn is_there(&self, now: Time, key: &SessionKey) -> bool {
+        let Some(entry) = self.table.get(key) else { return false };
+        entry.session.is_live() && entry.ends_by().is_none_or(|end| now < end)
+    }
 }
 
 impl Entry {
@@ -41,6 +80,15 @@ impl Entry {
             Lifetime::Fixed(length) => brought.or(full(length)),
             Lifetime::Never => None,
         }
+    }
+
+    /// When it ends however much it is used, as long as it lives.
+    pub(super) fn ends_by(&self) -> Option<Time> {
+        let fixed = match self.session.lifetime()? {
+            Lifetime::Fixed(_) => self.deadline,
+            Lifetime::Idle(_) | Lifetime::Never => None,
+        };
+        [fixed, self.session.age_until()].into_iter().flatten().min()
     }
 
     /// The last use that other members know of too; `changed` when one of them has just written.
@@ -75,7 +123,8 @@ impl Entry {
             (head.birth, self.deadline)
         };
         let life = self.session.life(birth)?;
-        let expired = life.is_over() && !self.session.ends().kills(birth);
+        // A greatest age is set at the birth and never changed: whose owner says that it is reached is right.
+        let expired = life.is_over() && !life.expired.by_age && !self.session.ends().kills(birth);
         (expired && is_early(now, self.session.lifetime_of(birth), deadline)).then_some(birth)
     }
 }

@@ -75,8 +75,16 @@ impl World {
         let lifetime = Lifetime::Idle(Duration::from_secs(10));
         let (id, makes_room) = (MemberId(me as u64 + 1), MakesRoom::No);
         let change = Change(self.clock);
-        let writing =
-            Writing { now: Time::ZERO, me: id, stamps, change, lifetime, blind: how.is_multiple_of(7), makes_room };
+        let writing = Writing {
+            now: Time::ZERO,
+            me: id,
+            stamps,
+            change,
+            lifetime,
+            max_age: None,
+            blind: how.is_multiple_of(7),
+            makes_room,
+        };
         let limits = Limits::new(&Config::default());
         self.copies[me].commit(&writing, KEY, delta, &limits).expect("nothing is at its limit");
         if ends {
@@ -93,11 +101,11 @@ impl World {
     /// Only an owner expires.
     fn expire(&mut self, me: usize) {
         self.take_over(me);
-        self.copies[me].expire(KEY);
+        self.copies[me].expire(Time::ZERO, KEY);
         let lives = self.copies[me].record(&KEY).map(|session| session.lives.clone()).unwrap_or_default();
         for life in lives.into_iter().filter(|life| life.is_over()) {
             let most = self.expired.entry(life.birth).or_default();
-            *most = life.expired.max(*most);
+            *most = life.expired.counter.max(*most);
         }
     }
 

@@ -140,7 +140,8 @@ impl World {
         let change = Change(member.change.0 + 1);
         let lifetime = Lifetime::Idle(Duration::from_secs(10));
         let (me_id, makes_room) = (MemberId(me as u64 + 1), MakesRoom::No);
-        let writing = Writing { now: Time::ZERO, me: me_id, stamps, change, lifetime, blind: false, makes_room };
+        let writing =
+            Writing { now: Time::ZERO, me: me_id, stamps, change, lifetime, max_age: None, blind: false, makes_room };
         let limits = Limits::new(&Config::default());
         let effect = member.sessions.commit(&writing, key, delta, &limits).expect("nothing is at its limit");
         member.change = change;
@@ -196,7 +197,7 @@ impl World {
     /// Only an owner expires.
     fn expire(&mut self, me: usize, key: SessionKey) {
         self.take_over(me, key);
-        self.members[me].sessions.expire(key);
+        self.members[me].sessions.expire(Time::ZERO, key);
         self.tell(me, key);
     }
 

@@ -19,13 +19,14 @@ use crate::{
     config::FRAME_ROOM,
     io::FrameError,
     key::SessionKey,
-    life::{End, EndCause, Life},
+    life::{End, EndCause, Expired, Life},
     member::MemberId,
     session::{
         Attribute, BIRTHS_MAX, BURIALS_MAX, Change, Content, Ends, Incoming, LINKS_MAX, LIVES_MAX, Lifetime,
         LifetimeRegister, Link, Moves, Session,
     },
     stamp::Stamp,
+    time::Time,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ struct Head {
     burials: Vec<(At, EndCause)>,
     lives: Vec<(At, u32, u16, u32)>,
     moves: Option<MovesForm>,
-    lifetimes: Vec<(At, At, LifetimeForm)>,
+    lifetimes: Vec<(At, At, LifetimeForm, Option<u64>)>,
     remaining_millis: Option<u64>,
     digest: Option<Fixed64>,
 }
@@ -89,6 +90,8 @@ pub(crate) struct DeltaWriter<'a> {
     pub(crate) session: &'a Session,
     pub(crate) registers: Registers,
     pub(crate) remaining: Option<Duration>,
+    /// When it is said.
+    pub(crate) now: Time,
 }
 
 /// What a frame has room for must hold the fixed parts of a delta with every member it can name.
@@ -161,7 +164,7 @@ impl DeltaWriter<'_> {
             lives: session
                 .lives
                 .iter()
-                .map(|life| (table.at(life.birth), life.counter, table.place(life.owner), life.expired))
+                .map(|life| (table.at(life.birth), life.counter, table.place(life.owner), life.expired.code()))
                 .collect(),
             moves: (!session.moves().is_empty()).then(|| moves(table, self.key, session.moves())),
             lifetimes: lifetimes
@@ -171,7 +174,8 @@ impl DeltaWriter<'_> {
                         Lifetime::Idle(length) => LifetimeForm::IdleMillis(millis(length)),
                         Lifetime::Fixed(length) => LifetimeForm::FixedMillis(millis(length)),
                     };
-                    (table.at(register.birth), table.at(register.stamp), form)
+                    let age_left = register.until.map(|until| millis(until.since(self.now)));
+                    (table.at(register.birth), table.at(register.stamp), form, age_left)
                 })
                 .collect(),
             remaining_millis: self.remaining.map(millis),
@@ -194,7 +198,7 @@ pub(crate) struct NoRoom;
 const AT_ROOM: usize = 10 + 3;
 const BURIAL_ROOM: usize = AT_ROOM + 1 + 8;
 const LIFE_ROOM: usize = AT_ROOM + 3 + 2 * 5 + 2 * 8;
-const LIFETIME_ROOM: usize = 2 * AT_ROOM + 11 + 2 * 8;
+const LIFETIME_ROOM: usize = 2 * AT_ROOM + 11 + 11 + 2 * 8;
 const LINK_ROOM: usize = AT_ROOM + 16 + 2 + 8;
 /// Of a birth that has moved, and once more if it is dead.
 const BIRTH_ROOM: usize = 2 * AT_ROOM + 8;
@@ -262,7 +266,12 @@ impl<'a> DeltaReader<'a> {
     /// Whether its sender knows all lives and ends of a copy.
     pub(crate) fn knows(&self, session: &Session) -> bool {
         let lives = self.head.lives.iter().filter_map(|&(birth, counter, owner, expired)| {
-            Some(Life { birth: self.stamp(birth)?, counter, owner: self.member(owner)?, expired })
+            Some(Life {
+                birth: self.stamp(birth)?,
+                counter,
+                owner: self.member(owner)?,
+                expired: Expired::of_code(expired),
+            })
         });
         let lives: Vec<_> = lives.collect();
         self.ends() == *session.ends() && session.lives.iter().all(|life| lives.contains(life))
@@ -274,21 +283,24 @@ impl<'a> DeltaReader<'a> {
     }
 
     /// Merges it into a copy; tells whether that changed.
-    pub(crate) fn merge_into(&self, session: &mut Session) -> bool {
+    pub(crate) fn merge_into(&self, session: &mut Session, now: Time) -> bool {
         let mut changed = session.merge_ends(&self.ends(), &self.moves().unwrap_or_default());
         for &(birth, counter, owner, expired) in &self.head.lives {
             if let (Some(birth), Some(owner)) = (self.stamp(birth), self.member(owner)) {
-                changed |= session.merge_life(Life { birth, counter, owner, expired });
+                changed |= session.merge_life(Life { birth, counter, owner, expired: Expired::of_code(expired) });
             }
         }
-        for &(birth, stamp, form) in &self.head.lifetimes {
+        for &(birth, stamp, form, age_left) in &self.head.lifetimes {
             let (Some(birth), Some(stamp)) = (self.stamp(birth), self.stamp(stamp)) else { continue };
             let lifetime = match form {
                 LifetimeForm::Never => Lifetime::Never,
                 LifetimeForm::IdleMillis(millis) => Lifetime::Idle(Duration::from_millis(millis)),
                 LifetimeForm::FixedMillis(millis) => Lifetime::Fixed(Duration::from_millis(millis)),
             };
-            changed |= session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, changed: Change::default() });
+            let until = age_left.map(|millis| now + Duration::from_millis(millis));
+            let changed_here = Change::default();
+            changed |=
+                session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, until, changed: changed_here });
         }
         for register in self.registers() {
             if let (Some(birth), Some(stamp)) = (self.stamp(register.birth), self.stamp(register.stamp)) {
@@ -351,7 +363,7 @@ impl<'a> DeltaReader<'a> {
         for &(birth, counter, owner, expired) in &head.lives {
             let birth = known(birth)?;
             self.member(owner)?;
-            holds(before < Some(birth) && 0 < counter && counter.max(expired) < COUNTER_MAX)?;
+            holds(before < Some(birth) && 0 < counter && counter.max(expired / 2) < COUNTER_MAX)?;
             before = Some(birth);
         }
         if let Some(MovesForm { links, dead }) = &head.moves {
@@ -371,7 +383,7 @@ impl<'a> DeltaReader<'a> {
             holds(births.into_iter().all(|births| births.is_sorted_by(|one, other| one < other)))?;
             holds(moves.links().is_sorted_by(|one, other| (one.at, one.to) < (other.at, other.to)))?;
         }
-        for &(birth, stamp, _) in &head.lifetimes {
+        for &(birth, stamp, ..) in &head.lifetimes {
             known(birth)?;
             known(stamp)?;
         }
@@ -395,4 +407,4 @@ impl<'a> DeltaReader<'a> {
 }
 
 /// Epoch counters stay below this, so that counting up from one that was heard cannot overflow.
-const COUNTER_MAX: u32 = 1 << 31;
+const COUNTER_MAX: u32 = 1 << 30;

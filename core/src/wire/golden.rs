@@ -13,12 +13,13 @@ use super::{
 use crate::{
     copies::Copies,
     key::SessionKey,
-    life::{End, EndCause, Life},
+    life::{End, EndCause, Expired, Life},
     map::Brought,
     member::{MemberId, MemberState},
     protocol::{FIRST, Versions},
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Link, Session},
     stamp::Stamp,
+    time::Time,
 };
 
 const FROM: MemberId = MemberId(0x0123_4567_89ab_cdef);
@@ -52,12 +53,13 @@ pub(super) fn session() -> Session {
     let stamp = Stamp { clock: CLOCK - 10, writer: TO };
     let mut session = Session::default();
     session.merge_floor(End { at: Stamp { clock: CLOCK - 2000, writer: TO }, cause: EndCause::Replaced });
-    session.merge_life(Life { birth, counter: 2, owner: TO, expired: 1 });
+    session.merge_life(Life { birth, counter: 2, owner: TO, expired: Expired { counter: 1, by_age: true } });
     session.bury(&[Stamp { clock: CLOCK - 1800, writer: TO }], EndCause::Idle);
     let [moved, at] = [CLOCK - 1500, CLOCK - 1200].map(|clock| Stamp { clock, writer: FROM });
     session.add_link(Link { at, to: Some(SessionKey(*b"another's key...")), births: [moved].into() });
     let lifetime = Lifetime::Idle(Duration::from_secs(1800));
-    session.merge_lifetime(LifetimeRegister { birth, stamp: birth, lifetime, changed: Change(1) });
+    let until = Some(Time::ZERO + Duration::from_secs(7200));
+    session.merge_lifetime(LifetimeRegister { birth, stamp: birth, lifetime, until, changed: Change(1) });
     let values: [(&[u8], Option<Content<'_>>); 2] = [(b"user", Some(Content::Slice(b"alice"))), (b"guest", None)];
     for (name, value) in values {
         session.merge_attribute(Incoming { name: Content::Slice(name), birth, stamp, value, changed: Change(2) });
@@ -103,7 +105,7 @@ fn item(kind: ItemKind) -> Vec<u8> {
         ItemKind::Delta | ItemKind::Found => {
             let (session, remaining) = (session(), Some(Duration::from_secs(1799)));
             let registers = Registers::default();
-            let delta = DeltaWriter { key: KEY, session: &session, registers, remaining };
+            let delta = DeltaWriter { key: KEY, session: &session, registers, remaining, now: Time::ZERO };
             let rest = items.write(kind, |bytes| delta.write(bytes, 1 << 16, 1 << 20)).expect("there is room");
             assert_eq!(rest, None);
         }
@@ -180,8 +182,8 @@ fn a_delta_brings_a_session_over_whole() {
     let mut items = Items::new(&bytes, CLOCK);
     let Some(Ok(Some(Item::Delta(delta)))) = items.next() else { panic!("it is a delta") };
     let mut copy = Session::default();
-    assert!(delta.merge_into(&mut copy));
-    assert_eq!(copy, session());
+    assert!(delta.merge_into(&mut copy, Time::ZERO));
+    assert_eq!((&copy, copy.age_until()), (&session(), session().age_until()));
     assert_eq!((delta.key(), delta.more(), delta.is_whole(), delta.digest()), (KEY, false, true, None));
 }
 

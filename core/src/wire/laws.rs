@@ -9,10 +9,11 @@ use super::{ClusterTag, DeltaReader, DeltaWriter, FrameWriter, Kind, Registers, 
 use crate::{
     io::FrameError,
     key::SessionKey,
-    life::{End, EndCause, Life},
+    life::{End, EndCause, Expired, Life},
     member::MemberId,
     session::{Change, Content, Incoming, Link, Session},
     stamp::Stamp,
+    time::Time,
 };
 
 const KEY: SessionKey = SessionKey([9; 16]);
@@ -23,7 +24,7 @@ fn sessions() -> impl Strategy<Value = Session> {
     (1000..1_u64 << 60, prop::collection::vec(attribute, 0..40), links).prop_map(|(clock, attributes, links)| {
         let birth = Stamp { clock, writer: MemberId(u64::MAX) };
         let mut session = Session::default();
-        session.merge_life(Life { birth, counter: 1, owner: MemberId(3), expired: 0 });
+        session.merge_life(Life { birth, counter: 1, owner: MemberId(3), expired: Expired::NEVER });
         for (at, away, births) in links {
             let at = Stamp { clock: clock - at, writer: MemberId(at) };
             let births = (1..=births).rev().map(|birth| Stamp { clock: clock - 50 - birth, writer: MemberId(birth) });
@@ -47,11 +48,11 @@ proptest! {
         let (mut skip, mut copy, mut parts) = (0, Session::default(), 0);
         loop {
             let registers = Registers { skip, ..Registers::default() };
-            let delta = DeltaWriter { key: KEY, session: &session, registers, remaining: Some(Duration::ZERO) };
+            let delta = DeltaWriter { key: KEY, session: &session, registers, remaining: Some(Duration::ZERO), now: Time::ZERO };
             let mut bytes = Vec::new();
             let rest = delta.write(&mut bytes, target, 1 << 20).expect("there is room for one register");
             let read = DeltaReader::read(&bytes, u64::MAX >> 1).expect("it is valid");
-            read.merge_into(&mut copy);
+            read.merge_into(&mut copy, Time::ZERO);
             parts += 1;
             prop_assert_eq!((read.more(), read.is_whole()), (rest.is_some(), true));
             match rest {

@@ -115,6 +115,12 @@ impl History {
         }) {
             return true;
         }
+        let max_age = cluster.config().max_age;
+        // A late write is of a session that is older than it.
+        let is_aged = |other: &Attempt| shortened(max_age) <= now.since(other.origin.min(other.at));
+        if !max_age.is_zero() && self.attempts_of(key).any(is_aged) {
+            return true;
+        }
         let Some(idle) = self.shortest_idle(cluster, &key).map(shortened) else { return false };
         // A late write on a session that was idle for its time dies with it, so what was before counts too.
         let concerns = |usage: &&Use| {
@@ -167,14 +173,15 @@ impl History {
 
     /// The longest time that a session may live without a use; `None` when it may live for ever.
     pub fn longest_life(&self, cluster: &Cluster, key: &SessionKey) -> Option<Duration> {
+        let max_age = Some(cluster.config().max_age).filter(|length| !length.is_zero());
         let mut longest = Some(cluster.config().idle).filter(|idle| !idle.is_zero())?;
         for lifetime in self.lifetimes_of(*key).flatten() {
             match lifetime {
-                Lifetime::Never => return None,
+                Lifetime::Never => return max_age,
                 Lifetime::Idle(ttl) | Lifetime::Fixed(ttl) => longest = longest.max(ttl),
             }
         }
-        Some(longest)
+        Some(max_age.map_or(longest, |max_age| longest.min(max_age)))
     }
 
     fn idles(&self, cluster: &Cluster, key: &SessionKey) -> impl Iterator<Item = Duration> {

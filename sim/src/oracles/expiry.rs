@@ -20,6 +20,9 @@ pub(crate) struct Expiry;
 
 impl Expiry {
     pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        if let What::Event(Event::SessionEnded(key, EndCause::MaxAge)) = &fact.what {
+            return reaches_its_age(view, fact, key);
+        }
         let What::Event(Event::SessionEnded(key, EndCause::Idle)) = &fact.what else { return Ok(()) };
         let Some(idle) = view.history.shortest_idle(view.cluster, key) else {
             let story = format!("{} lets {key} expire, which never does for idleness", fact.host);
@@ -46,6 +49,23 @@ impl Expiry {
         Violation::unless(early.is_none(), Promise::Expiry, view.now(), story)
     }
 
+    /// A session that lives although every write that it shows is older than the greatest age and a bound.
+    pub(crate) fn outlives_its_age(&self, view: View<'_>) -> Result<(), Violation> {
+        let max_age = view.cluster.config().max_age;
+        let calm = view.ledger.calm_everywhere(&Trouble::ALL);
+        let bound = view.stable_after() + view.spread_after() + SLACK;
+        if max_age.is_zero() || calm.is_none_or(|calm| view.now().since(calm) < lengthened(max_age) + bound) {
+            return Ok(());
+        }
+        let found = view.running().find_map(|(host, process)| {
+            let mut live = process.node.records().filter(|(_, session)| session.is_live());
+            live.find(|(key, _)| is_older(view, key, lengthened(max_age) + bound)).map(|found| (host, found))
+        });
+        let story =
+            || found.map_or(String::new(), |(host, (key, _))| format!("{key} is older than it may be on {host}"));
+        Violation::unless(found.is_none(), Promise::Expiry, view.now(), story)
+    }
+
     /// A session that nobody uses any more, and that is still there.
     pub(crate) fn still_live(&self, view: View<'_>) -> Option<Violation> {
         left(view, "live", |session| session.is_live())
@@ -57,12 +77,27 @@ impl Expiry {
     }
 }
 
+/// A session of which no write asked for a fixed end ends by its age only when one of its writes is as old as that: it was
+/// created no later.
+fn reaches_its_age(view: View<'_>, fact: &Fact, key: &SessionKey) -> Result<(), Violation> {
+    let max_age = view.cluster.config().max_age;
+    let oldest = view.history.attempts_of(*key).map(|attempt| attempt.at).min();
+    let is_due = oldest.is_some_and(|at| shortened(max_age) <= view.now().since(at));
+    let story = || format!("{} ends {key} by its age, of which the oldest write is of {oldest:?}", fact.host);
+    Violation::unless(is_fixed(view, key) || (!max_age.is_zero() && is_due), Promise::Expiry, view.now(), story)
+}
+
 fn left(view: View<'_>, how: &str, is_left: impl Fn(&Session) -> bool) -> Option<Violation> {
     view.running().find_map(|(host, process)| {
         let (key, session) = process.node.records().find(|(_, session)| is_left(session))?;
         let story = format!("{key} is still {how} on {host}: {}", tell(session));
         Some(Violation { promise: Promise::Expiry, at: view.now(), story })
     })
+}
+
+/// Whether whatever was written to a session was written longer ago than that.
+fn is_older(view: View<'_>, key: &SessionKey, length: Duration) -> bool {
+    view.history.attempts_of(*key).all(|attempt| length < view.now().since(attempt.at))
 }
 
 fn is_fixed(view: View<'_>, key: &SessionKey) -> bool {
