@@ -135,6 +135,48 @@ impl<K: Copy + Ord> Commits<K> {
         lacking
     }
 
+    /// What commits of one key have written, with these change numbers, has got another key, which these others must hold:
+    /// they are counted from now on. Who has acknowledged the old one has applied it, and finds it under the new one when it
+    /// hears of the change. Answers who must be brought which change.
+    #[must_use]
+    pub(crate) fn handle_moved(
+        &mut self,
+        (old, new): (K, K),
+        (from, to): (Change, Change),
+        others: &Arc<Others>,
+    ) -> Vec<(MemberId, Change)> {
+        let moves = |(id, commit): &(&Id<K>, &Commit<K>)| {
+            let is_of_it = (from <= id.1 && id.1 <= to) || commit.link.is_some();
+            is_of_it && matches!(commit.waiting, Waiting::Application(..))
+        };
+        let all = self.in_flight.range((old, Change::default())..=(old, Change(u64::MAX)));
+        let moved: Vec<Id<K>> = all.filter(moves).map(|(id, _)| *id).collect();
+        let mut lacking = Vec::new();
+        for id in moved {
+            let next = (new, id.1);
+            // Back under the key of its other half, which counts the same members.
+            if self.in_flight.contains_key(&next) {
+                continue;
+            }
+            let Some(mut commit) = self.in_flight.remove(&id) else { continue };
+            commit.others = others.clone();
+            commit.have.retain(|member| others.all.contains(member));
+            lacking.extend(others.all.iter().filter(|other| !commit.have.contains(other)).map(|other| (*other, id.1)));
+            if let Some(at) = commit.waiting.deadline() {
+                self.deadlines.remove(&(at, id));
+                self.deadlines.insert((at, next));
+            }
+            if let Some(half) = commit.link.and_then(|first| self.in_flight.get_mut(&(first, id.1)))
+                && let Waiting::Link(_, target) = &mut half.waiting
+            {
+                *target = new;
+            }
+            self.in_flight.insert(next, commit);
+            self.judge(next);
+        }
+        lacking
+    }
+
     /// Ends the commits whose deadline has come.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         while let Some(&(at, id)) = self.deadlines.first()
@@ -310,6 +352,22 @@ mod tests {
         assert_eq!(commits.poll_outcome(), None, "there is one outcome");
         assert_eq!(commits.len(), 0);
         Some(outcome)
+    }
+
+    #[test]
+    fn what_gets_another_key_counts_who_must_hold_that() {
+        let new = SessionKey([2; 16]);
+        let mut commits = Commits::default();
+        let waiting = Waiting::Application(Durability::All, Some(at(2)));
+        commits.start(KEY, CHANGE, waiting, others(&[A, B], &[]));
+        commits.handle_ack(KEY, CHANGE, CHANGE, B);
+        let lacking = commits.handle_moved((KEY, new), (CHANGE, CHANGE), &others(&[B, C], &[]));
+        assert_eq!(lacking, [(C, CHANGE)]);
+        commits.handle_ack(KEY, CHANGE, CHANGE, A);
+        assert_eq!((commits.poll_outcome(), commits.poll_timeout()), (None, Some(at(2))));
+        commits.handle_ack(new, CHANGE, CHANGE, C);
+        assert_eq!(commits.poll_outcome().map(|(_, outcome)| outcome), durable(&[B, C], &[]));
+        assert_eq!(commits.poll_timeout(), None);
     }
 
     #[test]

@@ -149,26 +149,6 @@ impl Session {
         0 < self.rewritten
     }
 
-    /// Whether any register is of that change of this node or of a later one.
-    pub(crate) fn has_changed_since(&self, change: Change) -> bool {
-        self.changes().any(|changed| change <= changed)
-    }
-
-    /// Whether all registers are at or above a change.
-    pub(crate) fn is_unchanged_before(&self, change: Change) -> bool {
-        self.changes().all(|changed| change <= changed)
-    }
-
-    /// The oldest change among the registers that this node wrote itself.
-    pub(crate) fn oldest_change(&self) -> Option<Change> {
-        self.changes().filter(|change| *change != Change::default()).min()
-    }
-
-    fn changes(&self) -> impl Iterator<Item = Change> {
-        let lifetimes = self.lifetimes.iter().map(|register| register.changed);
-        lifetimes.chain(self.attributes.iter().map(|attribute| attribute.changed))
-    }
-
     /// Whether it has a birth that is not dead for good, although it may have expired.
     pub(crate) fn is_unburied(&self) -> bool {
         self.lives.iter().any(|life| self.is_here(life.birth))

@@ -220,14 +220,6 @@ impl History {
         Some(serial)
     }
 
-    /// Where copies move, a commit whose session has got another key while it was under way counts members that hold the
-    /// old key alone: who waits for it knows no more than that it was taken.
-    pub fn handle_hollow(&mut self, serial: Serial) {
-        if let Some(attempt) = self.attempts.get_mut(&serial) {
-            attempt.told = Told::NotDurable;
-        }
-    }
-
     /// A process is no more: what it had in flight is unknown.
     pub fn handle_death(&mut self, life: MemberId) {
         self.names.handle_death(life);

@@ -313,9 +313,6 @@ impl Sim {
             let story = format!("{} tells the end of {id:?}, which is not in flight", fact.host);
             return Err(Violation { promise: Promise::Turn, at: now, story });
         };
-        if self.is_hollow(fact.life, serial) {
-            self.history.handle_hollow(serial);
-        }
         match self.history.attempt(serial) {
             Some(attempt) => {
                 let view = View::new(&self.cluster, &self.history, &self.ledger);
@@ -339,14 +336,6 @@ impl Sim {
         let process = self.cluster.living(life).map(|(_, process)| process);
         let owner = process.and_then(|process| record(&process.node, key)?.owner());
         owner.is_none_or(|owner| owner == life)
-    }
-
-    /// Whether a session has got another key at the member of a commit while that was under way.
-    fn is_hollow(&self, life: MemberId, serial: Serial) -> bool {
-        let attempt = self.history.attempt(serial).filter(|attempt| matches!(attempt.told, Told::Durable(..)));
-        let key = attempt.map(|attempt| attempt.ask.moves_to.unwrap_or(attempt.ask.key));
-        let writer = self.cluster.living(life).filter(|_| !self.view().is_everywhere());
-        writer.zip(key).is_some_and(|((_, writer), key)| writer.node.moved(&key).is_some())
     }
 
     pub(crate) fn note(&mut self, line: impl FnOnce(&Self) -> String) {

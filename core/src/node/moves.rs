@@ -46,6 +46,7 @@ impl Node {
             self.feed_takeover(old, change, effect.replaced);
         }
         self.tell_of_links(old);
+        self.count_moved(old, new);
         let others = (self.others_that_hold(&old), self.others_that_hold(&new));
         let demand = (durability, within.map(|length| now + length));
         self.commits.start_move((old, change), new, demand, others);
@@ -75,6 +76,21 @@ impl Node {
         }
     }
 
+    /// What is under way of a key, and has moved, counts when those have it who must hold the new one.
+    fn count_moved(&mut self, old: SessionKey, new: SessionKey) {
+        let own = self.sessions.record(&new).and_then(|session| session.own_changes());
+        let Some((from, to)) = own.filter(|_| !self.is_everywhere()) else { return };
+        if self.sessions.record(&old).is_some_and(|session| session.has_changed_since(from)) {
+            return;
+        }
+        let others = self.others_that_hold(&new);
+        for (member, change) in self.commits.handle_moved((old, new), (from, to), &others) {
+            if let Some(feed) = self.feeds.get_mut(&member) {
+                feed.lack(new, change);
+            }
+        }
+    }
+
     /// Brings to a key what has moved to it.
     fn forward(&mut self, now: Time, moved: &Moved) {
         let (old, new) = (moved.from, moved.to);
@@ -91,6 +107,7 @@ impl Node {
                 }
             }
         }
+        self.count_moved(old, new);
         if effect.replaced == Some(self.id) && self.is_everywhere() {
             self.feeds.values_mut().for_each(|feed| feed.handle_yield(new));
         }

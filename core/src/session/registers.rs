@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Lifetime;
+use super::{Lifetime, Session};
 use crate::{stamp::Stamp, time::Time};
 
 /// A place in the order of a node's own changes. It never travels; zero marks what others brought.
@@ -88,5 +88,33 @@ impl<'a> From<&'a Attribute> for Incoming<'a> {
         let Attribute { name, birth, stamp, value, changed } = attribute;
         let value = value.as_ref().map(Content::Held);
         Self { name: Content::Held(name), birth: *birth, stamp: *stamp, value, changed: *changed }
+    }
+}
+
+impl Session {
+    /// Whether any register is of that change of this node or of a later one.
+    pub(crate) fn has_changed_since(&self, change: Change) -> bool {
+        self.changes().any(|changed| change <= changed)
+    }
+
+    /// Whether all registers are at or above a change.
+    pub(crate) fn is_unchanged_before(&self, change: Change) -> bool {
+        self.changes().all(|changed| change <= changed)
+    }
+
+    /// The oldest change among the registers that this node wrote itself.
+    pub(crate) fn oldest_change(&self) -> Option<Change> {
+        self.changes().filter(|change| *change != Change::default()).min()
+    }
+
+    /// The oldest and the newest change among the registers that this node wrote itself.
+    pub(crate) fn own_changes(&self) -> Option<(Change, Change)> {
+        let newest = self.changes().max()?;
+        Some((self.oldest_change()?, newest))
+    }
+
+    fn changes(&self) -> impl Iterator<Item = Change> {
+        let lifetimes = self.lifetimes.iter().map(|register| register.changed);
+        lifetimes.chain(self.attributes.iter().map(|attribute| attribute.changed))
     }
 }

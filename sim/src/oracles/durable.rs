@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use heirloom_core::{Durability, MemberId, MemberState, SessionKey};
+use heirloom_core::{Durability, MemberId, MemberState, Node, SessionKey};
 
 use crate::{
     cluster::{Fact, What},
@@ -170,21 +170,32 @@ fn is_under(history: &History, key: &SessionKey, attempt: &Attempt) -> bool {
     attempt.ask.key == *key || (moved && is_only)
 }
 
-/// How many others a commit needs; `None` when its member is no more.
+/// How many others a commit needs, of those that must hold it under the key that its session has at its member by now;
+/// `None` when that is no more.
 fn wanted(view: View<'_>, attempt: &Attempt) -> Option<usize> {
     let (_, writer) = view.cluster.living(attempt.life)?;
-    let holders = writer.node.holders(&attempt.ask.moves_to.unwrap_or(attempt.ask.key));
-    let mut listed = writer.node.members();
+    let places = view.history.places(attempt.ask.moves_to.unwrap_or(attempt.ask.key));
+    let has = |key: &&SessionKey| {
+        let record = record(&writer.node, key);
+        record.is_some_and(|session| view.history.has(view.cluster, (**key, session), attempt))
+    };
+    let found: Vec<_> = places.iter().filter(has).collect();
+    let counted = if found.is_empty() { places.iter().collect() } else { found };
+    counted.into_iter().map(|key| wanted_under(&writer.node, key, attempt.ask.durability)).min()
+}
+
+fn wanted_under(writer: &Node, key: &SessionKey, durability: Durability) -> usize {
+    let mut listed = writer.members();
     let is_ready = |holder: &MemberId| listed.any(|member| member.id == *holder && member.state == MemberState::Ready);
-    let ready = holders.into_iter().filter(is_ready).count();
-    Some(match attempt.ask.durability {
+    let ready = writer.holders(key).into_iter().filter(is_ready).count();
+    match durability {
         Durability::Local => 0,
         Durability::One => 1,
         Durability::Copies(copies) => usize::from(copies),
         // With the writer that is more than half of all.
         Durability::Majority => ready.div_ceil(2).max(1),
         Durability::All => ready.max(1),
-    })
+    }
 }
 
 /// A member that had the commit and has run ever since: its writer, or one that acknowledged it.

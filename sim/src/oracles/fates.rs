@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use heirloom_core::{Copies, MemberId, MemberState, Session, SessionKey};
 
 use crate::{
-    ask::Serial,
+    ask::{Serial, Start},
     clock::Moment,
     history::{Attempt, Told, record, shown_in},
     host::Process,
@@ -58,7 +58,9 @@ impl Fates {
         if fate.is_excused {
             return;
         }
-        let places = view.history.places(attempt.ask.key);
+        // An end by itself is nowhere but in the record of its own key.
+        let is_end = attempt.ask.start == Start::End && attempt.ask.moves_to.is_none();
+        let places = if is_end { BTreeSet::from([attempt.ask.key]) } else { view.history.places(attempt.ask.key) };
         let scenes = || places.iter().filter_map(|key| Some((*key, scenes.get(key)?)));
         let held_under = |key: SessionKey, scene: &Scene<'_>| {
             let has = |session: &Session| view.history.has(view.cluster, (key, session), attempt);
