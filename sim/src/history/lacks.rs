@@ -155,11 +155,15 @@ impl History {
         last.is_none_or(|last| last + idle <= creator.at)
     }
 
-    /// Whether a session that is older than a commit was used later than that, and the one that was committed to has expired.
+    /// Whether a session that is older than a commit was used later than that, and the one that was committed to has expired;
+    /// or that one alone was ended to make room, by a member that had not met the older one.
     fn has_outlived(&self, cluster: &Cluster, older: Serial, attempt: &Attempt) -> bool {
         let Some(found) = self.attempts.get(&older).filter(|found| found.origin != attempt.origin) else {
             return false;
         };
+        if self.kin(attempt.ask.key).iter().any(|key| self.evictions.may_have_ended(key, attempt)) {
+            return true;
+        }
         let mut later = self
             .uses_of(attempt.ask.key)
             .filter(|usage| attempt.at < usage.at && !usage.shown.contains(&attempt.serial));
