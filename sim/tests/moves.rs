@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use heirloom_core::{Durability, EndCause, SessionKey};
-use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, clients::key};
+use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Start, clients::key};
 
 const OLD: SessionKey = SessionKey([0x0d; 16]);
 
@@ -147,6 +147,32 @@ fn a_burial_over_an_id_change_leaves_no_copy_behind() {
             story.commit(4, Ask::set(session, 1, Durability::All));
             story.run_for(Duration::from_secs(8));
             story.quiet();
+        },
+    );
+}
+
+/// Seed 909 with backups. Who was cut off creates the old sessions anew, which ends what has moved: those who must hold the new
+/// keys hear of it, whether or not they hold the old ones.
+#[test]
+fn an_end_that_goes_along_reaches_all_who_must_hold_the_new_key() {
+    Scenario::in_each_mode(
+        "a late end",
+        6,
+        |_| (),
+        |mut story| {
+            let sessions: Vec<_> = (0..12).map(|number| (key(20 + number), key(40 + number))).collect();
+            for (old, _) in &sessions {
+                story.commit(0, Ask::set(*old, 0, Durability::All));
+            }
+            story.quiet();
+            (0..5).for_each(|host| story.act_both(Action::Cut, host, 5));
+            story.run_for(Duration::from_secs(8));
+            for (old, new) in &sessions {
+                story.commit(5, Ask { start: Start::Anew, ..Ask::set(*old, 1, Durability::Local) });
+                story.commit(0, Ask::change_id(*old, *new, Durability::One));
+            }
+            story.run_for(Duration::from_secs(1));
+            story.heal();
         },
     );
 }

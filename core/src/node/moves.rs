@@ -118,7 +118,8 @@ impl Node {
             if effect.changed {
                 self.feed_to_joiners(new);
             }
-            if !owned && !self.is_everywhere() {
+            // Who must hold this key need not hold the old one, and so hears of it from nobody else.
+            if (!owned || effect.changed) && !self.is_everywhere() {
                 self.verify_holders(new);
             }
         }
