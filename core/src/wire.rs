@@ -15,6 +15,7 @@ pub mod kinds;
 mod laws;
 mod message;
 mod next;
+mod room;
 mod table;
 
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};

@@ -10,13 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     blob::Blob,
-    frame::FEED_ROOM,
-    item::ITEM_ROOM,
     message::CLOCK_MAX,
+    room::{REGISTER_ROOM, beside_registers},
     table::{At, Table},
 };
 use crate::{
-    config::FRAME_ROOM,
     io::FrameError,
     key::SessionKey,
     life::{End, EndCause, Expired, Life},
@@ -106,11 +104,7 @@ impl DeltaWriter<'_> {
         let start = bytes.len();
         let session = self.session;
         let chosen = |attribute: &&Attribute| self.registers.from <= attribute.changed;
-        let births: usize = session.moves().links().iter().map(|link| link.births.len()).sum();
-        let links = session.moves().links().len() * LINK_ROOM + births * BIRTH_ROOM;
-        let burials = session.ends().burials().len() * BURIAL_ROOM;
-        let lives = session.lives.len() * LIFE_ROOM + session.lifetimes.len() * LIFETIME_ROOM;
-        let mut size = HEAD_ROOM + burials + lives + links;
+        let mut size = beside_registers(session);
         let mut table = Table::new(session);
         let (mut last, mut any, mut more) = (self.registers.skip, false, None);
         for (place, attribute) in session.attributes.iter().enumerate().skip(self.registers.skip) {
@@ -194,25 +188,6 @@ fn moves(table: &Table, key: SessionKey, moves: &Moves) -> MovesForm {
 /// The frame is too full for even one register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoRoom;
-
-const AT_ROOM: usize = 10 + 3;
-const BURIAL_ROOM: usize = AT_ROOM + 1 + 8;
-const LIFE_ROOM: usize = AT_ROOM + 3 + 2 * 5 + 2 * 8;
-const LIFETIME_ROOM: usize = 2 * AT_ROOM + 11 + 11 + 2 * 8;
-const LINK_ROOM: usize = AT_ROOM + 16 + 2 + 8;
-/// Of a birth that has moved, and once more if it is dead.
-const BIRTH_ROOM: usize = 2 * AT_ROOM + 8;
-const REGISTER_ROOM: usize = 2 * AT_ROOM + 2 * 5 + 1 + 2 * 8;
-const HEAD_ROOM: usize = 16 + 10 + 4 + AT_ROOM + 2 + 1 + 3 + 23 + 10 + 10 + 9 + 8 * 4 + 4;
-
-/// A part with the largest attribute fits the shortest frame, whatever else there is of the session.
-const _: () = {
-    let links = LINKS_MAX * (LINK_ROOM + BIRTHS_MAX * BIRTH_ROOM);
-    let lives = LIVES_MAX * (LIFE_ROOM + LIFETIME_ROOM);
-    assert!(
-        FEED_ROOM + ITEM_ROOM + HEAD_ROOM + BURIALS_MAX * BURIAL_ROOM + lives + links + REGISTER_ROOM <= FRAME_ROOM
-    );
-};
 
 fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
     let taken = core::mem::take(bytes);
