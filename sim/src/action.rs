@@ -1,5 +1,6 @@
 //! What happens in a run, as plain data: what it starts from, and what the world and the clients do.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use heirloom_core::{Config, Durability, SessionKey};
@@ -46,6 +47,10 @@ pub enum Action {
     Release(HostId, HostId),
     /// The streams between two hosts break.
     Break(HostId, HostId),
+    /// One direction takes so much longer; zero ends it.
+    Lag(HostId, HostId, Duration),
+    /// A monotonic clock is wrong by so many parts of a million from now on.
+    Drift(HostId, i64),
     /// A wall clock is set by so many milliseconds.
     StepWall(HostId, i64),
     /// The network changes.

@@ -24,6 +24,10 @@ pub enum Purpose {
     Multicast,
     /// The fate of a stream and its bytes.
     Stream,
+    /// Damage on the way.
+    Noise,
+    /// What the switch loses, and what one bad link does.
+    Strain,
 }
 
 /// The chance of one run.

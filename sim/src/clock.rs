@@ -76,6 +76,8 @@ const WALL_START: i64 = 1_700_000_000_000_000;
 #[derive(Clone, Debug)]
 pub struct Clock {
     offset: u64,
+    /// Since when the rate is what it is; the offset is what the clock showed then.
+    since: Moment,
     /// How many of its own microseconds the monotonic clock counts in a true second.
     rate: u64,
     /// The error of the wall clock in milliseconds.
@@ -85,19 +87,19 @@ pub struct Clock {
 impl Clock {
     /// Clocks without an error.
     pub const fn exact() -> Self {
-        Self { offset: 0, rate: MILLION, wall_error: 0 }
+        Self { offset: 0, since: Moment::ZERO, rate: MILLION, wall_error: 0 }
     }
 
     /// Clocks with any offset, any wall time within two hours, and any rate within the bound.
     pub fn draw(draws: &mut Draws) -> Self {
         let offset = draws.below(1 << 40);
         let rate = draws.between(MILLION - RATE_ERROR_MAX, MILLION + RATE_ERROR_MAX);
-        Self { offset, rate, wall_error: signed(draws, 3_600_000) }
+        Self { offset, since: Moment::ZERO, rate, wall_error: signed(draws, 3_600_000) }
     }
 
     /// What the monotonic clock shows.
     pub fn time(&self, at: Moment) -> Time {
-        let passed = u128::from(at.0) * u128::from(self.rate) / u128::from(MILLION);
+        let passed = u128::from(at.0.saturating_sub(self.since.0)) * u128::from(self.rate) / u128::from(MILLION);
         Time::from_nanos(self.offset + u64::try_from(passed).expect("a run is short"))
     }
 
@@ -105,7 +107,7 @@ impl Clock {
     pub fn moment(&self, time: Time) -> Moment {
         let passed = time.as_nanos().saturating_sub(self.offset);
         let moment = (u128::from(passed) * u128::from(MILLION)).div_ceil(u128::from(self.rate));
-        Moment(u64::try_from(moment).unwrap_or(u64::MAX))
+        Moment(u64::try_from(moment).unwrap_or(u64::MAX).saturating_add(self.since.0))
     }
 
     /// What the wall clock shows.
@@ -113,6 +115,14 @@ impl Clock {
         let passed = i64::try_from(at.0 / 1000).unwrap_or(i64::MAX);
         let shown = WALL_START.saturating_add(passed).saturating_add(self.wall_error.saturating_mul(1000));
         Wall(u64::try_from(shown).unwrap_or(0))
+    }
+
+    /// From now on the monotonic clock is wrong by so many parts of a million, held to what may be.
+    pub fn drift(&mut self, now: Moment, parts: i64) {
+        let most = i64::try_from(RATE_ERROR_MAX).unwrap_or(0);
+        self.offset = self.time(now).as_nanos();
+        self.since = now;
+        self.rate = MILLION.saturating_add_signed(parts.clamp(-most, most));
     }
 
     /// Sets the wall clock forward or back.
@@ -141,6 +151,17 @@ mod tests {
             assert!(deadline <= clock.time(moment));
             assert!(clock.time(Moment(moment.0 - 1)) < deadline);
         }
+    }
+
+    #[test]
+    fn a_clock_that_drifts_goes_on_from_what_it_showed() {
+        let mut clock = Clock::draw(&mut Chance::new(1).draws(Purpose::Clock, 0, 0, 0));
+        let now = Moment(7_000_000_000);
+        let before = clock.time(now);
+        clock.drift(now, -400);
+        assert_eq!(clock.time(now), before);
+        assert_eq!(clock.time(Moment(8_000_000_000)), before + Duration::from_nanos(999_600_000));
+        assert_eq!(clock.moment(before + Duration::from_nanos(999_600_000)), Moment(8_000_000_000));
     }
 
     #[test]

@@ -245,6 +245,13 @@ impl Cluster {
         self.turn(host)
     }
 
+    /// Changes the rate of the monotonic clock of a host, by parts of a million from what is right.
+    pub fn drift(&mut self, host: HostId, parts: i64) -> Result<(), Violation> {
+        let now = self.now;
+        self.hosts[host.index()].clock.drift(now, parts);
+        self.turn(host)
+    }
+
     /// Asks a process to leave.
     pub fn leave(&mut self, host: HostId) -> Result<(), Violation> {
         let now = self.now;

@@ -11,6 +11,7 @@ use crate::{
     chance::Purpose,
     clock::Moment,
     net::{Arrival, HostId, Paths, Presence, Scene},
+    noise,
 };
 
 /// How many datagrams a host keeps for a process that does not read them.
@@ -24,6 +25,8 @@ pub(crate) struct Datagrams {
     sequence: u64,
     sent: BTreeMap<(Purpose, HostId, HostId), Link>,
     kept: BTreeMap<HostId, VecDeque<Arrival>>,
+    /// How many each has sent to the group.
+    to_group: BTreeMap<HostId, u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -52,6 +55,12 @@ impl Datagrams {
     }
 
     pub(crate) fn send_to_group(&mut self, scene: &Scene<'_>, from: HostId, bytes: &Bytes) {
+        let count = self.to_group.entry(from).or_default();
+        *count += 1;
+        let loss = scene.weather.switch_loss;
+        if 0 < loss && scene.chance.draws(Purpose::Strain, 1 << 32, from.word(), *count).per_mille(loss) {
+            return;
+        }
         for to in scene.paths.hosts().filter(|to| scene.weather.loopback || *to != from) {
             self.launch(scene, Purpose::Multicast, (from, to), bytes);
         }
@@ -82,6 +91,7 @@ impl Datagrams {
         let weather = scene.weather;
         let link = self.sent.entry((cast, from, to)).or_default();
         let mut draws = scene.chance.draws(cast, from.word(), to.word(), link.count);
+        let count = link.count;
         link.count += 1;
         let loss = if cast == Purpose::Multicast { weather.multicast_loss } else { weather.loss };
         if draws.per_mille(loss) || bytes.get(1).is_some_and(|kind| weather.unheard.contains(kind)) {
@@ -92,9 +102,11 @@ impl Datagrams {
         if 0 < loss && draws.per_mille(loss) {
             return;
         }
+        let bytes = noise::datagram(scene, (from, to), count, bytes);
         let copies = if draws.per_mille(weather.repeat) { 2 } else { 1 };
         for _ in 0..copies {
-            let mut at = (scene.now + weather.delay(&mut draws)).rounded_up(weather.quantum);
+            let mut at =
+                (scene.now + weather.delay(&mut draws) + scene.paths.lag(from, to)).rounded_up(weather.quantum);
             if !weather.reorder {
                 at = at.max(self.sent.get(&(cast, from, to)).map_or(at, |link| link.last_at));
             }

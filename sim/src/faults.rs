@@ -1,5 +1,7 @@
 //! What the world does to a run, with a note of it in the ledger.
 
+use core::time::Duration;
+
 use heirloom_core::MemberId;
 
 use crate::{
@@ -18,8 +20,11 @@ pub(crate) enum Fault {
     Cut(HostId, HostId),
     Thin(HostId, HostId, u64),
     Hold(HostId, HostId),
+    Lag(HostId, HostId),
     Pause(HostId),
     Lossy,
+    /// Streams bring nothing for long: they break on a bit that has flipped.
+    Garbled,
     Slow,
 }
 
@@ -29,8 +34,10 @@ impl Fault {
             Self::Cut(from, to) => (Trouble::Reach, Scope::pair(from, to)),
             Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
             Self::Thin(from, to, _) => (Trouble::Loss, Scope::pair(from, to)),
+            Self::Lag(from, to) => (Trouble::Slow, Scope::pair(from, to)),
             Self::Hold(from, to) => (Trouble::Hold, Scope::pair(from, to)),
             Self::Lossy => (Trouble::Loss, Scope::Everywhere),
+            Self::Garbled => (Trouble::Hold, Scope::Everywhere),
             Self::Slow => (Trouble::Slow, Scope::Everywhere),
         }
     }
@@ -85,13 +92,27 @@ impl Sim {
         let is_slower = self.usual.delay_max < weather.delay_max;
         self.lift(Fault::Lossy)?;
         self.lift(Fault::Slow)?;
-        if 0 < weather.loss + weather.multicast_loss {
+        self.lift(Fault::Garbled)?;
+        if 0 < weather.garble {
+            self.impose(Fault::Garbled);
+        }
+        if 0 < weather.lost() {
             self.impose(Fault::Lossy);
         }
         if is_slower {
             self.impose(Fault::Slow);
         }
         self.cluster.net_mut().set_weather(weather);
+        Ok(())
+    }
+
+    /// Makes one direction slower by so much; zero ends it.
+    pub(crate) fn lag(&mut self, from: HostId, to: HostId, length: Duration) -> Result<(), Violation> {
+        self.lift(Fault::Lag(from, to))?;
+        if !length.is_zero() {
+            self.impose(Fault::Lag(from, to));
+            self.cluster.net_mut().lag(from, to, length);
+        }
         Ok(())
     }
 
@@ -107,7 +128,7 @@ impl Sim {
             Fault::Thin(from, to, loss) => self.cluster.net_mut().thin(from, to, loss),
             Fault::Hold(from, to) => self.cluster.net_mut().hold(now, from, to),
             Fault::Pause(host) => self.cluster.pause(host),
-            Fault::Lossy | Fault::Slow => {}
+            Fault::Lag(..) | Fault::Lossy | Fault::Garbled | Fault::Slow => {}
         }
     }
 
@@ -123,7 +144,8 @@ impl Sim {
             Fault::Thin(from, to, _) => self.cluster.net_mut().thicken(from, to),
             Fault::Hold(from, to) => self.cluster.net_mut().release(now, from, to),
             Fault::Pause(host) => return self.cluster.resume(host),
-            Fault::Lossy | Fault::Slow => {}
+            Fault::Lag(from, to) => self.cluster.net_mut().lag(from, to, Duration::ZERO),
+            Fault::Lossy | Fault::Garbled | Fault::Slow => {}
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 use core::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -88,6 +89,8 @@ pub struct Paths {
     /// How many of a thousand datagrams are lost in this direction, besides those that the weather takes.
     thin: BTreeMap<(HostId, HostId), u64>,
     held: BTreeSet<(HostId, HostId)>,
+    /// How much longer a direction takes.
+    lag: BTreeMap<(HostId, HostId), Duration>,
 }
 
 impl Paths {
@@ -109,6 +112,11 @@ impl Paths {
     /// Whether bytes of streams pass in this direction.
     pub fn carries_streams(&self, from: HostId, to: HostId) -> bool {
         !self.cut.contains(&(from, to)) && !self.held.contains(&(from, to))
+    }
+
+    /// How much longer this direction takes.
+    pub(crate) fn lag(&self, from: HostId, to: HostId) -> Duration {
+        self.lag.get(&(from, to)).copied().unwrap_or(Duration::ZERO)
     }
 
     /// Whether a stream between the two will break if this lasts.
@@ -271,6 +279,12 @@ impl Net {
     pub fn release(&mut self, now: Moment, from: HostId, to: HostId) {
         self.paths.held.remove(&(from, to));
         self.review_streams(now);
+    }
+
+    /// Makes one direction slower by so much.
+    pub fn lag(&mut self, from: HostId, to: HostId, length: Duration) {
+        self.paths.lag.insert((from, to), length);
+        self.paths.lag.retain(|_, length| !length.is_zero());
     }
 
     /// Breaks every stream between two hosts; what is on its way is lost.

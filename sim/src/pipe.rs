@@ -1,5 +1,6 @@
 //! One direction of a stream: bytes in order, with room for so many.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -15,14 +16,18 @@ pub(crate) struct Pipe {
     pub(crate) rest: Option<Bytes>,
     pub(crate) last_at: Moment,
     pub(crate) count: u64,
+    /// How often something was looked for in it.
+    pub(crate) taken: u64,
     pub(crate) waits: bool,
     pub(crate) ending: Option<CloseCause>,
+    /// How much longer its way takes at present.
+    pub(crate) lag: Duration,
 }
 
 impl Pipe {
     pub(crate) fn next_at(&mut self, scene: &Scene<'_>, draws: &mut Draws) -> Moment {
         self.count += 1;
-        let at = (scene.now + scene.weather.delay(draws)).rounded_up(scene.weather.quantum);
+        let at = (scene.now + scene.weather.delay(draws) + self.lag).rounded_up(scene.weather.quantum);
         self.last_at = self.last_at.max(at);
         self.last_at
     }

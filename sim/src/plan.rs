@@ -15,6 +15,7 @@ use crate::{
     cluster::{Discovery, Places},
     logins::log_in,
     net::{HostId, LastBytes},
+    strain,
     swarm::Profile,
     weather::Weather,
 };
@@ -132,6 +133,9 @@ impl Plan {
         let faults = profile.faults(&mut draws);
         let world = Faults { setup: &setup, from: clients_from, until: healed_at, kinds: profile.kinds() };
         actions.extend(world.draw(&mut chance.draws(Purpose::Faults, 0, 0, 0).chosen_by(faulty), faults));
+        let share = profile.strain();
+        let mut strained = chance.draws(Purpose::Faults, 0, 0, 1);
+        actions.extend(strain::actions(&mut strained, share, (hosts, &setup.weather), (clients_from, healed_at)));
         let clients = [(0, by_clients), (1, &[])];
         let clients = clients.map(|(index, by)| chance.draws(Purpose::Clients, 0, 0, index).chosen_by(by));
         let mut asked = clients::actions(clients, hosts, clients_from, healed_at, is_large);
@@ -195,7 +199,7 @@ fn weather(draws: &mut Draws, is_large: bool) -> Weather {
 
 /// The weather of a healed network: nothing is lost, and what belongs to the place stays.
 pub(crate) fn healed(weather: &Weather) -> Weather {
-    Weather { loss: 0, multicast_loss: 0, repeat: 0, ..weather.clone() }
+    weather.healed()
 }
 
 fn starts(draws: &mut Draws, hosts: u16) -> Vec<(Moment, Action)> {

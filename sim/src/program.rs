@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use heirloom_sim::Failure;
 
 mod batch;
+mod bench;
 mod marks;
 mod numbers;
 mod replays;
@@ -46,6 +47,8 @@ enum Command {
     Twice(twice::Twice),
     /// Tell what seeds reach, how often, and what they never do.
     Marks(marks::Marks),
+    /// Measure how fast this is.
+    Bench(bench::Bench),
     /// Tell what happens in a run, line by line.
     Trace(single::Trace),
     /// Make a failing run as short as it gets.
@@ -106,6 +109,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay(replay) => replay.perform(),
         Command::Twice(twice) => twice.perform(),
         Command::Marks(marks) => marks.perform(),
+        Command::Bench(bench) => bench.perform(),
         Command::Trace(trace) => trace.perform(),
         Command::Shrink(shrink) => shrink.perform(),
         Command::Plan(write) => write.perform(),

@@ -123,6 +123,8 @@ impl Sim {
                 let now = self.now();
                 self.cluster.net_mut().break_streams(now, one, other);
             }
+            Action::Lag(from, to, length) => self.lag(from, to, length)?,
+            Action::Drift(host, parts) => self.cluster.drift(host, parts)?,
             Action::StepWall(host, millis) => self.cluster.step_wall(host, millis)?,
             Action::Weather(weather) => self.set_weather(weather)?,
             Action::Heal(weather) => {
@@ -165,6 +167,7 @@ impl Sim {
                 self.checked_at = self.now();
                 let view = View::new(&self.cluster, &self.history, &self.ledger);
                 self.oracles.check(view)?;
+                self.cluster.running().for_each(|(_, process)| process.node.check());
                 let inputs = self.cluster.counts().inputs;
                 let story = || format!("{inputs} inputs, and no end of it");
                 Violation::unless(inputs < INPUTS_MAX, Promise::Calm, self.now(), story)?;

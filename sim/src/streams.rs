@@ -14,6 +14,7 @@ use crate::{
     chance::{Draws, Purpose},
     clock::Moment,
     net::{Arrival, HostId, LastBytes, Presence, Scene},
+    noise,
     pipe::Pipe,
 };
 
@@ -293,6 +294,8 @@ impl Streams {
             pipe.clear();
             return;
         }
+        pipe.taken += 1;
+        let (number, count) = (link.number, pipe.taken);
         let bytes = pipe.take(scene.now, draws.per_mille(500));
         let is_empty = pipe.pieces.is_empty() && pipe.rest.is_none();
         let ending = pipe.ending.filter(|_| is_empty && pipe.last_at <= scene.now);
@@ -301,6 +304,7 @@ impl Streams {
         }
         let connection = writer.other();
         if let Some(bytes) = bytes {
+            let bytes = noise::piece(scene, from.word() << 16 | to.word(), number, count, bytes);
             self.ready.push_back((to, Arrival::Bytes { connection, bytes }));
             self.pour_rest(scene, writer);
         }
@@ -326,6 +330,8 @@ impl Streams {
     fn pour(&mut self, scene: &Scene<'_>, writer: Connection) {
         let Some(link) = self.links.get_mut(&writer.link) else { return };
         let mut draws = link.draws(scene, writer.end);
+        let hosts = link.hosts();
+        link.ends[writer.end].pipe.lag = scene.paths.lag(hosts[writer.end], hosts[1 - writer.end]);
         let moments = link.ends[writer.end].pipe.pour(scene, &mut draws);
         moments.into_iter().for_each(|at| self.push(at, Due::Pipe(writer)));
     }

@@ -43,6 +43,14 @@ impl Profile {
         }
     }
 
+    /// How many of a thousand runs wear the cluster down in other ways.
+    pub(crate) const fn strain(self) -> u64 {
+        match self {
+            Self::Default | Self::Smoke | Self::Lockstep => 250,
+            Self::Hostile => 700,
+        }
+    }
+
     /// Makes a drawn plan one of this profile.
     pub(crate) fn adapt(self, plan: &mut Plan) {
         match self {

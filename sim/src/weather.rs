@@ -19,6 +19,14 @@ pub struct Weather {
     pub loss: u64,
     /// How many of a thousand multicast datagrams are lost, apart for each receiver.
     pub multicast_loss: u64,
+    /// How many of a thousand multicast datagrams no receiver gets: the switch loses them.
+    pub switch_loss: u64,
+    /// In how many of a thousand datagrams a bit flips.
+    pub corrupt: u64,
+    /// How many of a thousand datagrams arrive cut.
+    pub truncate: u64,
+    /// In how many of a thousand pieces of streams a bit flips.
+    pub garble: u64,
     /// Kinds of datagrams that get lost, as if no member knew them: what they are good for shows without them. For scripts:
     /// no stored plan says it.
     pub unheard: &'static [u8],
@@ -48,6 +56,10 @@ impl Weather {
             quantum: Duration::ZERO,
             loss: 0,
             multicast_loss: 0,
+            switch_loss: 0,
+            corrupt: 0,
+            truncate: 0,
+            garble: 0,
             unheard: &[],
             repeat: 0,
             reorder: false,
@@ -57,6 +69,19 @@ impl Weather {
             piece_max: 0,
             stall_max: Duration::from_secs(10),
         }
+    }
+
+    /// The same without faults: what belongs to the place stays.
+    pub(crate) fn healed(&self) -> Self {
+        let (loss, multicast_loss, switch_loss, repeat) = (0, 0, 0, 0);
+        let (corrupt, truncate, garble) = (0, 0, 0);
+        Self { loss, multicast_loss, switch_loss, corrupt, truncate, garble, repeat, ..self.clone() }
+    }
+
+    /// How many of a thousand datagrams do not arrive as they were sent, at most.
+    pub(crate) fn lost(&self) -> u64 {
+        let damaged = self.corrupt + self.truncate;
+        (self.loss + damaged).max(self.multicast_loss + self.switch_loss + damaged)
     }
 
     pub(crate) fn delay(&self, draws: &mut Draws) -> Duration {

@@ -121,8 +121,7 @@ fn has_excuse(view: View<'_>, by: HostId, removed: HostId, cause: RemovalCause) 
 }
 
 fn is_lossy(view: View<'_>) -> bool {
-    let weather = view.cluster.net().weather();
-    0 < weather.loss + weather.multicast_loss
+    0 < view.cluster.net().weather().lost()
 }
 
 /// Somebody who lists a member that has been dead for longer than that takes to see.

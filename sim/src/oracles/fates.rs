@@ -105,7 +105,9 @@ impl<'a> Scene<'a> {
         let former = view.cluster.former(life);
         let processes: Vec<&'a Process> = view.running().map(|(_, process)| process).chain(former).collect();
         let known = |process: &&'a Process| Some((process.life, &**record(&process.node, key)?));
-        let serving = processes.iter().filter(|process| process.node.state() == MemberState::Ready);
+        // A sleeper serves nobody: what it would say of who must hold what is from before it fell asleep.
+        let serves = |process: &&&Process| process.node.state() == MemberState::Ready && !process.is_asleep;
+        let serving = processes.iter().filter(serves);
         let holders: Vec<_> = serving.map(|process| process.node.holders(key)).collect();
         let most = match view.cluster.config().copies {
             Copies::Everywhere => usize::MAX,

@@ -122,7 +122,7 @@ fn check_first(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
     let config = view.cluster.config();
     let weather = view.cluster.net().weather();
     let patience = config.join_for.min(config.frequency * 4).max(Duration::from_millis(1));
-    if 200 < weather.loss.max(weather.multicast_loss) {
+    if 200 < weather.lost() {
         return Ok(());
     }
     view.cluster.marks.judged("P5 a member starts alone");

@@ -185,8 +185,9 @@ impl Part<'_> {
 }
 
 /// All parts of the weather. Whoever adds one adds it here.
-fn parts(weather: &mut Weather) -> [(&'static str, Part<'_>); 13] {
+fn parts(weather: &mut Weather) -> [(&'static str, Part<'_>); 17] {
     let Weather { delay_min, delay_max, delay_tail, quantum, loss, multicast_loss, repeat, .. } = weather;
+    let Weather { switch_loss, corrupt, truncate, garble, .. } = weather;
     let Weather { reorder, loopback, unreachable, stream_room, piece_max, stall_max, .. } = weather;
     [
         ("delay_min", Part::Time(delay_min)),
@@ -195,6 +196,10 @@ fn parts(weather: &mut Weather) -> [(&'static str, Part<'_>); 13] {
         ("quantum", Part::Time(quantum)),
         ("loss", Part::Share(loss)),
         ("multicast_loss", Part::Share(multicast_loss)),
+        ("switch_loss", Part::Share(switch_loss)),
+        ("corrupt", Part::Share(corrupt)),
+        ("truncate", Part::Share(truncate)),
+        ("garble", Part::Share(garble)),
         ("repeat", Part::Share(repeat)),
         ("reorder", Part::Flag(reorder)),
         ("loopback", Part::Flag(loopback)),

@@ -13,6 +13,8 @@ use crate::{
     net::{HostId, LastBytes},
 };
 
+/// How wrong a clock may be, in parts of a million.
+const DRIFT_MAX: i64 = 500;
 /// The longest value that a plan may ask for.
 const BYTES_MAX: usize = 1 << 24;
 /// The newest version of the protocol that may be installed.
@@ -38,6 +40,8 @@ pub(super) fn show(action: &Action) -> (&'static str, String) {
         Action::Hold(from, to) => fault(format!("hold {from}>{to}")),
         Action::Release(from, to) => fault(format!("release {from}>{to}")),
         Action::Break(one, other) => fault(format!("break {one}>{other}")),
+        Action::Lag(from, to, length) => fault(format!("lag {from}>{to} {}", show_time(*length))),
+        Action::Drift(host, parts) => fault(format!("drift {host} {parts}")),
         Action::StepWall(host, millis) => fault(format!("wall {host} {millis}ms")),
         Action::Weather(weather) => fault([vec!["weather".into()], show_weather(weather)].concat().join(" ")),
         Action::Heal(weather) => fault([vec!["heal".into()], show_weather(weather)].concat().join(" ")),
@@ -97,6 +101,11 @@ impl Reader {
             ["pause", host] => Action::Pause(self.host(host)?),
             ["resume", host] => Action::Resume(self.host(host)?),
             ["leave", host] => Action::Leave(self.host(host)?),
+            ["lag", link, length] => {
+                let length = read_time(length)?;
+                self.link(link).map(|(from, to)| Action::Lag(from, to, length))?
+            }
+            ["drift", host, parts] => Action::Drift(self.host(host)?, read_number(parts, -DRIFT_MAX, DRIFT_MAX)?),
             ["wall", host, step] => Action::StepWall(self.host(host)?, step_of(step)?),
             ["weather", parts @ ..] => Action::Weather(read_weather(parts)?),
             ["heal", parts @ ..] => Action::Heal(read_weather(parts)?),
@@ -176,7 +185,8 @@ const LINKS: [(&str, OnLink); 7] = [
 
 const CLIENT: &str = "n0 touch s1, n0 set m1 all, n0 remove m1 one, n0 send n1, n0 send all, or n0 and write, create or end with s1 set=0 durability=all";
 
-const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, wall n0 -500ms, thin n0>n1 500, \
+const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, wall n0 -500ms, \
+    drift n0 -300 (parts of a million), thin n0>n1 500 (of a thousand datagrams), lag n0>n1 0.2s, \
     cut, mend, mute, unmute, hold, release or break n0>n1, split or join n0,n1 n2, weather loss=50, heal";
 
 fn unknown(words: &[&str]) -> String {
