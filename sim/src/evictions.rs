@@ -16,22 +16,20 @@ pub struct Evictions {
 struct Word {
     at: Moment,
     life: MemberId,
-    /// It is of the member that ended the session.
-    is_first: bool,
 }
 
 impl Evictions {
     /// A member tells that a session was ended to make room, by itself or by another.
-    pub fn handle_word(&mut self, at: Moment, life: MemberId, key: SessionKey, is_first: bool) {
-        self.told.entry(key).or_default().push(Word { at, life, is_first });
+    pub fn handle_word(&mut self, at: Moment, life: MemberId, key: SessionKey) {
+        self.told.entry(key).or_default().push(Word { at, life });
     }
 
     /// Whether what a commit wrote may have been ended to make room under this key: since then, or before by somebody of
     /// whom its writer had not heard.
     pub fn may_have_ended(&self, key: &SessionKey, attempt: &Attempt) -> bool {
         let told = self.told.get(key).map_or(&[][..], Vec::as_slice);
-        let Some(last) = told.iter().filter(|word| word.is_first).map(|word| word.at).max() else { return false };
-        let had_heard = |word: &Word| word.life == attempt.life && last <= word.at && word.at < attempt.at;
-        told.iter().any(|word| attempt.at <= word.at) || !told.iter().any(had_heard)
+        let Some(last) = told.iter().max_by_key(|word| word.at) else { return false };
+        // Who tells it first need not be its owner any more: only the writer's own word says that it knew.
+        attempt.at <= last.at || last.life != attempt.life
     }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use heirloom_core::{CommitId, EndCause, Event, MemberId, Outcome, SessionKey};
+use heirloom_core::{CommitId, EndCause, Event, Outcome};
 
 use crate::{
     action::{Action, Setup},
@@ -286,8 +286,7 @@ impl Sim {
         }
         self.hear_name(fact);
         if let What::Event(Event::SessionEnded(key, EndCause::Evicted)) = &fact.what {
-            let is_first = self.is_evictor(fact.life, key);
-            self.history.evictions_mut().handle_word(now, fact.life, *key, is_first);
+            self.history.evictions_mut().handle_word(now, fact.life, *key);
         }
         let view = View::new(&self.cluster, &self.history, &self.ledger);
         self.oracles.handle_fact(view, fact)?;
@@ -332,13 +331,6 @@ impl Sim {
         if let Some(name) = Name::named(name) {
             self.history.names_mut().handle_shown(fact.life, name, shown(&process.node, name));
         }
-    }
-
-    /// Whether a member that tells of an eviction is the one that made it: only the owner ends a session to make room.
-    fn is_evictor(&self, life: MemberId, key: &SessionKey) -> bool {
-        let process = self.cluster.living(life).map(|(_, process)| process);
-        let owner = process.and_then(|process| record(&process.node, key)?.owner());
-        owner.is_none_or(|owner| owner == life)
     }
 
     pub(crate) fn note(&mut self, line: impl FnOnce(&Self) -> String) {

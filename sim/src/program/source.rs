@@ -40,7 +40,7 @@ pub(crate) struct Source {
     #[arg(conflicts_with_all = ["seed", "profile", "copies"])]
     plan: Option<String>,
     /// What is drawn from this seed.
-    #[arg(long, required_unless_present = "plan")]
+    #[arg(long, required_unless_present_any = ["plan", "seeds"])]
     seed: Option<u64>,
     #[command(flatten)]
     pub(crate) kind: Kind,
