@@ -86,6 +86,26 @@ fn who_joins_late_and_whose_clock_steps_end_it_in_time() {
     });
 }
 
+/// Found by seed 2: what lay in the buffers of a member that slept was not said before it slept, so no age is counted from there.
+#[test]
+fn who_slept_counts_no_age_from_before_it_slept() {
+    Scenario::in_each_mode("max age of what came while one slept", 4, aged, |mut story| {
+        let session = story.key_on(&[0, 1, 2]);
+        story.act(Action::Pause(HostId(0)));
+        story.run_for(SECOND);
+        let write = story.commit(1, all(session));
+        let created = story.sim().now();
+        story.run_for(SECOND * 2);
+        story.act(Action::Resume(HostId(0)));
+        story.run_for(SECOND);
+        assert!(story.holds(0, write), "what was sent to it has arrived");
+        let host = story.sim().cluster().host(HostId(0));
+        let end = host.process.as_ref().and_then(|process| process.node.ends_by(&session));
+        // What is left of an age travels in whole milliseconds.
+        assert!(end.is_some_and(|end| host.clock.time(created + MAX_AGE) <= end + SECOND / 1000), "{end:?}");
+    });
+}
+
 /// Both sides of a split end it, each by its own clock, and what was used on either does not come back.
 #[test]
 fn both_sides_of_a_split_end_it_in_time() {
