@@ -297,7 +297,8 @@ impl Node {
 
     /// The next commit that has ended. None is dropped or merged with another.
     pub fn poll_outcome(&mut self) -> Option<(CommitId, Outcome)> {
-        self.commits.poll_outcome().or_else(|| self.map_commits.poll_outcome())
+        let outcome = self.commits.poll_outcome().or_else(|| self.map_commits.poll_outcome());
+        outcome.inspect(|(_, outcome)| self.stats.count(outcome))
     }
 
     /// The next answer to a [`fetch`](Self::fetch). None is dropped.

@@ -1,11 +1,19 @@
 //! What a node counts.
 
+use crate::delta::Outcome;
+
 /// What a node has counted since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Commits taken.
     pub commits: u64,
+    /// Outcomes fetched of commits that as many others as was asked for have applied.
+    pub commits_durable: u64,
+    /// Outcomes fetched of commits that too few others can still apply.
+    pub commits_not_durable: u64,
+    /// Outcomes fetched of commits that had not been applied by as many when their time was over; they may be yet.
+    pub commits_late: u64,
     /// Sessions that this node took over from another owner by a commit or a use.
     pub takeovers: u64,
     /// Sessions that this node adopted from a dead owner.
@@ -54,4 +62,15 @@ pub struct Stats {
     pub relays_refused: u64,
     /// How often this node was run later than its timer by more than half of `drop_time`.
     pub sleeps: u64,
+}
+
+impl Stats {
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
+        let counter = match outcome {
+            Outcome::Durable(_) => &mut self.commits_durable,
+            Outcome::NotDurable { late: false, .. } => &mut self.commits_not_durable,
+            Outcome::NotDurable { late: true, .. } => &mut self.commits_late,
+        };
+        *counter += 1;
+    }
 }

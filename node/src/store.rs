@@ -15,7 +15,7 @@ use heirloom_core::{
     Copies, Delta, Demand, Durability, EndCause, Member, MemberId, MemberState, Purpose, Receipt, SessionKey, Stats,
     Time,
 };
-use heirloom_runtime::{Commit, CommitFailed, FetchFailed, Fetching, Found, Handle, IdTooLong, Published};
+use heirloom_runtime::{Commit, CommitFailed, FetchFailed, Fetching, Found, FrameErrors, Handle, IdTooLong, Published};
 
 /// A member of the cluster, as the commands see it.
 pub(crate) trait Store: 'static {
@@ -76,6 +76,8 @@ pub(crate) trait Store: 'static {
     fn is_settled(&self) -> bool;
     /// What it has counted.
     fn stats(&self) -> Stats;
+    /// What it has dropped of what the network brought.
+    fn frame_errors(&self) -> FrameErrors;
     /// The present.
     fn now(&self) -> Time;
     /// The wall clock: the time since the Unix epoch.
@@ -232,6 +234,10 @@ impl Store for Local {
 
     fn stats(&self) -> Stats {
         self.handle.stats()
+    }
+
+    fn frame_errors(&self) -> FrameErrors {
+        self.handle.driver_stats().frame_errors
     }
 
     fn now(&self) -> Time {

@@ -73,9 +73,26 @@ pub struct FrameErrors {
 impl FrameErrors {
     /// All of them together.
     pub fn total(&self) -> u64 {
+        self.by_cause().iter().map(|(_, count)| count).sum()
+    }
+
+    /// Each of them with the name of its cause, in the order of [`FrameError`].
+    pub fn by_cause(&self) -> [(&'static str, u64); 11] {
         let Self { cut, too_long, checksum, version, cluster, kind, body, unexpected, copies, domain, no_stream } =
-            self;
-        cut + too_long + checksum + version + cluster + kind + body + unexpected + copies + domain + no_stream
+            *self;
+        [
+            ("cut", cut),
+            ("too_long", too_long),
+            ("checksum", checksum),
+            ("version", version),
+            ("cluster", cluster),
+            ("kind", kind),
+            ("body", body),
+            ("unexpected", unexpected),
+            ("copies", copies),
+            ("domain", domain),
+            ("no_stream", no_stream),
+        ]
     }
 
     pub(crate) fn count(&mut self, error: FrameError) {

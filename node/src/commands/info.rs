@@ -144,6 +144,9 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     let stats = store.stats();
     let counted = [
         ("commits", stats.commits),
+        ("commits_durable", stats.commits_durable),
+        ("commits_not_durable", stats.commits_not_durable),
+        ("commits_late", stats.commits_late),
         ("takeovers", stats.takeovers),
         ("adoptions", stats.adoptions),
         ("expiries", stats.expiries),
@@ -163,7 +166,9 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         ("relays_refused", stats.relays_refused),
         ("sleeps", stats.sleeps),
     ];
-    counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))
+    counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))?;
+    let dropped = store.frame_errors().by_cause();
+    dropped.into_iter().try_for_each(|(cause, count)| write!(text, "frames_dropped_{cause}:{count}\r\n"))
 }
 
 pub(super) fn state(state: MemberState) -> &'static str {
@@ -189,6 +194,17 @@ mod tests {
             assert!(all.lines().any(|found| found == line), "{line} in {all}");
         }
         assert_eq!(desk.ask("info everything").lines().count(), all.lines().count());
+    }
+
+    #[test]
+    fn info_tells_what_became_of_writes_and_why_frames_were_dropped() {
+        let desk = Desk::new();
+        desk.table(&[("SET a 1", "+OK"), ("SET b 1", "+OK")]);
+        let told = desk.ask("INFO heirloom");
+        let lines = ["commits:2", "commits_durable:2", "commits_not_durable:0", "commits_late:0"];
+        for line in lines.into_iter().chain(["frames_dropped_checksum:0", "frames_dropped_no_stream:0"]) {
+            assert!(told.lines().any(|found| found == line), "{line} in {told}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use heirloom_core::{
     CommitError, CommitId, Config, Delta, Durability, EndCause, KeyMaker, Member, MemberId, MemberState, Node, Outcome,
     Purpose, Receipt, SessionKey, Stats, Time,
 };
-use heirloom_runtime::{CommitFailed, FetchFailed, Found, IdTooLong, Published};
+use heirloom_runtime::{CommitFailed, FetchFailed, Found, FrameErrors, IdTooLong, Published};
 
 use super::{After, Call, Connection, Program, call::Counters, fetch, run};
 use crate::{
@@ -422,6 +422,10 @@ impl Store for Alone {
 
     fn stats(&self) -> Stats {
         self.node.borrow().stats()
+    }
+
+    fn frame_errors(&self) -> FrameErrors {
+        FrameErrors::default()
     }
 
     fn now(&self) -> Time {
