@@ -3,6 +3,7 @@
 mod adopt;
 mod advance;
 mod building;
+mod check;
 mod copies;
 mod ends;
 mod fetching;
@@ -348,22 +349,6 @@ impl Node {
         machines.into_iter().chain([leave, first, pressure]).flatten().min()
     }
 
-    /// Asserts what is true between calls. Debug builds do so after every input.
-    ///
-    /// # Panics
-    ///
-    /// Something is not true that must be: a fault of this crate.
-    pub fn check(&self) {
-        self.sessions.check_table();
-        self.map.check_table();
-        self.feeds.values().for_each(Feed::check);
-        let listed = self.membership.members().into_iter().map(|member| member.id);
-        assert!(listed.into_iter().all(|member| self.feeds.contains_key(&member)), "every member of the view is fed");
-        assert!(self.feeds.len() == self.others.all.len(), "only members of the view are fed");
-        assert!(self.others.ready.is_subset(&self.others.all), "the ready ones are in the view");
-        assert!(self.events.len() <= self.config.events_max, "events are bounded");
-    }
-
     fn count_refused(&mut self, result: Result<(), FrameError>) {
         match result {
             Ok(()) => {}
@@ -386,18 +371,7 @@ impl Node {
         self.change.0 += 1;
         self.change
     }
-
-    /// What is true between calls costs a walk over the table, so only debug builds look at all of it, and only while
-    /// the table is small.
-    fn check_debug(&self) {
-        if cfg!(debug_assertions) && self.sessions.live() < CHECKED_MAX {
-            self.check();
-        }
-    }
 }
 
 /// A timer may set another that is due at once, but not for ever.
 const TIMER_ROUNDS: usize = 64;
-
-/// The most sessions with which debug builds check after every input: the check walks the table.
-const CHECKED_MAX: usize = 256;
