@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use heirloom_core::Durability;
-use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Setup, Start, clients::key};
+use heirloom_sim::{Action, Ask, Choice, HostId, LastBytes, Profile, Scenario, Setup, Start, Swarm, clients::key, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 const S: u64 = 1;
@@ -151,4 +151,14 @@ fn set(attribute: u8, durability: Durability) -> Ask {
 
 fn idle(seconds: u64) -> impl FnOnce(&mut Setup) {
     move |setup| setup.config.idle = Duration::from_secs(seconds)
+}
+
+/// Hostile seed 128. Its greatest age ended a session of two births; the one that heads it was a dead member's, and nobody
+/// saw to its burial.
+#[test]
+fn what_is_over_is_buried_also_where_a_dead_member_owns_it() {
+    let swarm = Swarm { profile: Profile::Hostile, copies: Choice::Any };
+    if let Err(violation) = run(&swarm.plan(128)) {
+        panic!("{violation}");
+    }
 }

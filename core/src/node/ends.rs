@@ -23,7 +23,7 @@ impl Node {
             }
             return;
         }
-        if self.sessions.awaits_burial(&key, self.id) || (session.is_unburied() && !self.is_everywhere()) {
+        if session.is_unburied() {
             // Whoever owns it now buries it, whatever became of who expired it; others see that somebody owns it.
             self.expiry.arm_by(now + self.config.ended_for / 10, key);
         } else {
@@ -48,7 +48,7 @@ impl Node {
             return;
         }
         let over = self.sessions.record(&key).is_some_and(|session| session.is_unburied() && !session.is_live());
-        if over && !self.is_everywhere() {
+        if over {
             self.expiry.arm(now + self.config.ended_for / 10, key);
             self.ask_owner(now, key);
             return;

@@ -40,7 +40,7 @@ pub(crate) struct Source {
     #[arg(conflicts_with_all = ["seed", "profile", "copies"])]
     plan: Option<String>,
     /// What is drawn from this seed.
-    #[arg(long, required_unless_present_any = ["plan", "seeds"])]
+    #[arg(long)]
     seed: Option<u64>,
     #[command(flatten)]
     pub(crate) kind: Kind,
@@ -54,8 +54,9 @@ impl Source {
     pub(crate) fn stored(&self) -> Result<Stored, Refused> {
         let (name, text) = match (&self.plan, self.seed) {
             (Some(name), _) => (name.clone(), text_of(name)?),
-            (None, seed) => {
-                let plan = self.kind.swarm().plan(seed.unwrap_or(0));
+            (None, None) => return Err(Refused("say a scenario, a file with a plan, or --seed".into())),
+            (None, Some(seed)) => {
+                let plan = self.kind.swarm().plan(seed);
                 ("the seed".into(), Stored { plan, checks: Vec::new(), want: None }.to_string())
             }
         };
