@@ -24,7 +24,7 @@ use crate::{
     alarm::{Alarm, Sleep},
     completion::{Gone, completion},
     mailbox::{Door, Left, Untaken},
-    published::Table,
+    published::{Live, Table},
     sync::Step,
 };
 
@@ -143,6 +143,10 @@ impl Wake for Task {
     }
 }
 
+fn live() -> Live {
+    Live { session: std::sync::Arc::default(), deadline: None, ends_by: None }
+}
+
 /// Whoever is answered reads what was answered, whatever else is published meanwhile.
 #[test]
 fn an_answer_comes_after_what_it_answers_can_be_read() {
@@ -152,9 +156,9 @@ fn an_answer_comes_after_what_it_answers_can_be_read() {
         let other = {
             let table = Arc::clone(&table);
             thread::spawn(move || {
-                table.publish(KEY, Some((std::sync::Arc::default(), None)));
+                table.publish(KEY, Some(live()));
                 completer.complete(());
-                table.publish(SessionKey([8; 16]), Some((std::sync::Arc::default(), None)));
+                table.publish(SessionKey([8; 16]), Some(live()));
             })
         };
         assert_eq!(waiter.wait(), Ok(()));
