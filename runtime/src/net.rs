@@ -28,6 +28,7 @@ pub const DRIVER_TOKENS: u64 = 1 << 63;
 pub(crate) const LISTENER: u64 = DRIVER_TOKENS;
 pub(crate) const DATAGRAMS: u64 = DRIVER_TOKENS + 1;
 pub(crate) const GROUP: u64 = DRIVER_TOKENS + 2;
+pub(crate) const OTHER: u64 = DRIVER_TOKENS + 3;
 /// Streams come from here on, by their number in the node.
 const STREAMS: u64 = DRIVER_TOKENS + 16;
 
@@ -91,7 +92,7 @@ impl Net {
         for ready in ready {
             match ready.token {
                 LISTENER => self.accept(node, now),
-                DATAGRAMS | GROUP => self.receive(node, now, ready.token),
+                DATAGRAMS | GROUP | OTHER => self.receive(node, now, ready.token),
                 token if STREAMS <= token => {
                     let stream = StreamId(token - STREAMS);
                     if ready.writable {
@@ -192,8 +193,7 @@ impl Net {
     }
 
     fn receive(&mut self, node: &mut Node, now: Time, token: u64) {
-        let group = self.sockets.group.as_ref().filter(|_| token == GROUP);
-        let socket = group.map_or(&self.sockets.datagrams, |group| &group.socket);
+        let socket = self.sockets.receiver(token);
         for _ in 0..DATAGRAMS_MAX {
             let (length, from) = match socket.recv_from(&mut self.buffer) {
                 Ok(received) => received,

@@ -9,7 +9,7 @@ use std::{
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
-    net::{DATAGRAMS, GROUP, LISTENER},
+    net::{DATAGRAMS, GROUP, LISTENER, OTHER},
     poller::{Interest, Poller},
     settings::{Settings, StartError},
 };
@@ -24,6 +24,9 @@ const BACKLOG: i32 = 1024;
 pub(crate) struct Sockets {
     pub(crate) listener: TcpListener,
     pub(crate) datagrams: UdpSocket,
+    /// For members that have addresses of the other family, where the host has it: what is sent to them leaves here, and they
+    /// answer here.
+    pub(crate) other: Option<UdpSocket>,
     pub(crate) group: Option<Group>,
     /// What the node is bound to.
     pub(crate) address: SocketAddr,
@@ -55,12 +58,14 @@ impl Sockets {
         listener.set_nonblocking(true).map_err(failed)?;
         datagrams.set_nonblocking(true).map_err(failed)?;
         let receive_buffer = grow(&datagrams, settings.receive_buffer).map_err(failed)?;
+        // A host that has one family only has no members of the other.
+        let other = other_family(address, settings.receive_buffer).ok();
         let advertised = advertised(settings, address)?;
         let group = match settings.multicast {
             Some(group) => Some(join(settings, group, &datagrams)?),
             None => None,
         };
-        Ok(Self { listener, datagrams, group, address, advertised, receive_buffer })
+        Ok(Self { listener, datagrams, other, group, address, advertised, receive_buffer })
     }
 
     /// Has a poller wait for what comes.
@@ -71,6 +76,9 @@ impl Sockets {
     pub(crate) fn add_to(&self, poller: &Poller) -> io::Result<()> {
         poller.add(&self.listener, LISTENER, Interest::Readable)?;
         poller.add(&self.datagrams, DATAGRAMS, Interest::Readable)?;
+        if let Some(other) = &self.other {
+            poller.add(other, OTHER, Interest::Readable)?;
+        }
         match &self.group {
             Some(group) => poller.add(&group.socket, GROUP, Interest::Readable),
             None => Ok(()),
@@ -81,6 +89,9 @@ impl Sockets {
     pub(crate) fn remove_from(&self, poller: &Poller) {
         let _ = poller.delete(&self.listener);
         let _ = poller.delete(&self.datagrams);
+        if let Some(other) = &self.other {
+            let _ = poller.delete(other);
+        }
         if let Some(group) = &self.group {
             let _ = poller.delete(&group.socket);
         }
@@ -88,7 +99,21 @@ impl Sockets {
 
     /// Sends a datagram to one member.
     pub(crate) fn send(&self, to: SocketAddr, bytes: &[u8]) -> Sent {
-        Sent::from(self.datagrams.send_to(bytes, to))
+        let same = to.is_ipv4() == self.address.is_ipv4();
+        match self.other.as_ref().filter(|_| !same) {
+            Some(other) => Sent::from(other.send_to(bytes, to)),
+            None => Sent::from(self.datagrams.send_to(bytes, to)),
+        }
+    }
+
+    /// Where datagrams of this token come in.
+    pub(crate) fn receiver(&self, token: u64) -> &UdpSocket {
+        let socket = match token {
+            GROUP => self.group.as_ref().map(|group| &group.socket),
+            OTHER => self.other.as_ref(),
+            _ => None,
+        };
+        socket.unwrap_or(&self.datagrams)
     }
 
     /// Sends a datagram to the group, if there is one.
@@ -152,14 +177,42 @@ fn bind_range(bind: SocketAddr, ports: u16) -> Result<(TcpListener, UdpSocket, S
 
 fn bind_both(address: SocketAddr) -> io::Result<(TcpListener, UdpSocket, SocketAddr)> {
     let listener = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // An address means one family, whatever the system's setting: a mapped address would be another member's.
+        listener.set_only_v6(true)?;
+    }
     // A member that starts again takes its port back though old streams of it linger.
     listener.set_reuse_address(true)?;
     listener.bind(&address.into())?;
     listener.listen(BACKLOG)?;
     let listener = TcpListener::from(listener);
     let bound = listener.local_addr()?;
-    let datagrams = UdpSocket::bind(bound)?;
-    Ok((listener, datagrams, bound))
+    let datagrams = Socket::new(Domain::for_address(bound), Type::DGRAM, Some(Protocol::UDP))?;
+    if bound.is_ipv6() {
+        datagrams.set_only_v6(true)?;
+    }
+    datagrams.bind(&bound.into())?;
+    Ok((listener, datagrams.into(), bound))
+}
+
+/// A socket of the other address family, on any port. Bound to loopback it reaches loopback alone, as the first one does.
+fn other_family(address: SocketAddr, receive_buffer: usize) -> io::Result<UdpSocket> {
+    let other = match (address.is_ipv4(), address.ip().is_loopback()) {
+        (true, true) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        (true, false) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        (false, true) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        (false, false) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    let other = SocketAddr::new(other, 0);
+    let socket = Socket::new(Domain::for_address(other), Type::DGRAM, Some(Protocol::UDP))?;
+    if other.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&other.into())?;
+    let socket = UdpSocket::from(socket);
+    socket.set_nonblocking(true)?;
+    grow(&socket, receive_buffer)?;
+    Ok(socket)
 }
 
 /// The kernel gives what it wants to: the answer is what it gave.
@@ -314,7 +367,17 @@ mod tests {
             println!("skipped: no IPv6 here");
             return;
         }
-        assert!(Sockets::open(&Settings { bind, ..any_port() }).unwrap().address.is_ipv6());
+        let six = Sockets::open(&Settings { bind, ..any_port() }).unwrap();
+        assert!(six.address.is_ipv6());
+        // Members of both families reach each other and answer where they were asked from.
+        let four = Sockets::open(&any_port()).unwrap();
+        for (one, other) in [(&six, &four), (&four, &six)] {
+            assert_eq!(one.send(other.address, b"probe"), Sent::Yes);
+            let (length, from) = received(&other.datagrams);
+            assert_eq!((length, from.is_ipv4()), (5, other.address.is_ipv4()));
+            assert_eq!(other.send(from, b"alive!"), Sent::Yes);
+            assert_eq!(received(one.receiver(OTHER)), (6, other.address));
+        }
     }
 
     #[test]
@@ -353,6 +416,12 @@ mod tests {
         let group = SocketAddr::from((Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), 45564));
         let error = Sockets::open(&Settings { multicast: Some(group), ..any_port() }).unwrap_err();
         assert!(matches!(error, StartError::NoInterface { .. }), "{error}");
+    }
+
+    fn received(socket: &UdpSocket) -> (usize, SocketAddr) {
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.recv_from(&mut [0; 16]).unwrap()
     }
 
     fn any_port() -> Settings {
