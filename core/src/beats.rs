@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     member::{MemberId, MemberState},
     time::Time,
-    wire::Beat,
+    wire::{Beat, Blob},
 };
 
 #[derive(Clone, Debug)]
@@ -30,6 +30,7 @@ pub(crate) struct Word<'a> {
     pub(crate) state: MemberState,
     pub(crate) clock: u64,
     pub(crate) config: &'a Config,
+    pub(crate) payload: &'a [u8],
 }
 
 impl Beats {
@@ -90,6 +91,7 @@ impl Beats {
             domain: &word.config.domain,
             others,
             direct,
+            payload: Blob(word.payload),
         }
     }
 

@@ -34,6 +34,9 @@ pub struct Config {
     /// Cuts one network into several groups of members, at most 64 bytes: those of another domain are seen and not fed. They
     /// hold and get no sessions of this one.
     pub domain: String,
+    /// What this member lets the others know of it, at most 128 bytes: an application may put anything here, and replace it
+    /// while it runs by [`Node::set_payload`](crate::Node::set_payload).
+    pub payload: String,
     /// How often a member sends a sign of life.
     #[serde(with = "text")]
     pub frequency: Duration,
@@ -119,6 +122,7 @@ impl Default for Config {
             host: String::new(),
             zone: String::new(),
             domain: String::new(),
+            payload: String::new(),
             frequency: Duration::from_millis(500),
             drop_time: Duration::from_secs(3),
             probe_time: Duration::from_secs(1),
@@ -196,6 +200,9 @@ impl Config {
                 return refuse(setting, format!("must have at most {LABEL_MAX} bytes"));
             }
         }
+        if PAYLOAD_MAX < self.payload.len() {
+            return refuse("payload", format!("must have at most {PAYLOAD_MAX} bytes"));
+        }
         if !matches!(self.copies, Copies::Everywhere | Copies::Nowhere | Copies::Backups(1..=BACKUPS_MAX)) {
             return refuse("copies", COPIES.into());
         }
@@ -245,6 +252,9 @@ impl Config {
 
 /// The longest name and label of a member, in bytes: a beat must fit a datagram.
 pub(crate) const LABEL_MAX: usize = 64;
+
+/// The longest payload of a member, in bytes: a beat must fit a datagram.
+pub const PAYLOAD_MAX: usize = 128;
 
 /// The greatest weight of a member.
 pub(crate) const WEIGHT_MAX: u16 = 1000;

@@ -82,6 +82,8 @@ pub enum Event {
     MemberAdded(MemberId),
     /// A member says that it is ready.
     MemberReady(MemberId),
+    /// The payload of a member has changed.
+    MemberPayload(MemberId),
     /// A member is being probed.
     MemberSuspect(MemberId),
     /// A suspected member has answered.

@@ -100,7 +100,7 @@ mod time;
 mod version;
 mod wire;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, PAYLOAD_MAX};
 pub use copies::{Copies, Unit};
 pub use delta::{CommitError, CommitId, Delta, Demand, Durability, Outcome, Receipt};
 pub use fetch::{Fetch, FetchId, Fetched, Purpose};
@@ -108,7 +108,7 @@ pub use io::{CloseCause, Event, FrameError, ReadyCause, StreamId, Transmit};
 pub use key::{KeyMaker, SessionKey};
 pub use life::EndCause;
 pub use limits::{ATTRIBUTE_OVERHEAD, Limit, SESSION_OVERHEAD, WhenFull};
-pub use member::{Member, MemberId, MemberState, RemovalCause, SeekCause};
+pub use member::{Member, MemberId, MemberState, PayloadTooLong, RemovalCause, SeekCause};
 pub use messages::{Message, MessageError};
 pub use node::Node;
 pub use protocol::Versions;

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::{fmt, net::SocketAddr, time::Duration};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// One life of one member: drawn at random when the member starts, never used again.
@@ -47,6 +48,8 @@ pub struct Member {
     pub zone: String,
     /// Which of the groups on the network it is of: those of another than this node's are seen and not fed.
     pub domain: String,
+    /// What its application lets others know of it.
+    pub payload: Bytes,
     /// Where it takes streams and datagrams.
     pub address: SocketAddr,
     /// The version of the protocol that it and this member speak with each other.
@@ -57,6 +60,14 @@ pub struct Member {
     pub suspect: bool,
     /// How long it had been running when it last gave word of itself.
     pub uptime: Duration,
+}
+
+/// A payload that is longer than [`PAYLOAD_MAX`](crate::PAYLOAD_MAX).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the payload has {bytes} bytes, more than a sign of life has room for")]
+pub struct PayloadTooLong {
+    /// Its bytes.
+    pub bytes: usize,
 }
 
 /// Why a member is no longer in the view.

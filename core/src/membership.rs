@@ -66,6 +66,8 @@ struct Removed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Added(MemberId),
+    /// Its payload changed.
+    Payload(MemberId),
     /// Its state changed, by its own word.
     State(MemberId, MemberState),
     Suspect(MemberId),
@@ -137,9 +139,13 @@ impl Membership {
         if peer.incarnation < beat.incarnation && 0 < peer.refusals {
             (peer.refusals, peer.dial_at) = (0, now);
         }
+        let replaced = peer.listed && peer.member.payload[..] != *beat.payload.0;
         peer.take_word(now, beat);
         if beat.direct {
             peer.direct_until = until;
+        }
+        if replaced {
+            self.changes.push_back(Change::Payload(beat.from));
         }
         if news {
             // It may not hear the group.
@@ -155,6 +161,7 @@ impl Membership {
             return false;
         }
         let Some(peer) = self.peer(now, beat) else { return false };
+        let replaced = peer.listed && peer.member.payload[..] != *beat.payload.0;
         if (peer.incarnation, peer.sequence) < (beat.incarnation, beat.sequence) || !peer.listed {
             peer.take_word(now, beat);
         }
@@ -164,6 +171,9 @@ impl Membership {
             peer.listed = true;
             self.removed.remove(&beat.from);
             self.changes.push_back(Change::Added(beat.from));
+        }
+        if replaced && self.peers.get(&beat.from).is_some_and(|peer| peer.member.payload[..] == *beat.payload.0) {
+            self.changes.push_back(Change::Payload(beat.from));
         }
         let superseded: Vec<_> = self
             .peers
@@ -395,6 +405,7 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
+    use crate::wire::Blob;
 
     pub(super) const ME: MemberId = MemberId(5);
     pub(super) const LOWER: MemberId = MemberId(3);
@@ -425,6 +436,7 @@ mod tests {
             domain: "",
             others: Vec::new(),
             direct: false,
+            payload: Blob(b""),
         }
     }
 

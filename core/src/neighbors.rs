@@ -221,7 +221,7 @@ mod tests {
     use alloc::string::String;
 
     use super::*;
-    use crate::{member::MemberState, protocol::Versions};
+    use crate::{member::MemberState, protocol::Versions, wire::Blob};
 
     const ONE: MemberId = MemberId(3);
     const OTHER: MemberId = MemberId(4);
@@ -251,6 +251,7 @@ mod tests {
             domain: "other",
             others: Vec::new(),
             direct: false,
+            payload: Blob(b""),
         }
     }
 

@@ -32,6 +32,8 @@ use alloc::{
 };
 use core::net::SocketAddr;
 
+use bytes::Bytes;
+
 use crate::{
     commits::{Commits, Others},
     config::{Config, ConfigError},
@@ -99,6 +101,8 @@ pub struct Node {
     joiners: Joiners,
     commits: Commits,
     messages: Messages,
+    /// What others are told of this member for its application.
+    payload: Bytes,
     map: SharedMap,
     map_commits: Commits<EntryId>,
     /// Members that went away.
@@ -172,6 +176,7 @@ impl Node {
             joiners: Joiners::default(),
             commits: Commits::default(),
             messages: Messages::new(&config),
+            payload: Bytes::copy_from_slice(config.payload.as_bytes()),
             map: SharedMap::new(&config),
             map_commits: Commits::default(),
             breaks: BTreeMap::new(),

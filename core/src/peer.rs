@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use crate::{
     member::{Member, MemberState, RemovalCause},
     time::Time,
@@ -136,6 +138,7 @@ impl Member {
             host: String::new(),
             zone: String::new(),
             domain: String::new(),
+            payload: Bytes::new(),
             address: beat.address,
             version: 0,
             state: MemberState::Joining,
@@ -160,6 +163,9 @@ impl Member {
             if held != told {
                 *held = told.into();
             }
+        }
+        if self.payload[..] != *beat.payload.0 {
+            self.payload = Bytes::copy_from_slice(beat.payload.0);
         }
     }
 }

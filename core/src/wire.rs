@@ -18,6 +18,7 @@ mod next;
 mod room;
 mod table;
 
+pub(crate) use blob::Blob;
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
 pub(crate) use frame::{FEED_ROOM, Frame, FrameWriter, Kind, open, split};
 pub(crate) use item::{ENTRY_ROOM, Held, ID_ROOM, ITEM_ROOM, Item, ItemKind, ItemWriter, Items, LIST_ROOM, NOTE_ROOM};

@@ -16,8 +16,8 @@ use heirloom_runtime::Settings;
 
 use self::values::{
     Group, parse_address, parse_bytes, parse_copies, parse_count, parse_durability, parse_duration, parse_group,
-    parse_idle, parse_interface, parse_label, parse_name, parse_peer, parse_runtime, parse_sessions, parse_unit,
-    parse_weight, parse_when_full,
+    parse_idle, parse_interface, parse_label, parse_name, parse_payload, parse_peer, parse_runtime, parse_sessions,
+    parse_unit, parse_weight, parse_when_full,
 };
 
 use crate::driver::Runtime;
@@ -108,6 +108,9 @@ pub(crate) struct Flags {
     /// Cuts one network into several groups of members: those of another domain are seen, and share no session [default: none]
     #[arg(long, value_name = "LABEL", value_parser = parse_label)]
     domain: Option<String>,
+    /// What other members are told of this one, at most 128 bytes: anything that is of use to them [default: none]
+    #[arg(long, value_name = "TEXT", value_parser = parse_payload)]
+    payload: Option<String>,
     /// How much this member holds of what is not held by all: with twice the weight twice the copies [default: 100]
     #[arg(long, value_name = "1..1000", value_parser = parse_weight)]
     weight: Option<u16>,
@@ -212,6 +215,7 @@ impl Options {
                 host: flags.host_label.unwrap_or(config.host),
                 zone: flags.zone.unwrap_or(config.zone),
                 domain: flags.domain.unwrap_or(config.domain),
+                payload: flags.payload.unwrap_or(config.payload),
                 weight: flags.weight.unwrap_or(config.weight),
                 sessions_max: flags.sessions_max.unwrap_or(config.sessions_max),
                 memory_max: flags.memory_max.unwrap_or(config.memory_max),
@@ -269,6 +273,7 @@ impl Flags {
             host_label: self.host_label.or(other.host_label),
             zone: self.zone.or(other.zone),
             domain: self.domain.or(other.domain),
+            payload: self.payload.or(other.payload),
             weight: self.weight.or(other.weight),
             sessions_max: self.sessions_max.or(other.sessions_max),
             memory_max: self.memory_max.or(other.memory_max),
@@ -367,7 +372,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 24] = [
+    const KEYS: [(&str, [&str; 3]); 25] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -385,6 +390,7 @@ mod tests {
         ("host-label", ["a", "b", "c"]),
         ("zone", ["a", "b", "c"]),
         ("domain", ["a", "b", "c"]),
+        ("payload", ["a", "", "c"]),
         ("weight", ["1", "50", "1000"]),
         ("sessions-max", ["1", "2", "268435456"]),
         ("memory-max", ["0", "512mb", "1GB"]),

@@ -92,6 +92,7 @@ impl Server {
             host: config.host.clone(),
             zone: config.zone.clone(),
             domain: config.domain.clone(),
+            payload: config.payload.clone(),
             weight: config.weight,
             version_max: config.version_max,
             durability: options.durability,
@@ -241,6 +242,7 @@ fn log(event: &Event, store: &Local) {
         Event::MemberSuspect(id) => warn!(member = member(*id), "a member is silent or its stream broke: it is probed"),
         Event::MemberCleared(id) => info!(member = member(*id), "a suspected member has answered"),
         Event::MemberRemoved(id, cause) => warn!(member = %id, ?cause, "a member is no longer in the view"),
+        Event::MemberPayload(id) => debug!(member = member(*id), "what a member says of itself has changed"),
         Event::NeighborAdded(id) => info!(member = member(*id), "a member of another domain is there"),
         Event::NeighborRemoved(id, cause) => info!(member = %id, ?cause, "a member of another domain is gone"),
         Event::Seeking(address, cause) => {

@@ -97,6 +97,7 @@ impl Process {
             }
             Event::Ready(_)
             | Event::MemberReady(_)
+            | Event::MemberPayload(_)
             | Event::MemberSuspect(_)
             | Event::MemberCleared(_)
             | Event::Seeking(..)

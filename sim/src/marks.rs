@@ -105,6 +105,7 @@ fn event_name(event: &Event) -> String {
         Event::Ready(cause) => format!("ready: {cause:?}"),
         Event::MemberAdded(_) => "member added".into(),
         Event::MemberReady(_) => "member ready".into(),
+        Event::MemberPayload(_) => "member payload".into(),
         Event::MemberSuspect(_) => "member suspect".into(),
         Event::MemberCleared(_) => "member cleared".into(),
         Event::MemberRemoved(_, cause) => format!("member removed: {cause:?}"),

@@ -17,7 +17,7 @@ use crate::{
     stamp::Stamp,
     time::Time,
     wire::{
-        Ack, Alive, Beat, Declared, DeltaWriter, FeedHead, Held, Hello, ItemKind, ItemWriter, Kind, Ping, Probe,
+        Ack, Alive, Beat, Blob, Declared, DeltaWriter, FeedHead, Held, Hello, ItemKind, ItemWriter, Kind, Ping, Probe,
         Registers, Relay, Relayed,
     },
 };
@@ -85,6 +85,7 @@ impl Maker<'_> {
             domain: self.label(),
             others: (0..self.choices.below(4)).map(|_| self.address()).collect(),
             direct: self.bool(),
+            payload: Blob(self.label().as_bytes()),
         }
     }
 

@@ -104,6 +104,7 @@ impl Node {
                     self.ownership.handle_ready(now);
                 }
             }
+            ViewChange::Payload(member) => self.raise(Event::MemberPayload(member)),
             ViewChange::Suspect(member) => self.raise(Event::MemberSuspect(member)),
             ViewChange::Cleared(member) => self.raise(Event::MemberCleared(member)),
             ViewChange::Mismatched(member, address) => self.raise(Event::Mismatched(member, address)),

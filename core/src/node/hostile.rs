@@ -20,7 +20,7 @@ use crate::{
     stamp::Stamp,
     time::Time,
     wire::{
-        Ack, Beat, ClusterTag, DeltaWriter, FeedHead, FrameWriter, Held, Hello, ItemKind, ItemWriter, Kind, Ping,
+        Ack, Beat, Blob, ClusterTag, DeltaWriter, FeedHead, FrameWriter, Held, Hello, ItemKind, ItemWriter, Kind, Ping,
         Registers, Relay, Relayed,
     },
 };
@@ -110,6 +110,7 @@ fn beat(state: MemberState, incarnation: u32, sequence: u64, clock: u64, age_mil
         domain: "",
         others,
         direct,
+        payload: Blob(b"mad"),
     }
 }
 

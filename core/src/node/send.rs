@@ -33,7 +33,8 @@ const FRAME_TARGET: usize = 64 << 10;
 impl Node {
     /// The frame of a beat.
     pub(super) fn beat(&mut self, now: Time, direct: bool) -> Vec<u8> {
-        let word = Word { state: self.state, clock: self.clock.last(), config: &self.config };
+        let (clock, config, payload) = (self.clock.last(), &self.config, &self.payload);
+        let word = Word { state: self.state, clock, config, payload };
         let beat = self.membership.beat(now, word, direct);
         let writer = FrameWriter::new(self.cluster);
         let bytes = match self.speaks_next() {
@@ -72,7 +73,7 @@ impl Node {
         let later = if up.is_none() { Owes { hello: false, ..link.owes } } else { Owes::default() };
         let owes = core::mem::replace(&mut link.owes, later);
         if owes.hello {
-            let word = Word { state: self.state, clock, config: &self.config };
+            let word = Word { state: self.state, clock, config: &self.config, payload: &self.payload };
             let beat = self.membership.beat(now, word, false);
             let hello = Hello { fresh, copies: self.config.copies.code(), beat };
             match self.speaks_next() {

@@ -3,13 +3,16 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use bytes::Bytes;
+
 use super::{Leaving, Node};
 use crate::{
     commits::Waiting,
+    config::PAYLOAD_MAX,
     copies::Copies,
     delta::{CommitError, CommitId, Delta, Demand, Durability},
     key::SessionKey,
-    member::MemberState,
+    member::{MemberState, PayloadTooLong},
     session::Change,
     sessions::Writing,
     time::Time,
@@ -101,6 +104,24 @@ impl Node {
             self.tell_use(now, key);
         }
         self.advance(now);
+    }
+
+    /// Lets the others know this of the member, from the next sign of life on, which is due now. They see it in
+    /// [`Member::payload`](crate::Member::payload) and hear of it by an event. One that is replaced before it was sent is
+    /// never seen.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than [`PAYLOAD_MAX`](crate::PAYLOAD_MAX); the one before stays.
+    pub fn set_payload(&mut self, now: Time, payload: impl Into<Bytes>) -> Result<(), PayloadTooLong> {
+        let (now, payload) = (self.moved_to(now), payload.into());
+        if PAYLOAD_MAX < payload.len() {
+            return Err(PayloadTooLong { bytes: payload.len() });
+        }
+        self.payload = payload;
+        self.membership.beats().hasten(now);
+        self.advance(now);
+        Ok(())
     }
 
     /// Leaves the cluster: takes no more commits, waits until the others have what they lack, says so and raises

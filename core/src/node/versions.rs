@@ -65,7 +65,7 @@ mod tests {
         key::SessionKey,
         member::{MemberId, MemberState},
         time::Time,
-        wire::{ClusterTag, FeedHead, FrameWriter, ItemWriter, Ping},
+        wire::{Blob, ClusterTag, FeedHead, FrameWriter, ItemWriter, Ping},
     };
 
     const PEER: MemberId = MemberId(9);
@@ -101,6 +101,7 @@ mod tests {
             domain: "",
             others: Vec::new(),
             direct: true,
+            payload: Blob(b""),
         }
     }
 

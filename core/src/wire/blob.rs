@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Bytes that are read in place and written at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Blob<'a>(pub(super) &'a [u8]);
+pub(crate) struct Blob<'a>(pub(crate) &'a [u8]);
 
 impl Serialize for Blob<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,7 @@ use core::{fmt::Write as _, net::SocketAddr, time::Duration};
 use std::{fs, path::PathBuf};
 
 use super::{
-    Ack, Alive, Beat, ClusterTag, Declared, DeltaWriter, FeedHead, FrameWriter, Held, Hello, Item, ItemKind,
+    Ack, Alive, Beat, Blob, ClusterTag, Declared, DeltaWriter, FeedHead, FrameWriter, Held, Hello, Item, ItemKind,
     ItemWriter, Items, Kind, Ping, Probe, Registers, Relay, Relayed, open, read, read_head, split,
 };
 use crate::{
@@ -45,6 +45,7 @@ fn beat() -> Beat<'static> {
         domain: "d",
         others: ["192.0.2.2:4000", "[2001:db8::2]:4001"].map(|other| other.parse().expect("an address")).into(),
         direct: true,
+        payload: Blob(b"payload"),
     }
 }
 

@@ -5,8 +5,9 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::blob::Blob;
 use crate::{
-    config::{LABEL_MAX, WEIGHT_MAX},
+    config::{LABEL_MAX, PAYLOAD_MAX, WEIGHT_MAX},
     io::FrameError,
     member::{MemberId, MemberState},
     protocol::Versions,
@@ -40,6 +41,8 @@ pub(crate) struct Beat<'a> {
     pub(crate) others: Vec<SocketAddr>,
     /// It was sent to one address, and the sender wants beats at its own in return.
     pub(crate) direct: bool,
+    /// What its application lets others know.
+    pub(crate) payload: Blob<'a>,
 }
 
 /// What a beat begins with in every version of the protocol.
@@ -53,6 +56,7 @@ impl Beat<'_> {
     /// Refuses a text that is too long, and a weight that is none.
     pub(crate) fn check(&self) -> Result<(), FrameError> {
         let short = [self.name, self.host, self.zone, self.domain].iter().all(|text| text.len() <= LABEL_MAX);
+        let short = short && self.payload.0.len() <= PAYLOAD_MAX;
         if short && (1..=WEIGHT_MAX).contains(&self.weight) { Ok(()) } else { Err(FrameError::Body) }
     }
 }
@@ -189,6 +193,7 @@ mod tests {
             domain: label,
             others: vec![address; OTHERS_MAX],
             direct: true,
+            payload: Blob(&[0xff; PAYLOAD_MAX]),
         }
     }
 
@@ -213,6 +218,7 @@ mod tests {
             Beat { host: &label, ..fits.clone() },
             Beat { zone: &label, ..fits.clone() },
             Beat { domain: &label, ..fits.clone() },
+            Beat { payload: Blob(&[0; PAYLOAD_MAX + 1]), ..fits.clone() },
         ] {
             assert_eq!(wrong.check(), Err(FrameError::Body), "{wrong:?}");
         }

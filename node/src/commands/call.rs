@@ -67,6 +67,8 @@ pub(crate) struct Program {
     pub(crate) host: String,
     pub(crate) zone: String,
     pub(crate) domain: String,
+    /// What others are told of this member.
+    pub(crate) payload: String,
     pub(crate) weight: u16,
     /// The newest version of the protocol between members that it speaks.
     pub(crate) version_max: u8,

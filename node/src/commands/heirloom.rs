@@ -88,6 +88,7 @@ pub(super) fn members<S: Store>(call: &mut Call<'_, S>) -> Answer {
     me.number("weight", program.weight);
     me.text("domain", &program.domain);
     me.number("protocol", program.version_max);
+    me.text("payload", &program.payload);
     me.text("self", "yes");
     // Of others this is not known.
     me.number("sessions", count(store.sessions()));
@@ -105,6 +106,7 @@ pub(super) fn members<S: Store>(call: &mut Call<'_, S>) -> Answer {
         fields.number("weight", member.weight);
         fields.text("domain", &member.domain);
         fields.number("protocol", member.version);
+        fields.text("payload", String::from_utf8_lossy(&member.payload));
         fields.text("self", "no");
         fields
     });
@@ -283,7 +285,7 @@ mod tests {
         let desk = Desk::new();
         desk.ask("SET a 1");
         let told = desk.ask("HEIRLOOM.MEMBERS");
-        let known = "host desk-host zone  weight :100 domain  protocol :1 self yes sessions :1 sessions_owned :1]]";
+        let known = "host desk-host zone  weight :100 domain  protocol :1 payload desk-payload self yes sessions :1 sessions_owned :1]]";
         assert!(told.starts_with("[[id 0000000000000001 name desk address 127.0.0.1:4000 state ready "), "{told}");
         assert!(told.ends_with(known), "{told}");
     }

@@ -106,6 +106,7 @@ impl Desk {
             host: "desk-host".into(),
             zone: String::new(),
             domain: String::new(),
+            payload: "desk-payload".into(),
             weight: 100,
             version_max: 1,
             durability: None,

@@ -6,7 +6,7 @@ use core::{
 };
 
 use heirloom_core::{
-    ConfigError, Copies, Durability, Unit, WhenFull,
+    ConfigError, Copies, Durability, PAYLOAD_MAX, Unit, WhenFull,
     config::{self, LIFETIME_MAX},
 };
 use rustix::system::uname;
@@ -65,6 +65,10 @@ pub(super) fn parse_idle(text: &str) -> Result<u64, String> {
     let most = LIFETIME_MAX.as_secs();
     let seconds = text.parse().ok().filter(|seconds| *seconds <= most);
     seconds.ok_or_else(|| format!("write whole seconds, 0 to {most}"))
+}
+
+pub(super) fn parse_payload(text: &str) -> Result<String, String> {
+    if text.len() <= PAYLOAD_MAX { Ok(text.into()) } else { Err(format!("write at most {PAYLOAD_MAX} bytes")) }
 }
 
 pub(super) fn parse_count(text: &str) -> Result<usize, String> {

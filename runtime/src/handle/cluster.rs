@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use heirloom_core::{CommitError, Demand, MemberId, MessageError};
+use heirloom_core::{CommitError, Demand, MemberId, MessageError, PayloadTooLong};
 
 use super::Handle;
 use crate::{commit::Commit, completion::completion, engine::Command, events::NextMessage, mailbox::Untaken};
@@ -59,6 +59,20 @@ impl Handle {
     /// The next message of the application of another member. All handles share one stream of messages.
     pub fn next_message(&self) -> NextMessage {
         NextMessage::new(self.clone())
+    }
+
+    /// Lets the others know this of the member: they see it in [`Member::payload`](heirloom_core::Member::payload), and hear of
+    /// a change by [`Event::MemberPayload`](heirloom_core::Event::MemberPayload).
+    ///
+    /// # Errors
+    ///
+    /// It is too long; the one before stays.
+    pub fn set_payload(&self, payload: impl Into<Bytes>) -> Result<(), PayloadTooLong> {
+        let (shared, payload) = (self.shared(), payload.into());
+        let set = shared.look_at_engine(|engine| engine.node.set_payload(self.now(), payload));
+        shared.poller.notify();
+        // Nobody is told anything by a node that has stopped.
+        set.unwrap_or(Ok(()))
     }
 
     fn pass_map(&self, command: Command) {
