@@ -135,18 +135,19 @@ impl<K: Copy + Ord> Commits<K> {
         lacking
     }
 
-    /// What commits of one key have written, with these change numbers, has got another key, which these others must hold:
-    /// they are counted from now on. Who has acknowledged the old one has applied it, and finds it under the new one when it
+    /// What commits of one key have written, with change numbers in this range, has got another key, which these others must
+    /// hold, and so has what an id change has moved to it: they are counted from now on. Who has acknowledged the old one has applied it, and finds it under the new one when it
     /// hears of the change. Answers who must be brought which change.
     #[must_use]
     pub(crate) fn handle_moved(
         &mut self,
         (old, new): (K, K),
-        (from, to): (Change, Change),
+        written: Option<(Change, Change)>,
         others: &Arc<Others>,
     ) -> Vec<(MemberId, Change)> {
         let moves = |(id, commit): &(&Id<K>, &Commit<K>)| {
-            let is_of_it = (from <= id.1 && id.1 <= to) || commit.link.is_some();
+            let is_written = written.is_some_and(|(from, to)| from <= id.1 && id.1 <= to);
+            let is_of_it = is_written || commit.link.is_some();
             is_of_it && matches!(commit.waiting, Waiting::Application(..))
         };
         let all = self.in_flight.range((old, Change::default())..=(old, Change(u64::MAX)));
@@ -361,13 +362,28 @@ mod tests {
         let waiting = Waiting::Application(Durability::All, Some(at(2)));
         commits.start(KEY, CHANGE, waiting, others(&[A, B], &[]));
         commits.handle_ack(KEY, CHANGE, CHANGE, B);
-        let lacking = commits.handle_moved((KEY, new), (CHANGE, CHANGE), &others(&[B, C], &[]));
+        let lacking = commits.handle_moved((KEY, new), Some((CHANGE, CHANGE)), &others(&[B, C], &[]));
         assert_eq!(lacking, [(C, CHANGE)]);
         commits.handle_ack(KEY, CHANGE, CHANGE, A);
         assert_eq!((commits.poll_outcome(), commits.poll_timeout()), (None, Some(at(2))));
         commits.handle_ack(new, CHANGE, CHANGE, C);
         assert_eq!(commits.poll_outcome().map(|(_, outcome)| outcome), durable(&[B, C], &[]));
         assert_eq!(commits.poll_timeout(), None);
+    }
+
+    #[test]
+    fn an_id_change_that_loses_counts_who_must_hold_the_winner_s_key() {
+        let (lost, won) = (SessionKey([2; 16]), SessionKey([3; 16]));
+        let mut commits = Commits::default();
+        let who = (others(&[A], &[]), others(&[A], &[]));
+        commits.start_move((KEY, CHANGE), lost, (Durability::All, None), who);
+        let lacking = commits.handle_moved((lost, won), None, &others(&[A, B], &[]));
+        assert_eq!(lacking, [(A, CHANGE), (B, CHANGE)]);
+        commits.handle_ack(KEY, CHANGE, CHANGE, A);
+        commits.handle_ack(won, CHANGE, CHANGE, A);
+        assert_eq!(commits.poll_outcome(), None);
+        commits.handle_ack(won, CHANGE, CHANGE, B);
+        assert_eq!(outcome(&mut commits), durable(&[A, B], &[]));
     }
 
     #[test]

@@ -76,15 +76,20 @@ impl Node {
         }
     }
 
-    /// What is under way of a key, and has moved, counts when those have it who must hold the new one.
+    /// What is under way of a key, and has moved, counts when those have it who must hold the new one: what was written of it
+    /// here, and its id change, whoever wrote what has moved.
     fn count_moved(&mut self, old: SessionKey, new: SessionKey) {
+        if self.is_everywhere() {
+            return;
+        }
         let own = self.sessions.record(&new).and_then(|session| session.own_changes());
-        let Some((from, to)) = own.filter(|_| !self.is_everywhere()) else { return };
-        if self.sessions.record(&old).is_some_and(|session| session.has_changed_since(from)) {
+        if own
+            .is_some_and(|(from, _)| self.sessions.record(&old).is_some_and(|session| session.has_changed_since(from)))
+        {
             return;
         }
         let others = self.others_that_hold(&new);
-        for (member, change) in self.commits.handle_moved((old, new), (from, to), &others) {
+        for (member, change) in self.commits.handle_moved((old, new), own, &others) {
             if let Some(feed) = self.feeds.get_mut(&member) {
                 feed.lack(new, change);
             }
