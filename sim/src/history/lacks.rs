@@ -158,7 +158,7 @@ impl History {
     /// Whether a session that is older than a commit was used later than that, and the one that was committed to has expired;
     /// or that one alone was ended to make room, by a member that had not met the older one.
     fn has_outlived(&self, cluster: &Cluster, older: Serial, attempt: &Attempt) -> bool {
-        let Some(found) = self.attempts.get(&older).filter(|found| found.origin != attempt.origin) else {
+        let Some(found) = self.attempts.get(&older).filter(|found| self.may_be_apart(found, attempt)) else {
             return false;
         };
         if self.kin(attempt.ask.key).iter().any(|key| self.evictions.may_have_ended(key, attempt)) {
@@ -168,6 +168,13 @@ impl History {
             .uses_of(attempt.ask.key)
             .filter(|usage| attempt.at < usage.at && !usage.shown.contains(&attempt.serial));
         later.any(|usage| usage.shown.contains(&found.serial)) && self.may_have_expired(cluster, attempt)
+    }
+
+    /// Whether a commit may belong to another session than an older write under the same key. What two created at once is
+    /// shown as one; who writes to that writes to one of the two.
+    fn may_be_apart(&self, older: &Attempt, attempt: &Attempt) -> bool {
+        let mut shown = attempt.shown.iter().filter_map(|serial| self.attempts.get(serial));
+        older.origin != attempt.origin || shown.any(|shown| shown.origin != older.origin)
     }
 
     /// The shortest idle time that a session may have; `None` when it can not expire for idleness.
