@@ -169,13 +169,14 @@ impl Node {
         }
     }
 
-    /// P6: the owner brings a session to those who have to hold it since a change of the view.
+    /// P6: the owner brings a session to those who have to hold it since a change of the view. They may have been apart, and
+    /// hold more than it does: then they say so.
     fn feed_new_holders(&mut self, key: SessionKey) {
         for member in self.other_holders(&key) {
             if self.relocation.is_new(&key, member)
                 && let Some(feed) = self.feeds.get_mut(&member)
             {
-                feed.lack(key, Change::default());
+                feed.lack_verified(key, Change::default());
             }
         }
     }
