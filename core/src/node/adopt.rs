@@ -61,10 +61,11 @@ impl Node {
     /// Takes over the session of a dead owner.
     pub(super) fn adopt(&mut self, now: Time, key: SessionKey) {
         self.stats.adoptions += 1;
-        let owner = self.sessions.record(&key).and_then(|session| session.owner());
+        let lasting = self.sessions.record(&key).filter(|session| session.is_live() || session.is_unburied());
+        let owner = lasting.and_then(|session| session.owner());
         let is_known = |owner: &MemberId| self.others.all.contains(owner) || self.ownership.is_gone(*owner);
         if let Some(owner) = owner.filter(|owner| *owner != self.id && !is_known(owner)) {
-            // Never met, so nobody here knows whether it is dead.
+            // Never met, so nobody here knows whether it is dead, and serves it still.
             let clock = self.clock.last();
             self.breaks.entry(owner).or_insert(Break { since: now, clock, lurking: true, too_long: false });
         }

@@ -84,10 +84,12 @@ impl Node {
         }
     }
 
-    /// P4: those who may serve the session tell how long it lives on by what they know.
+    /// P4: those who may serve the session tell how long it lives on by what they know, and so do those who join: who comes
+    /// back may be the last who knows.
     fn ask_before_expiry(&mut self, now: Time, key: SessionKey) {
-        let mut holders: BTreeSet<_> = self.other_holders(&key).into_iter().collect();
-        holders.retain(|member| self.others.ready.contains(member));
+        let holders: BTreeSet<_> = self.other_holders(&key).into_iter().collect();
+        let joining = self.others.all.difference(&self.others.ready).copied();
+        let holders: BTreeSet<_> = holders.intersection(&self.others.all).copied().chain(joining).collect();
         if holders.is_empty() {
             self.expire(now, key);
         } else if self.expiry.ask(key, holders.clone()) {
