@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use heirloom_core::{CommitId, EndCause, MemberId, Node, Outcome, Session, SessionKey};
+use heirloom_core::{CommitId, EndCause, MemberId, Node, Outcome, Session, SessionKey, Wall};
 
 use crate::{
     ask::{Ask, Attribute, Serial, Start},
@@ -69,6 +69,8 @@ pub struct Attempt {
     roots: BTreeSet<Serial>,
     /// Its writer was told that the session which was there has moved.
     is_after_move: bool,
+    /// When what its writer was shown was created, by the wall clock of who created it.
+    born: Option<Wall>,
     /// What its writer had seen of the session.
     past: Past,
 }
@@ -201,8 +203,8 @@ impl History {
         story.attempts.push(serial);
         story.uses.push(used);
         self.pending.insert((life, id), serial);
-        let (told, is_after_move) = (Told::Pending, there.has_moved);
-        let attempt = Attempt { serial, ask, host, life, at, told, origin, shown, roots, is_after_move, past };
+        let (told, is_after_move, born) = (Told::Pending, there.has_moved, there.born);
+        let attempt = Attempt { serial, ask, host, life, at, told, origin, shown, roots, is_after_move, born, past };
         self.attempts.insert(serial, attempt);
     }
 
@@ -302,12 +304,14 @@ pub struct There {
     pub shown: Shown,
     /// It said that the session has moved.
     pub has_moved: bool,
+    /// When what it showed was created, by the wall clock of who created it.
+    pub born: Option<Wall>,
 }
 
 impl There {
     pub(crate) fn at(node: &Node, key: &SessionKey) -> Self {
         let has_moved = node.session(key).is_none() && node.ended(key) == Some(EndCause::Moved);
-        Self { shown: shown(node, key), has_moved }
+        Self { shown: shown(node, key), has_moved, born: node.session(key).and_then(|session| session.born()) }
     }
 }
 

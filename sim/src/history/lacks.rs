@@ -95,8 +95,11 @@ impl History {
             let moved = attempt.shown.iter().filter_map(|serial| self.attempts.get(serial));
             session.is_live() && moved.into_iter().all(|moved| shown.values().any(|found| *found == moved.serial))
         } else {
-            // What has ended may have ended before.
-            let is_due = session.is_live() || attempt.ask.start == Start::End;
+            // Who has an end has heard of the session that it ended, or of a later one.
+            let is_due = match attempt.ask.start {
+                Start::End => attempt.born <= session.born(),
+                Start::There | Start::Anew => session.is_live(),
+            };
             is_due && attempt.ask.sets.iter().all(|set| has(attempt, set))
         };
         is_there && self.lack_in(cluster, (key, &shown), attempt).is_none()
