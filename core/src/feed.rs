@@ -7,13 +7,17 @@
 //!
 //! Always true: a session that the peer lacks a change of is in `lacking`, in a frame in flight, or ahead of the walk.
 
+mod flight;
+mod owed;
+
 use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     vec::Vec,
 };
 use core::{ops::Bound, time::Duration};
 
+use self::flight::Flight;
 use crate::{
     key::SessionKey,
     map::EntryId,
@@ -26,6 +30,8 @@ use crate::{
 pub(crate) enum Note {
     /// First, because an acknowledgement goes behind the questions that what it acknowledges has raised.
     Pull(SessionKey),
+    /// This member is leaving.
+    Leaving,
     Round,
     Use(SessionKey),
     /// A use of what this member does not hold.
@@ -90,6 +96,12 @@ pub(crate) struct Parts {
 /// Frames in flight to one peer at the most; past it the peer gets nothing new until it acknowledges.
 const FLIGHT_MAX: usize = 256;
 
+impl Parts {
+    fn is_change(&self) -> bool {
+        matches!(self.purpose, Carried::Changes(..))
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Feed {
     /// The oldest unsent change of each session, and the same the other way round.
@@ -101,7 +113,11 @@ pub(crate) struct Feed {
     last_entry: EntryId,
     walk: Option<(Walk, Option<SessionKey>)>,
     parts: Option<Parts>,
-    in_flight: VecDeque<(u64, Vec<Carried>)>,
+    in_flight: Flight,
+    /// Sessions of which the peer was owed nothing until now, since this was last asked for.
+    news: Vec<SessionKey>,
+    /// The peer has not acknowledged that this member is leaving.
+    unheard: bool,
     /// Of this stream.
     sent: u64,
     /// The peer has heard that this is a feed from the beginning.
@@ -134,8 +150,11 @@ impl Feed {
             from: before.map_or(more.from, |before| before.from.min(more.from)),
             verify: more.verify || before.is_some_and(|before| before.verify),
         };
-        if let Some(before) = before {
-            self.order.remove(&(before.from, key));
+        match before {
+            Some(before) => {
+                self.order.remove(&(before.from, key));
+            }
+            None => self.news.push(key),
         }
         self.lacking.insert(key, lack);
         self.order.insert((lack.from, key));
@@ -153,6 +172,10 @@ impl Feed {
     }
 
     pub(crate) fn note(&mut self, note: Note) {
+        if let Note::Offer(key) = note {
+            self.news.push(key);
+        }
+        self.unheard |= note == Note::Leaving;
         self.notes.insert(note);
     }
 
@@ -171,10 +194,8 @@ impl Feed {
 
     /// The stream is gone: what was on its way may not have arrived.
     pub(crate) fn handle_broken(&mut self) {
-        for (_, carried) in core::mem::take(&mut self.in_flight) {
-            for carried in carried {
-                self.carry_back(carried);
-            }
+        for carried in self.in_flight.take() {
+            self.carry_back(carried);
         }
         if let Some(parts) = self.parts.take() {
             self.carry_back(parts.purpose);
@@ -189,17 +210,15 @@ impl Feed {
 
     /// Everything up to this frame is applied: what it carried comes out one by one from `poll_acked`.
     pub(crate) fn handle_ack(&mut self, number: u64) -> Vec<Carried> {
-        let mut acked = Vec::new();
-        while let Some((_, carried)) = self.in_flight.pop_front_if(|(sent, _)| *sent <= number) {
-            acked.extend(carried);
-        }
+        let acked = self.in_flight.land(number);
+        self.unheard &= !acked.contains(&Carried::Note(Note::Leaving));
         acked
     }
 
     /// Whether a frame can be built now that would carry anything.
     pub(crate) fn has_work(&self) -> bool {
         // Questions go past the window: two members must not wait for each other's acknowledgements to ask them.
-        let room = self.in_flight.len() < FLIGHT_MAX || self.parts.is_some() || self.has_questions();
+        let room = self.in_flight.frames() < FLIGHT_MAX || self.parts.is_some() || self.has_questions();
         let work = !self.notes.is_empty() || !self.lacking.is_empty() || !self.entries.is_empty();
         let work = work || self.walk.is_some() || self.parts.is_some();
         room && work
@@ -223,7 +242,7 @@ impl Feed {
     /// A frame was built.
     pub(crate) fn mark_sent(&mut self, carried: Vec<Carried>) {
         self.sent += 1;
-        self.in_flight.push_back((self.sent, carried));
+        self.in_flight.start(self.sent, carried);
     }
 
     pub(crate) fn take_parts(&mut self) -> Option<Parts> {
@@ -274,9 +293,8 @@ impl Feed {
 
     /// Whether something of an entry of the shared map is unsent or unacknowledged.
     pub(crate) fn is_entry_outstanding(&self, id: EntryId) -> bool {
-        let sent = self.in_flight.iter().flat_map(|(_, carried)| carried);
-        self.entries.contains_key(&id)
-            || sent.into_iter().any(|carried| matches!(carried, Carried::Entry(sent, ..) if *sent == id))
+        let mut sent = self.in_flight.carried();
+        self.entries.contains_key(&id) || sent.any(|carried| matches!(carried, Carried::Entry(sent, ..) if *sent == id))
     }
 
     /// Where the walk stands: what it feeds, and after which key.
@@ -300,39 +318,36 @@ impl Feed {
             && self.entries.is_empty()
             && self.walk.is_none()
             && self.parts.is_none()
-            && self
-                .in_flight
-                .iter()
-                .all(|(_, carried)| carried.iter().all(|carried| matches!(carried, Carried::Note(_))))
+            && self.in_flight.carried().all(|carried| matches!(carried, Carried::Note(_)))
     }
 
     /// Whether nothing at all is to be sent or on its way.
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_drained() && self.notes.is_empty() && self.in_flight.is_empty()
+        self.is_drained() && self.notes.is_empty() && self.in_flight.frames() == 0
     }
 
     /// The sessions of which something is unsent or unacknowledged.
     pub(crate) fn outstanding(&self) -> impl Iterator<Item = SessionKey> {
-        let sent = self.in_flight.iter().flat_map(|(_, carried)| carried).filter_map(|carried| match carried {
-            Carried::Changes(key, ..) => Some(*key),
-            Carried::Entry(..) | Carried::Note(_) => None,
-        });
-        self.lacking.keys().copied().chain(self.parts.iter().map(|parts| parts.key)).chain(sent)
+        let parts = self.parts.iter().filter(|parts| parts.is_change()).map(|parts| parts.key);
+        self.lacking.keys().copied().chain(parts).chain(self.in_flight.sessions())
     }
 
     /// Whether something of a session is unsent or unacknowledged.
     pub(crate) fn is_outstanding(&self, key: &SessionKey) -> bool {
         let ahead = self.walk.is_some_and(|(walk, cursor)| walk == Walk::All && cursor < Some(*key));
-        ahead || self.lacking.contains_key(key) || self.outstanding().any(|outstanding| outstanding == *key)
+        ahead
+            || self.lacking.contains_key(key)
+            || self.in_flight.has_changes(key)
+            || self.parts.as_ref().is_some_and(|parts| parts.is_change() && parts.key == *key)
     }
 
     /// Whether every change up to this one is acknowledged.
     pub(crate) fn has_acked(&self, change: Change) -> bool {
-        let sent = self.in_flight.iter().flat_map(|(_, carried)| carried);
+        let mut sent = self.in_flight.carried();
         self.walk.is_none()
             && self.parts.is_none()
             && self.order.first().is_none_or(|(oldest, _)| change < *oldest)
-            && sent.into_iter().all(|carried| match carried {
+            && sent.all(|carried| match carried {
                 Carried::Changes(_, lack, _) => change < lack.from,
                 Carried::Entry(..) | Carried::Note(_) => true,
             })
@@ -349,7 +364,7 @@ impl Feed {
     /// Asserts what is true between calls.
     pub(crate) fn check(&self) {
         assert!(self.lacking.len() == self.order.len(), "a session that the peer lacks has one place in the order");
-        assert!(self.in_flight.len() <= FLIGHT_MAX + 4096, "only a session in parts goes past the window");
+        assert!(self.in_flight.frames() <= FLIGHT_MAX + 4096, "only a session in parts goes past the window");
     }
 }
 

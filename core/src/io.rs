@@ -10,6 +10,7 @@ use crate::{
     limits::Limit,
     member::{MemberId, RemovalCause, SeekCause},
     protocol::Versions,
+    risk::AtRisk,
 };
 
 /// A stream between this node and another, named by this node.
@@ -128,8 +129,11 @@ pub enum Event {
     /// More is held here than the limit and a sixteenth of it, and no room is made: copies of others' sessions are always
     /// taken. Raised once until there is room again.
     Overfull(Limit),
-    /// This node has left the cluster: everything is handed over, or `leave_for` has passed.
-    Left,
+    /// This node has left the cluster: everything is handed over, or the time for that has passed.
+    Left {
+        /// What nobody else had acknowledged by then.
+        at_risk: AtRisk,
+    },
     /// The reader fell behind and some events are missing: look at everything again.
     Lagged,
 }

@@ -90,6 +90,7 @@ mod protocol;
 mod rank;
 mod relays;
 mod relocation;
+mod risk;
 mod rng;
 mod search;
 mod session;
@@ -112,6 +113,7 @@ pub use member::{Member, MemberId, MemberState, PayloadTooLong, RemovalCause, Se
 pub use messages::{Message, MessageError};
 pub use node::Node;
 pub use protocol::Versions;
+pub use risk::{AtRisk, Handover};
 pub use session::{Lifetime, Session};
 pub use stats::Stats;
 pub use time::{Time, Wall};

@@ -200,6 +200,11 @@ impl SharedMap {
         self.names.keys().copied()
     }
 
+    /// How many names there are, removed ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// Equal on members that have the same values under the same names.
     pub(crate) fn digest(&self) -> u64 {
         self.digest

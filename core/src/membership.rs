@@ -151,7 +151,7 @@ impl Membership {
             // It may not hear the group.
             self.duties.push_back(Duty::BeatTo(beat.address, false));
         }
-        self.note_state(beat.from, beat.state);
+        self.note_state(beat.from);
         self.handle_life(now, beat.from);
     }
 
@@ -165,7 +165,6 @@ impl Membership {
         if (peer.incarnation, peer.sequence) < (beat.incarnation, beat.sequence) || !peer.listed {
             peer.take_word(now, beat);
         }
-        let state = peer.member.state;
         (peer.unlinked, peer.refusals) = (None, 0);
         if !peer.listed {
             peer.listed = true;
@@ -184,7 +183,7 @@ impl Membership {
         for member in superseded {
             self.remove(now, member, RemovalCause::Superseded);
         }
-        self.note_state(beat.from, state);
+        self.note_state(beat.from);
         self.handle_life(now, beat.from);
         true
     }
@@ -250,6 +249,14 @@ impl Membership {
         }
         if let Some(address) = self.neighbors.handle_bye(member) {
             self.search.handle_gone(now, address, Some(RemovalCause::Left));
+        }
+    }
+
+    /// A member is leaving.
+    pub(crate) fn handle_leaving(&mut self, member: MemberId) {
+        if let Some(peer) = self.peers.get_mut(&member) {
+            peer.member.state = MemberState::Leaving;
+            self.note_state(member);
         }
     }
 
@@ -363,9 +370,9 @@ impl Membership {
         Some(self.peers.entry(beat.from).or_insert_with(|| Peer::new(now, beat, dial_at)))
     }
 
-    fn note_state(&mut self, member: MemberId, state: MemberState) {
-        if self.peers.get(&member).is_some_and(|peer| peer.listed) {
-            self.changes.push_back(Change::State(member, state));
+    fn note_state(&mut self, member: MemberId) {
+        if let Some(peer) = self.peers.get(&member).filter(|peer| peer.listed) {
+            self.changes.push_back(Change::State(member, peer.member.state));
         }
     }
 

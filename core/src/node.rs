@@ -9,6 +9,7 @@ mod ends;
 mod fetching;
 #[cfg(test)]
 mod hostile;
+mod leaving;
 #[cfg(test)]
 mod lost;
 mod map;
@@ -34,6 +35,7 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
+use self::leaving::Leaving;
 use crate::{
     commits::{Commits, Others},
     config::{Config, ConfigError},
@@ -55,6 +57,7 @@ use crate::{
     pressure::Pressure,
     relays::Relays,
     relocation::Relocation,
+    risk::Risk,
     rng::Rng,
     session::Change,
     sessions::{Room, Sessions},
@@ -105,6 +108,9 @@ pub struct Node {
     payload: Bytes,
     map: SharedMap,
     map_commits: Commits<EntryId>,
+    risk: Risk,
+    /// Who must hold what has changed since it was last seen what is at risk.
+    replaced: bool,
     /// Members that went away.
     breaks: BTreeMap<MemberId, Break>,
     /// Members whose clocks are reported to be far ahead.
@@ -114,13 +120,6 @@ pub struct Node {
     last_served: StreamId,
     events: VecDeque<Event>,
     stats: Stats,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaving {
-    No,
-    Until(Time),
-    Left,
 }
 
 /// What is remembered of a member that went away.
@@ -179,6 +178,8 @@ impl Node {
             payload: Bytes::copy_from_slice(config.payload.as_bytes()),
             map: SharedMap::new(&config),
             map_commits: Commits::default(),
+            risk: Risk::default(),
+            replaced: false,
             breaks: BTreeMap::new(),
             ahead: BTreeSet::new(),
             change: Change::default(),
@@ -333,10 +334,6 @@ impl Node {
         if self.leaving == Leaving::Left {
             return None;
         }
-        let leave = match self.leaving {
-            Leaving::Until(until) => Some(until),
-            Leaving::No | Leaving::Left => None,
-        };
         let first = self.first_member_at();
         let pressure = self.pressure.poll_timeout().filter(|_| self.state == MemberState::Ready);
         let machines = [
@@ -351,7 +348,7 @@ impl Node {
             self.relocation.poll_timeout(),
             self.fetches.poll_timeout(),
         ];
-        machines.into_iter().chain([leave, first, pressure]).flatten().min()
+        machines.into_iter().chain([self.leaving.poll_timeout(), first, pressure]).flatten().min()
     }
 
     fn count_refused(&mut self, result: Result<(), FrameError>) {

@@ -90,7 +90,12 @@ impl Peer {
 
     pub(crate) fn take_word(&mut self, now: Time, beat: &Beat<'_>) {
         (self.incarnation, self.sequence) = (beat.incarnation, beat.sequence);
+        let is_leaving = self.member.state == MemberState::Leaving;
         self.member.take(beat);
+        if is_leaving {
+            // It said so on its stream; a beat may have been on its way meanwhile.
+            self.member.state = MemberState::Leaving;
+        }
         self.born = i128::from(now.as_nanos()) - i128::from(beat.age_millis) * 1_000_000;
     }
 

@@ -177,6 +177,11 @@ impl Relocation {
         [self.walk.map(|walk| walk.next), self.pending_at].into_iter().flatten().min()
     }
 
+    /// How many copies here must go or are to be completed, as far as the walk has come.
+    pub(crate) fn len_pending(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Whether every copy is where it must be, and no other is left, as far as this node is concerned.
     pub(crate) fn is_settled(&self) -> bool {
         self.walk.is_none() && self.pending.is_empty() && self.offers.is_empty()

@@ -5,7 +5,8 @@ mod net;
 use core::time::Duration;
 
 use heirloom_core::{
-    Copies, Delta, Durability, Event, Fetch, Fetched, MemberId, MemberState, Outcome, Purpose, ReadyCause, RemovalCause,
+    AtRisk, Copies, Delta, Durability, Event, Fetch, Fetched, MemberId, MemberState, Outcome, Purpose, ReadyCause,
+    RemovalCause,
 };
 use net::{KEY, Net, address};
 
@@ -95,7 +96,7 @@ fn who_is_alone_in_its_domain_starts_alone_and_leaves_at_once() {
     let now = net.now;
     net.nodes[1].leave(now);
     net.run(Duration::from_millis(10));
-    assert!(net.events(1).contains(&Event::Left));
+    assert!(net.events(1).contains(&Event::Left { at_risk: AtRisk::default() }));
     assert!(net.events(0).contains(&Event::NeighborRemoved(id(1), RemovalCause::Left)));
 }
 

@@ -89,6 +89,7 @@ impl<S: Store> Table<S> {
             entry("getdel", 2, Write, FIRST, strings::getdel),
             entry("getex", -2, Write, FIRST, strings::getex),
             entry("hdel", -3, Write, FIRST, hashes::hdel),
+            entry("heirloom.drain", 1, Connection, NONE, heirloom::drain),
             entry("heirloom.explain", 2, Peek, FIRST, heirloom::explain),
             entry("heirloom.map", -2, Peek, NONE, map::map),
             entry("heirloom.members", 1, Connection, NONE, heirloom::members),

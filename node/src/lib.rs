@@ -64,6 +64,7 @@ pub fn main() -> ExitCode {
     match failure {
         Failure::Usage(_) => ExitCode::from(2),
         Failure::Start(_) => ExitCode::FAILURE,
+        Failure::Lost(_) => ExitCode::from(3),
     }
 }
 

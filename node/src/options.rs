@@ -11,7 +11,7 @@ use core::{
 use std::{fs, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser};
-use heirloom_core::{Config, Copies, Durability, Unit, WhenFull};
+use heirloom_core::{AtRisk, Config, Copies, Durability, Unit, WhenFull};
 use heirloom_runtime::Settings;
 
 use self::values::{
@@ -36,10 +36,13 @@ events_max.
 When the node serves, it writes one line to standard output:
     ready name=NAME id=ID listen=ADDR bind=ADDR cause=joined|first-member
 It logs to standard error, as much as HEIRLOOM_LOG asks for (error, warn, info, debug, trace; default info). SIGTERM and
-SIGINT make it hand over and leave; a second one ends it at once.";
+SIGINT make it hand over within drain_for and leave; a second one ends it at once. The exit status is 0 if it has left, 1 if it
+cannot start or go on, 2 if it was called in a wrong way, and 3 if it has left with something that no other member has.";
 
 const LISTEN: &str = "127.0.0.1:6379";
 const CLIENTS_MAX: usize = 10_000;
+/// Less than the half minute that is common before a process that does not end is killed.
+const DRAIN_FOR: Duration = Duration::from_secs(20);
 
 /// Why the program ends, on one line.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// It was called well and cannot do it.
     Start(String),
+    /// It has left, and nobody else had this.
+    Lost(AtRisk),
 }
 
 /// The settings that were given in one place.
@@ -125,6 +130,9 @@ pub(crate) struct Flags {
     /// then the least recently used [default: refuse]
     #[arg(long, value_name = "refuse|evict", value_parser = parse_when_full)]
     when_full: Option<WhenFull>,
+    /// How long the node has to hand over when it is told to end; it serves while it does so [default: 20s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    drain_for: Option<Duration>,
     /// How many clients are let in [default: 10000]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     clients_max: Option<usize>,
@@ -150,6 +158,8 @@ pub(crate) struct Options {
     pub(crate) durability: Option<Durability>,
     /// How long it waits; `None`: until too few members are left.
     pub(crate) commit_for: Option<Duration>,
+    /// How long it has to hand over.
+    pub(crate) drain_for: Duration,
     /// Which driver the node runs on.
     pub(crate) runtime: Runtime,
     /// Hosts and ports of other members.
@@ -195,6 +205,7 @@ impl Options {
                 None => Some(config.drop_time + config.probe_time + Duration::from_secs(1)),
                 Some(length) => Some(length).filter(|length| !length.is_zero()),
             },
+            drain_for: flags.drain_for.unwrap_or(DRAIN_FOR),
             runtime: flags.runtime.unwrap_or_default(),
             peers: flags.peer.unwrap_or_default(),
             settings: Settings {
@@ -278,6 +289,7 @@ impl Flags {
             sessions_max: self.sessions_max.or(other.sessions_max),
             memory_max: self.memory_max.or(other.memory_max),
             when_full: self.when_full.or(other.when_full),
+            drain_for: self.drain_for.or(other.drain_for),
             clients_max: self.clients_max.or(other.clients_max),
             runtime: self.runtime.or(other.runtime),
             insecure: self.insecure.or(other.insecure),
@@ -288,9 +300,17 @@ impl Flags {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(text) | Self::Start(text)) = self;
-        // Whatever a message quotes, it is one line.
-        f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+        match self {
+            // Whatever a message quotes, it is one line.
+            Self::Usage(text) | Self::Start(text) => {
+                f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+            }
+            Self::Lost(AtRisk { sessions, entries }) => write!(
+                f,
+                "the node has left with sessions_at_risk={sessions} entries_at_risk={entries}: no other member has \
+                 acknowledged all of them"
+            ),
+        }
     }
 }
 
@@ -372,7 +392,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 25] = [
+    const KEYS: [(&str, [&str; 3]); 26] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -395,6 +415,7 @@ mod tests {
         ("sessions-max", ["1", "2", "268435456"]),
         ("memory-max", ["0", "512mb", "1GB"]),
         ("when-full", ["evict", "refuse", "evict"]),
+        ("drain-for", ["1s", "500ms", "2m"]),
         ("clients-max", ["1", "2", "3"]),
         ("runtime", ["std", "smol", "std"]),
         ("insecure", ["true", "false", "true"]),

@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use heirloom_core::{Event, MemberId, MemberState, ReadyCause};
+use heirloom_core::{AtRisk, Event, MemberId, MemberState, ReadyCause};
 use heirloom_runtime::{DRIVER_TOKENS, Interest, Left, NextEvent, Poller, Ready};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -56,6 +56,7 @@ struct Server {
     peers: Peers,
     signals: UnixStream,
     events: (NextEvent, Waker),
+    drain_for: Duration,
     leaving: Option<(Left, Waker)>,
 }
 
@@ -63,11 +64,13 @@ struct Server {
 ///
 /// # Errors
 ///
-/// When it cannot start, or cannot go on.
+/// When it cannot start, or cannot go on, or has left with something that nobody else has.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let runtime = options.runtime;
     let server = Server::start(options)?;
-    runtime.block_on(server.serve()).map_err(|error| Failure::Start(format!("the node cannot go on: {error}")))
+    let left = runtime.block_on(server.serve());
+    let at_risk = left.map_err(|error| Failure::Start(format!("the node cannot go on: {error}")))?;
+    if at_risk.is_none() { Ok(()) } else { Err(Failure::Lost(at_risk)) }
 }
 
 impl Server {
@@ -96,6 +99,7 @@ impl Server {
             weight: config.weight,
             version_max: config.version_max,
             durability: options.durability,
+            drain_for: options.drain_for,
             clients_max: options.clients_max,
             reply_bytes_max: config.session_bytes_max.saturating_mul(2).saturating_add(FRAMING_BYTES),
             counters: Counters::default(),
@@ -113,15 +117,15 @@ impl Server {
         let store = Local::new(handle, options.durability, options.commit_for);
         info!(id = %store.id(), bind = %store.address(), %listen, "the node has started");
         let desk = Desk { store, program, scratch: Scratch::new() };
-        Ok(Self { driver, wakes, desk, clients, peers, signals, events, leaving: None })
+        Ok(Self { driver, wakes, desk, clients, peers, signals, events, drain_for: options.drain_for, leaving: None })
     }
 
-    async fn serve(mut self) -> io::Result<()> {
+    async fn serve(mut self) -> io::Result<AtRisk> {
         let (mut ready, mut woken) = (Vec::new(), vec![EVENTS]);
-        loop {
+        let at_risk = loop {
             self.handle_woken(&mut woken);
-            if self.has_left() {
-                break;
+            if let Some(at_risk) = self.has_left() {
+                break at_risk;
             }
             self.clients.flush(&self.desk);
             self.driver.wait(&mut ready, self.timeout()).await?;
@@ -131,10 +135,10 @@ impl Server {
             }
             self.driver.turn(&ready)?;
             self.wakes.take(&mut woken);
-        }
+        };
         self.say_goodbye(&mut ready).await?;
         self.driver.finish().await;
-        Ok(())
+        Ok(at_risk)
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -178,15 +182,19 @@ impl Server {
 
     fn leave(&mut self) {
         if self.leaving.is_none() {
-            info!("the node leaves the cluster");
-            self.leaving = Some((self.desk.store.handle().leave(), self.wakes.waker(LEFT)));
+            info!("the node hands over and leaves the cluster");
+            self.leaving = Some((self.desk.store.handle().drain(self.drain_for), self.wakes.waker(LEFT)));
             self.desk.store.handle_change();
         }
     }
 
-    fn has_left(&mut self) -> bool {
-        let Some((left, waker)) = &mut self.leaving else { return false };
-        Pin::new(left).poll(&mut Context::from_waker(waker)).is_ready()
+    /// What was at risk when the node had left.
+    fn has_left(&mut self) -> Option<AtRisk> {
+        let (left, waker) = self.leaving.as_mut()?;
+        match Pin::new(left).poll(&mut Context::from_waker(waker)) {
+            Poll::Ready(at_risk) => Some(at_risk.unwrap_or_default()),
+            Poll::Pending => None,
+        }
     }
 
     fn has_signal(&self) -> bool {
@@ -262,7 +270,10 @@ fn log(event: &Event, store: &Local) {
         Event::Overfull(limit) => warn!("more is held here than {limit} allows: copies of other members' sessions"),
         Event::Slept(length) => warn!(?length, "this node was not run for so long: others may have removed it"),
         Event::EndsForgotten => warn!("ended_max is reached: the oldest end was forgotten early"),
-        Event::Left => info!("this node has handed over and left"),
+        Event::Left { at_risk } if at_risk.is_none() => info!("this node has handed over and left"),
+        Event::Left { at_risk: AtRisk { sessions, entries } } => {
+            warn!(sessions, entries, "this node has left, and no other member had all of these");
+        }
         Event::Lagged => debug!("events were lost: look at everything again"),
     }
 }

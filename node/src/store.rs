@@ -12,8 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use heirloom_core::{
-    Copies, Delta, Demand, Durability, EndCause, Member, MemberId, MemberState, Purpose, Receipt, SessionKey, Stats,
-    Time,
+    AtRisk, Copies, Delta, Demand, Durability, EndCause, Handover, Member, MemberId, MemberState, Purpose, Receipt,
+    SessionKey, Stats, Time,
 };
 use heirloom_runtime::{Commit, CommitFailed, FetchFailed, Fetching, Found, FrameErrors, Handle, IdTooLong, Published};
 
@@ -74,6 +74,10 @@ pub(crate) trait Store: 'static {
     fn ended(&self, key: &SessionKey) -> Option<EndCause>;
     /// Whether the sessions of everybody who is gone have owners and copies again.
     fn is_settled(&self) -> bool;
+    /// What would be lost with it.
+    fn at_risk(&self) -> AtRisk;
+    /// How far it is with leaving.
+    fn handover(&self) -> Option<Handover>;
     /// What it has counted.
     fn stats(&self) -> Stats;
     /// What it has dropped of what the network brought.
@@ -230,6 +234,14 @@ impl Store for Local {
 
     fn is_settled(&self) -> bool {
         self.handle.is_settled()
+    }
+
+    fn at_risk(&self) -> AtRisk {
+        self.handle.at_risk()
+    }
+
+    fn handover(&self) -> Option<Handover> {
+        self.handle.handover()
     }
 
     fn stats(&self) -> Stats {

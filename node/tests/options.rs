@@ -16,13 +16,14 @@ fn a_wrong_value_is_one_line_and_code_two() {
     let unknown = file("nosuch = 1\n");
     let unknown_in_cluster = file("[cluster]\nnosuch = 1\n");
     let out_of_range = file("[cluster]\ndrop_time = \"1ms\"\n");
-    let rows: [Row; 12] = [
+    let rows: [Row; 13] = [
         (&[], &[], "requires a subcommand"),
         (&["nosuch"], &[], "nosuch"),
         (&["node", "--nosuch"], &[], "--nosuch"),
         (&["node", "--listen", "x"], &[], "--listen"),
         (&["node", "--durability", "two"], &[], "local, one, majority, all or copies:N"),
         (&["node"], &[("HEIRLOOM_IDLE", "x")], "HEIRLOOM_IDLE"),
+        (&["node"], &[("HEIRLOOM_DRAIN_FOR", "x")], "HEIRLOOM_DRAIN_FOR"),
         (&["node", "--listen", "0.0.0.0:0"], &[], "--insecure"),
         (&["node", "--bind", "0.0.0.0:0"], &[], "--insecure"),
         (&["node", "--config", "/nosuch.toml"], &[], "/nosuch.toml"),
@@ -72,6 +73,7 @@ fn help_and_version_are_no_failures() {
         "--memory-max",
         "--when-full",
         "--commit-for",
+        "--drain-for",
         "--idle",
         "--clients-max",
         "--insecure",

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use heirloom_core::{
-    CommitError, CommitId, Delta, Demand, Event, FetchId, Fetched, MemberId, Message, MessageError, Node, Outcome,
-    SessionKey, Time,
+    AtRisk, CommitError, CommitId, Delta, Demand, Event, FetchId, Fetched, MemberId, Message, MessageError, Node,
+    Outcome, SessionKey, Time,
 };
 
 pub(crate) use self::fetching::Asked;
@@ -41,7 +41,8 @@ pub(crate) enum Command {
     Touch(SessionKey),
     SetPeers(Vec<SocketAddr>),
     StartAlone,
-    Leave(Completer<()>),
+    Leave(Completer<AtRisk>),
+    Drain(Duration, Completer<AtRisk>),
 }
 
 /// How a commit ended, or why it was refused.
@@ -63,7 +64,7 @@ pub(crate) struct Engine {
     pub(crate) net: Net,
     commits: BTreeMap<CommitId, Completer<Committed>>,
     fetches: BTreeMap<FetchId, Completer<Fetched>>,
-    leavers: Vec<Completer<()>>,
+    leavers: Vec<Completer<AtRisk>>,
     leaving: Leaving,
     wall_at: Time,
     /// The last change of the shared map that was published.
@@ -76,7 +77,8 @@ pub(crate) struct Engine {
 enum Leaving {
     No,
     Yes,
-    Done,
+    /// With this at risk.
+    Done(AtRisk),
 }
 
 /// Who is to be told what, once the lock is let go. A thread that is woken wants it soon.
@@ -85,7 +87,7 @@ enum Leaving {
 pub(crate) struct Told {
     commits: Vec<(Completer<Committed>, Committed)>,
     fetches: Vec<(Completer<Fetched>, Fetched)>,
-    leavers: Vec<Completer<()>>,
+    leavers: Vec<(Completer<AtRisk>, AtRisk)>,
     readers: Vec<Waker>,
     /// The driver has to come: there is more to send, or an earlier deadline.
     pub(crate) wake_driver: bool,
@@ -99,8 +101,8 @@ impl Told {
         for (completer, fetched) in self.fetches {
             completer.complete(fetched);
         }
-        for completer in self.leavers {
-            completer.complete(());
+        for (completer, at_risk) in self.leavers {
+            completer.complete(at_risk);
         }
         self.readers.into_iter().for_each(Waker::wake);
     }
@@ -232,8 +234,8 @@ impl Inside {
             while let Some(event) = engine.poll_event() {
                 self.events.keep(event, self.events_max);
             }
-            if engine.leaving == Leaving::Done {
-                told.leavers.append(&mut engine.leavers);
+            if let Leaving::Done(at_risk) = engine.leaving {
+                told.leavers.extend(engine.leavers.drain(..).map(|completer| (completer, at_risk)));
             }
         }
         self.events.offer(&mut told.readers, || engine.poll_event());
@@ -241,7 +243,7 @@ impl Inside {
     }
 
     fn has_left(&self) -> bool {
-        self.engine.as_ref().is_none_or(|engine| engine.leaving == Leaving::Done)
+        self.engine.as_ref().is_none_or(|engine| matches!(engine.leaving, Leaving::Done(_)))
     }
 }
 
@@ -277,15 +279,28 @@ impl Engine {
             Command::Touch(key) => self.node.touch(now, &key),
             Command::SetPeers(peers) => self.node.set_peers(now, peers),
             Command::StartAlone => self.node.start_alone(now),
-            Command::Leave(completer) if self.leaving == Leaving::Done => told.leavers.push(completer),
             Command::Leave(completer) => {
-                self.leavers.push(completer);
-                if self.leaving == Leaving::No {
-                    self.leaving = Leaving::Yes;
+                if self.await_end(completer, told) {
                     self.node.leave(now);
                 }
             }
+            Command::Drain(within, completer) => {
+                if self.await_end(completer, told) {
+                    self.node.drain(now, within);
+                }
+            }
         }
+    }
+
+    /// Tells whether the node is still there to leave.
+    fn await_end(&mut self, completer: Completer<AtRisk>, told: &mut Told) -> bool {
+        if let Leaving::Done(at_risk) = self.leaving {
+            told.leavers.push((completer, at_risk));
+            return false;
+        }
+        self.leavers.push(completer);
+        self.leaving = Leaving::Yes;
+        true
     }
 
     fn await_outcome(
@@ -364,8 +379,8 @@ impl Engine {
 
     fn poll_event(&mut self) -> Option<Event> {
         let event = self.node.poll_event()?;
-        if event == Event::Left {
-            self.leaving = Leaving::Done;
+        if let Event::Left { at_risk } = event {
+            self.leaving = Leaving::Done(at_risk);
         }
         Some(event)
     }

@@ -8,7 +8,7 @@ use core::{
 };
 use std::time::Instant;
 
-use heirloom_core::{Event, Message};
+use heirloom_core::{AtRisk, Event, Message};
 
 use crate::{blocking::block_on, completion::Waiter, handle::Handle};
 
@@ -99,45 +99,47 @@ impl Future for NextMessage {
     }
 }
 
-/// Resolves when the node has left the cluster, or its driver has stopped. The node leaves whether it is awaited or not,
-/// but not without a driver: as long as this is held, it runs.
+/// Resolves when the node has left the cluster, with what was at risk then, or its driver has stopped: then `None`. The node
+/// leaves whether it is awaited or not, but not without a driver: as long as this is held, it runs.
 #[derive(Debug)]
 pub struct Left {
-    waiter: Option<Waiter<()>>,
+    waiter: Option<Waiter<AtRisk>>,
+    at_risk: Option<AtRisk>,
     _handle: Handle,
 }
 
 impl Left {
-    pub(crate) fn new(waiter: Waiter<()>, handle: Handle) -> Self {
-        Self { waiter: Some(waiter), _handle: handle }
+    pub(crate) fn new(waiter: Waiter<AtRisk>, handle: Handle) -> Self {
+        Self { waiter: Some(waiter), at_risk: None, _handle: handle }
     }
 
     /// Blocks until it has left.
-    pub fn wait(self) {
-        if let Some(mut waiter) = self.waiter {
-            // Gone and left are the same here.
-            let _ = waiter.wait();
+    pub fn wait(mut self) -> Option<AtRisk> {
+        match &mut self.waiter {
+            Some(waiter) => waiter.wait().ok(),
+            None => self.at_risk,
         }
     }
 
-    /// Blocks until it has left, and answers so, or gives up waiting after this long.
-    pub fn wait_for(&mut self, length: Duration) -> bool {
-        if self.waiter.as_mut().is_some_and(|waiter| waiter.wait_for(length).is_none()) {
-            return false;
+    /// Blocks until it has left, or gives up waiting after this long.
+    pub fn wait_for(&mut self, length: Duration) -> Option<Option<AtRisk>> {
+        if let Some(waiter) = &mut self.waiter {
+            self.at_risk = waiter.wait_for(length)?.ok();
+            self.waiter = None;
         }
-        self.waiter = None;
-        true
+        Some(self.at_risk)
     }
 }
 
 impl Future for Left {
-    type Output = ();
+    type Output = Option<AtRisk>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.waiter.as_mut().is_some_and(|waiter| waiter.poll(context.waker()).is_pending()) {
-            return Poll::Pending;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<AtRisk>> {
+        if let Some(waiter) = &mut self.waiter {
+            let Poll::Ready(at_risk) = waiter.poll(context.waker()) else { return Poll::Pending };
+            self.at_risk = at_risk.ok();
+            self.waiter = None;
         }
-        self.waiter = None;
-        Poll::Ready(())
+        Poll::Ready(self.at_risk)
     }
 }

@@ -2,12 +2,12 @@
 
 mod cluster;
 
-use core::{net::SocketAddr, task::Waker};
+use core::{net::SocketAddr, task::Waker, time::Duration};
 use std::{collections::VecDeque, sync::Arc};
 
 use heirloom_core::{
-    CommitError, Copies, Delta, Demand, EndCause, Event, KeyMaker, Member, MemberId, MemberState, Message, Node,
-    Purpose, SessionKey, SessionVersion, Stats, Time,
+    AtRisk, CommitError, Copies, Delta, Demand, EndCause, Event, Handover, KeyMaker, Member, MemberId, MemberState,
+    Message, Node, Purpose, SessionKey, SessionVersion, Stats, Time,
 };
 
 pub use self::cluster::SendFailed;
@@ -242,11 +242,34 @@ impl Handle {
         NextEvent::new(self.clone())
     }
 
-    /// Leaves the cluster: the node takes no more commits, hands over what others lack, and then its driver stops.
+    /// Leaves the cluster: the node takes no more commits, hands over what others lack, at most for `leave_for`, and then its
+    /// driver stops. The result tells what nobody else had.
     pub fn leave(&self) -> Left {
         let (completer, waiter) = completion();
         self.shared().pass_always(Command::Leave(completer));
         Left::new(waiter, self.clone())
+    }
+
+    /// Leaves the cluster within a time, and serves until the others have what they lack.
+    pub fn drain(&self, within: Duration) -> Left {
+        let (completer, waiter) = completion();
+        self.shared().pass_always(Command::Drain(within, completer));
+        Left::new(waiter, self.clone())
+    }
+
+    /// How far the node is with leaving; `None` if it does not leave, or has left.
+    pub fn handover(&self) -> Option<Handover> {
+        self.shared().look(Node::handover).flatten()
+    }
+
+    /// What would be lost with this member alone; nothing after the driver has stopped.
+    pub fn at_risk(&self) -> AtRisk {
+        self.shared().look(Node::at_risk).unwrap_or_default()
+    }
+
+    /// How many sessions would lose something with this member alone; none after the driver has stopped.
+    pub fn sessions_at_risk(&self) -> usize {
+        self.at_risk().sessions
     }
 
     /// The present on the clock of the node's deadlines.

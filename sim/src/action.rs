@@ -31,6 +31,8 @@ pub enum Action {
     Resume(HostId),
     /// A member is asked to leave.
     Leave(HostId),
+    /// A member is asked to leave within a time, and to serve while it hands over.
+    Drain(HostId, Duration),
     /// One direction is cut.
     Cut(HostId, HostId),
     /// One direction is mended.

@@ -3,6 +3,7 @@
 //! A cluster does what it is told and pulls out facts; it judges only the turn itself: that a node asks for nothing that
 //! makes no sense, and that no node spins at one moment.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use heirloom_core::{
@@ -259,6 +260,16 @@ impl Cluster {
             process.left = process.left.or(Some(now));
         }
         self.input(host, |node, time| node.leave(time));
+        self.turn(host)
+    }
+
+    /// Asks a process to leave within a time, and to serve while it hands over.
+    pub fn drain(&mut self, host: HostId, within: Duration) -> Result<(), Violation> {
+        let now = self.now;
+        if let Some(process) = &mut self.hosts[host.index()].process {
+            process.left = process.left.or(Some(now));
+        }
+        self.input(host, |node, time| node.drain(time, within));
         self.turn(host)
     }
 

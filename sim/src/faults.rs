@@ -8,7 +8,7 @@ use crate::{
     chance::Purpose,
     ledger::{Scope, Trouble},
     net::{HostId, LastBytes, Presence},
-    oracles::View,
+    oracles::{End, View},
     sim::Sim,
     violation::Violation,
     weather::Weather,
@@ -62,15 +62,15 @@ impl Sim {
         let Some(life) = self.cluster.process(host).map(|process| process.life) else { return };
         self.cluster.stop(host, presence, last);
         self.handle_exit(life);
-        self.note_death(host, life);
+        self.note_death(host, life, End::Crash);
     }
 
-    pub(crate) fn note_death(&mut self, host: HostId, life: MemberId) {
+    pub(crate) fn note_death(&mut self, host: HostId, life: MemberId, end: End) {
         if self.faults.remove(&Fault::Pause(host)) {
             self.ledger.end(self.cluster.now(), Trouble::Reach, Scope::Host(host));
         }
         let view = View::new(&self.cluster, &self.history, &self.ledger);
-        self.oracles.handle_end(view, life);
+        self.oracles.handle_end(view, life, end);
         self.ledger.handle_death(self.cluster.now(), life);
         self.ledger.strike(self.cluster.now(), Trouble::Reach, Scope::Host(host));
     }
@@ -80,6 +80,13 @@ impl Sim {
         self.ledger.handle_leave(process.life);
         self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
         self.cluster.leave(host)
+    }
+
+    pub(crate) fn drain(&mut self, host: HostId, within: Duration) -> Result<(), Violation> {
+        let Some(process) = self.cluster.process(host).filter(|process| !process.is_asleep) else { return Ok(()) };
+        self.ledger.handle_leave(process.life);
+        self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
+        self.cluster.drain(host, within)
     }
 
     pub(crate) fn pause(&mut self, host: HostId) {

@@ -125,7 +125,8 @@ fn event_name(event: &Event) -> String {
         Event::Slept(_) => "slept".into(),
         Event::EndsForgotten => "ends forgotten".into(),
         Event::Overfull(_) => "overfull".into(),
-        Event::Left => "left".into(),
+        Event::Left { at_risk } if at_risk.is_none() => "left".into(),
+        Event::Left { .. } => "left: at risk".into(),
         Event::Lagged => "lagged".into(),
     }
 }
@@ -140,6 +141,7 @@ const fn action_name(action: &Action) -> &'static str {
         Action::Pause(_) => "pause",
         Action::Resume(_) => "resume",
         Action::Leave(_) => "leave",
+        Action::Drain(..) => "drain",
         Action::Cut(..) => "cut",
         Action::Mend(..) => "mend",
         Action::Mute(..) => "mute",
@@ -203,6 +205,7 @@ const WANTED: [(Reached, &[&str]); 4] = [
             "clock ahead",
             "slept",
             "left",
+            "left: at risk",
             "lagged",
         ],
     ),
@@ -234,6 +237,7 @@ const WANTED: [(Reached, &[&str]); 4] = [
             "pause",
             "resume",
             "leave",
+            "drain",
             "cut",
             "mend",
             "mute",

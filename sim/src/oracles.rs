@@ -52,6 +52,15 @@ pub struct Read {
     pub shown: Option<Shown>,
 }
 
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It left, and said that nothing was at risk.
+    HandedOver,
+    /// It was gone with what it had.
+    Crash,
+}
+
 /// What an oracle sees.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -199,8 +208,8 @@ impl Oracles {
     }
 
     /// Notes that a process has ended.
-    pub fn handle_end(&mut self, view: View<'_>, life: MemberId) {
-        self.fates.handle_end(view, life);
+    pub fn handle_end(&mut self, view: View<'_>, life: MemberId, end: End) {
+        self.fates.handle_end(view, life, end);
     }
 
     /// Judges the state of the cluster; asked now and then.

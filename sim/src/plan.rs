@@ -136,6 +136,7 @@ impl Plan {
         let share = profile.strain();
         let mut strained = chance.draws(Purpose::Faults, 0, 0, 1);
         actions.extend(strain::actions(&mut strained, share, (hosts, &setup.weather), (clients_from, healed_at)));
+        drain(&mut actions, &mut chance.draws(Purpose::Faults, 0, 0, 2), setup.config.leave_for);
         let clients = [(0, by_clients), (1, &[])];
         let clients = clients.map(|(index, by)| chance.draws(Purpose::Clients, 0, 0, index).chosen_by(by));
         let mut asked = clients::actions(clients, hosts, clients_from, healed_at, is_large);
@@ -376,6 +377,18 @@ impl Faults<'_> {
         let number = |number: u64| HostId(u16::try_from(number).unwrap_or(0) % hosts);
         let one = draws.below(u64::from(hosts));
         (number(one), number(one + draws.between(1, u64::from(hosts).max(2) - 1)))
+    }
+}
+
+/// In some runs members serve while they hand over.
+fn drain(actions: &mut [(Moment, Action)], draws: &mut Draws, within: Duration) {
+    if !draws.per_mille(400) {
+        return;
+    }
+    for (_, action) in actions {
+        if let Action::Leave(host) = *action {
+            *action = Action::Drain(host, within);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     ledger::{Ledger, Scope, Trouble},
     names::{Name, shown},
     net::{HostId, LastBytes, Presence},
-    oracles::{Oracles, View, tell},
+    oracles::{End, Oracles, View, tell},
     requests::Requests,
     violation::{Promise, Violation},
     weather::Weather,
@@ -111,6 +111,7 @@ impl Sim {
             Action::Pause(host) => self.pause(host),
             Action::Resume(host) => self.lift(Fault::Pause(host))?,
             Action::Leave(host) => self.leave(host)?,
+            Action::Drain(host, within) => self.drain(host, within)?,
             Action::Cut(from, to) => self.impose(Fault::Cut(from, to)),
             Action::Mend(from, to) => self.lift(Fault::Cut(from, to))?,
             Action::Mute(from, to) => self.impose(Fault::Thin(from, to, 1000)),
@@ -298,9 +299,10 @@ impl Sim {
             self.cluster.marks.told(event);
             self.events.push((now, fact.host, event.clone()));
         }
-        if matches!(&fact.what, What::Event(Event::Left)) {
+        if let What::Event(Event::Left { at_risk }) = &fact.what {
             self.handle_exit(fact.life);
-            self.note_death(fact.host, fact.life);
+            let end = if at_risk.is_none() { End::HandedOver } else { End::Crash };
+            self.note_death(fact.host, fact.life, end);
         }
         Ok(())
     }

@@ -122,7 +122,7 @@ impl Cluster {
             self.submit(host, transmit)?;
         }
         self.input(host, |_, _| ());
-        let has_left = self.drain(host)?;
+        let has_left = self.hear(host)?;
         if has_left {
             self.stop(host, Presence::Down, LastBytes::Delivered);
         }
@@ -135,7 +135,7 @@ impl Cluster {
     }
 
     /// Takes out all that the node tells its application; true when it has left.
-    fn drain(&mut self, host: HostId) -> Result<bool, Violation> {
+    fn hear(&mut self, host: HostId) -> Result<bool, Violation> {
         let now = self.now;
         let Some(process) = &mut self.hosts[host.index()].process else { return Ok(false) };
         let life = process.life;
@@ -156,7 +156,7 @@ impl Cluster {
             tell(What::Message(message));
         }
         while let Some(event) = process.node.poll_event() {
-            has_left |= event == Event::Left;
+            has_left |= matches!(event, Event::Left { .. });
             let wrong = process.follow(&event);
             Violation::unless(wrong.is_none(), Promise::Agreement, now, || {
                 format!("{host}: {}", wrong.unwrap_or_default())

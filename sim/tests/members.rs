@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use heirloom_core::{Config, Durability, Event, ReadyCause, RemovalCause};
+use heirloom_core::{AtRisk, Config, Durability, Event, ReadyCause, RemovalCause};
 use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Weather, clients::key};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ fn who_leaves_is_seen_to_leave() {
         assert!(story.events(host).any(|(_, event)| left(event)));
         assert!(story.holds(host, write), "what it wrote was handed over");
     }
-    assert!(story.events(1).any(|(_, event)| *event == Event::Left));
+    assert!(story.events(1).any(|(_, event)| *event == Event::Left { at_risk: AtRisk::default() }));
     story.quiet();
 }
 

@@ -146,6 +146,7 @@ impl Maker<'_> {
                 items.entry(&Brought { name: &name, stamp, value: value.as_deref(), remaining });
             }
             ItemKind::Map => items.map(value, self.bool()),
+            ItemKind::Leaving => items.leaving(),
         }
     }
 

@@ -49,6 +49,7 @@ impl Node {
         let Some(keeper) = alive.or_else(|| self.placement.highest(&key)) else { return };
         if let Some(feed) = self.feeds.get_mut(&keeper) {
             feed.note(Note::Offer(key));
+            self.risk.handle_offered(key, keeper);
         } else if keeper == self.id && alive.is_some() {
             // A word without content: whoever holds something else asks for it.
             let change = self.next_change();

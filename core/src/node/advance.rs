@@ -1,6 +1,6 @@
 //! What follows from an input: machines are asked for what they found, and others are told.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::{Break, Leaving, Node};
@@ -76,6 +76,7 @@ impl Node {
         self.settle();
         self.answer_joiners();
         self.join();
+        self.assess();
         self.leave_when_done(now);
         self.check_debug();
     }
@@ -140,6 +141,9 @@ impl Node {
         if !gone.is_empty() && self.ownership.has_offered() {
             feed.note(Note::Offered);
         }
+        if self.told_state() == MemberState::Leaving {
+            feed.note(Note::Leaving);
+        }
         self.feeds.insert(member, feed);
         self.messages.handle_added(member);
         self.feed_map(member);
@@ -165,6 +169,7 @@ impl Node {
         self.expiry.handle_removed(member);
         self.ownership.handle_removed(now, member);
         self.relocation.handle_removed(member);
+        self.risk.handle_removed(member);
         self.fetches.handle_removed(member);
         self.joiners.handle_over(member);
         self.joiners.say_again();
@@ -178,7 +183,7 @@ impl Node {
         self.raise(Event::MemberRemoved(member, cause));
     }
 
-    fn count_others(&mut self) {
+    pub(super) fn count_others(&mut self) {
         let state = |member: &&MemberId| self.membership.member(**member).map(|member| member.state);
         let all = self.feeds.keys().copied().collect();
         let ready = self.feeds.keys().filter(|member| state(member) == Some(MemberState::Ready)).copied().collect();
@@ -323,38 +328,6 @@ impl Node {
         self.raise(Event::Ready(cause));
         self.ownership.handle_ready(now);
         self.membership.beats().hasten(now);
-    }
-
-    fn leave_when_done(&mut self, now: Time) {
-        let Leaving::Until(until) = self.leaving else { return };
-        let handed_over = self.relocation.is_settled() && self.feeds.values().all(Feed::is_empty);
-        if now < until && !handed_over {
-            return;
-        }
-        self.leaving = Leaving::Left;
-        let writer = FrameWriter::new(self.cluster);
-        let bytes: bytes::Bytes = writer.datagram(Kind::Bye, &self.id).into();
-        self.outbox.push_back(Transmit::Multicast { bytes: bytes.clone() });
-        for member in self.membership.members().into_iter().chain(self.membership.neighbors().listed()) {
-            self.outbox.push_back(Transmit::Datagram { to: member.address, bytes: bytes.clone() });
-        }
-        let streams: Vec<_> = self.links.streams().collect();
-        for stream in streams {
-            let mut bye = FrameWriter::new(self.cluster);
-            bye.speak(self.links.version(stream));
-            bye.frame(Kind::Bye, &self.id);
-            let blocked = self.links.get_mut(stream).is_some_and(|link| link.blocked);
-            if self.links.peer(stream).is_some() && !blocked {
-                self.outbox.push_back(Transmit::Write { stream, bytes: bye.into_bytes().into() });
-            }
-            self.outbox.push_back(Transmit::Close { stream });
-            self.links.remove(stream);
-        }
-        self.feeds.clear();
-        self.messages.clear();
-        self.membership.forget_all();
-        self.count_others();
-        self.raise(Event::Left);
     }
 }
 

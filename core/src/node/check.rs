@@ -17,6 +17,7 @@ impl Node {
         assert!(listed.into_iter().all(|member| self.feeds.contains_key(&member)), "every member of the view is fed");
         assert!(self.feeds.len() == self.others.all.len(), "only members of the view are fed");
         assert!(self.others.ready.is_subset(&self.others.all), "the ready ones are in the view");
+        self.check_risk();
         assert!(self.events.len() <= self.config.events_max, "events are bounded");
     }
 

@@ -47,7 +47,7 @@ impl Node {
         });
         let Config { weight, host, zone, .. } = &self.config;
         let me = Candidate { id: self.id, weight: *weight, host, zone };
-        for (candidate, state) in others.chain([(me, self.state)]) {
+        for (candidate, state) in others.chain([(me, self.told_state())]) {
             match state {
                 MemberState::Ready => ready.push(candidate),
                 MemberState::Joining => joining.push(candidate),
@@ -61,6 +61,7 @@ impl Node {
                 self.relocation.handle_placement(self.now, before);
             }
         }
+        self.replaced = true;
         self.recount();
     }
 

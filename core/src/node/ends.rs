@@ -160,6 +160,7 @@ impl Node {
             self.ledger.enter(key, now + self.config.ended_for / 10);
         } else {
             self.sessions.forget(&key);
+            self.risk.forget(&key);
         }
     }
 }

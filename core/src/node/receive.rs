@@ -194,6 +194,7 @@ impl Node {
             }
         } else if everywhere {
             feed.walk_all();
+            self.replaced = true;
         } else {
             self.relocation.handle_placement(now, self.placement.without(peer));
         }
@@ -245,6 +246,7 @@ impl Node {
             }
             Item::Release(key, digest) => self.receive_release(peer, key, digest),
             Item::Entry(entry) => self.receive_entry(now, peer, entry),
+            Item::Leaving => self.membership.handle_leaving(peer),
             Item::Map(digest, asks) => self.receive_map(peer, digest, asks),
             Item::Missing(key) => self.receive_missing(now, peer, key),
             Item::Use(key, remaining) => {
@@ -293,9 +295,12 @@ impl Node {
             match carried {
                 Carried::Changes(key, lack, to) => {
                     self.commits.handle_ack(key, lack.from, to, peer);
+                    self.note_shared(&key, peer);
                     self.release(key);
                 }
                 Carried::Entry(id, from, to) => self.map_commits.handle_ack(id, from, to, peer),
+                Carried::Note(Note::Leaving) => self.replaced = true,
+                Carried::Note(Note::Offer(key)) => self.note_shared(&key, peer),
                 Carried::Note(Note::Release(key)) => self.relocation.end_offer(&key, peer),
                 Carried::Note(_) => {}
             }

@@ -97,5 +97,6 @@ impl Node {
         self.ledger.strike(&key);
         self.relocation.settle(&key);
         self.sessions.drop_copy(&key);
+        self.risk.forget(&key);
     }
 }

@@ -34,7 +34,7 @@ impl Node {
     /// The frame of a beat.
     pub(super) fn beat(&mut self, now: Time, direct: bool) -> Vec<u8> {
         let (clock, config, payload) = (self.clock.last(), &self.config, &self.payload);
-        let word = Word { state: self.state, clock, config, payload };
+        let word = Word { state: self.told_state(), clock, config, payload };
         let beat = self.membership.beat(now, word, direct);
         let writer = FrameWriter::new(self.cluster);
         let bytes = match self.speaks_next() {
@@ -73,7 +73,7 @@ impl Node {
         let later = if up.is_none() { Owes { hello: false, ..link.owes } } else { Owes::default() };
         let owes = core::mem::replace(&mut link.owes, later);
         if owes.hello {
-            let word = Word { state: self.state, clock, config: &self.config, payload: &self.payload };
+            let word = Word { state: self.told_state(), clock, config: &self.config, payload: &self.payload };
             let beat = self.membership.beat(now, word, false);
             let hello = Hello { fresh, copies: self.config.copies.code(), beat };
             match self.speaks_next() {
@@ -217,6 +217,7 @@ impl Source<'_> {
             Note::Offered | Note::OfferedBefore => self.ownership.gone().len(),
             Note::Done => self.joiners.said(peer).map_or(0, |said| said.view.len() + said.settled.len()),
             Note::Pull(_)
+            | Note::Leaving
             | Note::Round
             | Note::Use(_)
             | Note::UseElsewhere(_)
@@ -235,6 +236,7 @@ impl Source<'_> {
     fn add_note(&self, peer: MemberId, note: Note, frame: &mut Building<'_>) {
         let mut items = frame.items();
         match note {
+            Note::Leaving => items.leaving(),
             Note::Round => items.round(self.round),
             Note::Use(key) => {
                 if let Some(remaining) = self.sessions.remaining(self.now, &key) {

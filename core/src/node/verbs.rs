@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::{Leaving, Node};
+use super::Node;
 use crate::{
     commits::Waiting,
     config::PAYLOAD_MAX,
@@ -122,18 +122,5 @@ impl Node {
         self.membership.beats().hasten(now);
         self.advance(now);
         Ok(())
-    }
-
-    /// Leaves the cluster: takes no more commits, waits until the others have what they lack, says so and raises
-    /// [`Event::Left`](crate::Event::Left), at the latest after `leave_for`.
-    pub fn leave(&mut self, now: Time) {
-        let now = self.moved_to(now);
-        if self.leaving == Leaving::No {
-            self.state = MemberState::Leaving;
-            self.place();
-            self.leaving = Leaving::Until(now + self.config.leave_for);
-            self.membership.beats().hasten(now);
-        }
-        self.advance(now);
     }
 }

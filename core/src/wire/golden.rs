@@ -128,6 +128,7 @@ fn item(kind: ItemKind) -> Vec<u8> {
             items.entry(&Brought { name: b"removed", stamp, value: None, remaining });
         }
         ItemKind::Map => items.map(0x1122_3344_5566_7788, true),
+        ItemKind::Leaving => items.leaving(),
     }
     bytes
 }

@@ -44,6 +44,8 @@ pub(crate) enum Item<'a> {
     Entry(Brought<'a>),
     /// What the sender's shared map is, in short: who has another one sends all of it, and if `true` answers with the same.
     Map(u64, bool),
+    /// The sender is leaving: others take its place.
+    Leaving,
 }
 
 /// The kinds of items on the wire. New ones are appended.
@@ -65,10 +67,11 @@ pub(crate) enum ItemKind {
     Release = 13,
     Entry = 14,
     Map = 15,
+    Leaving = 16,
 }
 
 impl ItemKind {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Delta,
         Self::Missing,
         Self::Use,
@@ -84,6 +87,7 @@ impl ItemKind {
         Self::Release,
         Self::Entry,
         Self::Map,
+        Self::Leaving,
     ];
 }
 
@@ -229,6 +233,10 @@ impl ItemWriter<'_> {
         self.put(ItemKind::Map, &MapForm { digest, asks });
     }
 
+    pub(crate) fn leaving(&mut self) {
+        self.put(ItemKind::Leaving, &());
+    }
+
     /// Appends an item whose body is written by `body`; if that fails, nothing is appended.
     pub(crate) fn write<T, E>(
         &mut self,
@@ -325,6 +333,10 @@ impl<'a> Items<'a> {
             ItemKind::Map => {
                 let MapForm { digest, asks } = read(body)?;
                 Item::Map(digest, asks)
+            }
+            ItemKind::Leaving => {
+                let () = read(body)?;
+                Item::Leaving
             }
         }))
     }

@@ -76,6 +76,7 @@ fn item_name(kind: ItemKind) -> &'static str {
         ItemKind::Release => "feed: release",
         ItemKind::Entry => "feed: entry",
         ItemKind::Map => "feed: map",
+        ItemKind::Leaving => "feed: leaving",
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct Program {
     /// The newest version of the protocol between members that it speaks.
     pub(crate) version_max: u8,
     pub(crate) durability: Option<Durability>,
+    /// How long the node has to hand over when it is told to leave.
+    pub(crate) drain_for: Duration,
     pub(crate) clients_max: usize,
     pub(crate) reply_bytes_max: usize,
     pub(crate) counters: Counters,

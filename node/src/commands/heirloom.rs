@@ -8,8 +8,8 @@ use heirloom_core::{EndCause, Lifetime, MemberId, MemberState};
 use heirloom_runtime::Published;
 
 use super::{
-    call::{Answer, Call},
-    info::state,
+    call::{After, Answer, Call},
+    info::{stage, state},
 };
 use crate::{resp::Reply, store::Store};
 
@@ -71,6 +71,22 @@ pub(super) fn explain<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let holders = call.store.holders(&key);
     fields.list("holders", holders.into_iter().map(|holder| line(call, holder)).collect());
     fields.write(&mut call.reply);
+    Ok(())
+}
+
+/// Makes the node hand over and leave; asked again, it tells how far that is.
+pub(super) fn drain<S: Store>(call: &mut Call<'_, S>) -> Answer {
+    let (store, at_risk) = (call.store, call.store.at_risk());
+    let handover = store.handover();
+    let mut fields = Fields::default();
+    fields.text("state", stage(call));
+    fields.text("serving", if handover.is_none_or(|handover| handover.serving) { "yes" } else { "no" });
+    fields.number("remaining", count(handover.map_or(0, |handover| handover.remaining)));
+    fields.number("sessions_at_risk", count(at_risk.sessions));
+    fields.number("entries_at_risk", count(at_risk.entries));
+    fields.number("ends_in_ms", millis(handover.map_or(call.program.drain_for, |handover| handover.ends_in)));
+    fields.write(&mut call.reply);
+    call.after = After::Shutdown;
     Ok(())
 }
 
@@ -226,7 +242,10 @@ mod tests {
     use heirloom_core::EndCause;
     use heirloom_runtime::Found;
 
-    use crate::{commands::testing::Desk, store::Store as _};
+    use crate::{
+        commands::{call::After, testing::Desk},
+        store::Store as _,
+    };
 
     const ME: &str = "id=0000000000000001,name=desk,state=ready,suspect=no";
 
@@ -288,5 +307,16 @@ mod tests {
         let known = "host desk-host zone  weight :100 domain  protocol :1 payload desk-payload self yes sessions :1 sessions_owned :1]]";
         assert!(told.starts_with("[[id 0000000000000001 name desk address 127.0.0.1:4000 state ready "), "{told}");
         assert!(told.ends_with(known), "{told}");
+    }
+
+    #[test]
+    fn a_node_that_is_drained_says_how_far_it_is_and_what_is_at_risk() {
+        let desk = Desk::new();
+        desk.ask("SET a 1");
+        let before = "[state ready serving yes remaining :0 sessions_at_risk :1 entries_at_risk :0 ends_in_ms :20000]";
+        assert_eq!(desk.ask("HEIRLOOM.DRAIN"), before);
+        assert!(matches!(desk.after.get(), After::Shutdown), "the node is to leave");
+        assert!(desk.ask("INFO heirloom").contains("sessions_at_risk:1\nentries_at_risk:0\n"));
+        assert!(desk.ask("HEIRLOOM.DRAIN now").contains("wrong number of arguments"));
     }
 }

@@ -121,7 +121,7 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     let (store, program) = (call.store, call.program);
     write!(text, "name:{}\r\nid:{}\r\n", program.name, store.id())?;
     write!(text, "cluster_name:{}\r\n", program.cluster_name)?;
-    write!(text, "address:{}\r\nstate:{}\r\n", store.address(), state(store.state()))?;
+    write!(text, "address:{}\r\nstate:{}\r\n", store.address(), stage(call))?;
     let durability = match program.durability {
         None => "auto".into(),
         Some(Durability::Local) => "local".into(),
@@ -140,6 +140,8 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     }
     write!(text, "settled:{}\r\n", if store.is_settled() { "yes" } else { "no" })?;
     write!(text, "sessions:{}\r\nsessions_owned:{}\r\n", store.sessions(), store.sessions_owned())?;
+    let at_risk = store.at_risk();
+    write!(text, "sessions_at_risk:{}\r\nentries_at_risk:{}\r\n", at_risk.sessions, at_risk.entries)?;
     write!(text, "copies:{}\r\n", program.copies)?;
     let stats = store.stats();
     let counted = [
@@ -169,6 +171,12 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))?;
     let dropped = store.frame_errors().by_cause();
     dropped.into_iter().try_for_each(|(cause, count)| write!(text, "frames_dropped_{cause}:{count}\r\n"))
+}
+
+/// How far this node is: it serves for a while when it is leaving.
+pub(super) fn stage<S: Store>(call: &Call<'_, S>) -> &'static str {
+    let draining = call.store.handover().is_some_and(|handover| handover.serving);
+    if draining { "draining" } else { state(call.store.state()) }
 }
 
 pub(super) fn state(state: MemberState) -> &'static str {

@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use heirloom_core::{
-    CommitError, CommitId, Config, Delta, Durability, EndCause, KeyMaker, Member, MemberId, MemberState, Node, Outcome,
-    Purpose, Receipt, SessionKey, Stats, Time,
+    AtRisk, CommitError, CommitId, Config, Delta, Durability, EndCause, Handover, KeyMaker, Member, MemberId,
+    MemberState, Node, Outcome, Purpose, Receipt, SessionKey, Stats, Time,
 };
 use heirloom_runtime::{CommitFailed, FetchFailed, Found, FrameErrors, IdTooLong, Published};
 
@@ -110,6 +110,7 @@ impl Desk {
             weight: 100,
             version_max: 1,
             durability: None,
+            drain_for: Duration::from_secs(20),
             clients_max: 10,
             reply_bytes_max: 1 << 20,
             counters: Counters::default(),
@@ -419,6 +420,14 @@ impl Store for Alone {
 
     fn is_settled(&self) -> bool {
         self.node.borrow().is_settled()
+    }
+
+    fn at_risk(&self) -> AtRisk {
+        self.node.borrow().at_risk()
+    }
+
+    fn handover(&self) -> Option<Handover> {
+        self.node.borrow().handover()
     }
 
     fn stats(&self) -> Stats {

@@ -1,7 +1,8 @@
 //! P2: which losses the crashes of a run excuse.
 //!
 //! A write has so many copies: those that its receipt named, or all that there must be, once all who must hold it did. Only
-//! when that many of the members which held it have ended since then, and nobody is left who holds it, it may be lost.
+//! when that many of the members which held it have ended since then, and nobody is left who holds it, it may be lost. Who left
+//! and said that nothing was at risk takes no copy along that counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +13,15 @@ use crate::{
     clock::Moment,
     history::{Attempt, Told, record, shown_in},
     host::Process,
-    oracles::View,
+    oracles::{End, View},
 };
 
 /// How many copies of each write have gone with their members.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fates {
     fates: BTreeMap<Serial, Fate>,
+    /// When the last process was gone with what it had.
+    crashed_at: Option<Moment>,
 }
 
 /// One stretch of the life of a write, in which its copies were not restored.
@@ -35,11 +38,17 @@ struct Fate {
 
 impl Fates {
     /// A process has ended.
-    pub(crate) fn handle_end(&mut self, view: View<'_>, life: MemberId) {
+    pub(crate) fn handle_end(&mut self, view: View<'_>, life: MemberId, end: End) {
+        if end == End::Crash {
+            self.crashed_at = Some(view.now());
+        }
+        // Who hands over may rely on one that it does not know to be dead.
+        let unnoticed = self.crashed_at.is_some_and(|at| view.now() < at + view.gone_after());
+        let costs = end == End::Crash || unnoticed;
         let scenes = view.history.stories().map(|(key, _)| (*key, Scene::new(view, key, life)));
         let scenes: BTreeMap<SessionKey, Scene<'_>> = scenes.collect();
         for attempt in view.history.attempts() {
-            self.follow(view, &scenes, attempt, life);
+            self.follow(view, &scenes, attempt, (life, costs));
         }
     }
 
@@ -48,7 +57,13 @@ impl Fates {
         self.fates.get(&serial).is_some_and(|fate| fate.is_excused)
     }
 
-    fn follow(&mut self, view: View<'_>, scenes: &BTreeMap<SessionKey, Scene<'_>>, attempt: &Attempt, life: MemberId) {
+    fn follow(
+        &mut self,
+        view: View<'_>,
+        scenes: &BTreeMap<SessionKey, Scene<'_>>,
+        attempt: &Attempt,
+        (life, costs): (MemberId, bool),
+    ) {
         let fate = self.fates.entry(attempt.serial).or_insert(Fate {
             since: attempt.at,
             copies: 1,
@@ -83,7 +98,7 @@ impl Fates {
         let had = |(key, scene): (SessionKey, &Scene<'_>)| {
             scene.records.get(&life).is_some_and(|session| !lacks(key, session))
         };
-        fate.ended += usize::from(scenes().any(had));
+        fate.ended += usize::from(costs && scenes().any(had));
         fate.is_excused = held.iter().all(|holder| *holder == life) && fate.copies <= fate.ended;
     }
 }

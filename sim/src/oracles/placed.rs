@@ -21,7 +21,10 @@ pub(crate) fn check(view: View<'_>) -> Result<(), Violation> {
     let mut known: BTreeMap<BTreeSet<(MemberId, MemberState)>, (HostId, &Process)> = BTreeMap::new();
     for (host, process) in view.running() {
         let listed = process.node.members().map(|member| (member.id, member.state));
-        let listed = listed.chain([(process.life, process.node.state())]).collect();
+        // Others count out who hands over, and so does it.
+        let leaves = process.node.handover().is_some();
+        let state = if leaves { MemberState::Leaving } else { process.node.state() };
+        let listed = listed.chain([(process.life, state)]).collect();
         let &mut (other, first) = known.entry(listed).or_insert((host, process));
         if other != host {
             view.cluster.marks.judged("P6 two members with one view name holders");

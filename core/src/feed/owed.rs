@@ -1,0 +1,53 @@
+//! What a peer is still owed: of that it is not known whether the peer has it.
+
+use alloc::vec::Vec;
+
+use super::{Carried, Feed, Note, Walk};
+use crate::key::SessionKey;
+
+impl Feed {
+    /// Takes the sessions of which the peer has come to be owed something.
+    pub(crate) fn take_news(&mut self) -> Vec<SessionKey> {
+        core::mem::take(&mut self.news)
+    }
+
+    /// The peer may not have all of a session that this node has to bring to it, and may not have answered an offer of it.
+    pub(crate) fn owes(&self, key: &SessionKey) -> bool {
+        self.unheard || self.carries(key)
+    }
+
+    /// Whether something of a session is unsent or unacknowledged, an offer included.
+    pub(crate) fn carries(&self, key: &SessionKey) -> bool {
+        self.is_outstanding(key) || self.notes.contains(&Note::Offer(*key)) || self.in_flight.has_offer(key)
+    }
+
+    /// Whether anything may be owed: the peer is brought the whole table, or has not heard that this member is leaving, so it
+    /// may be leaving itself.
+    pub(crate) fn owes_all(&self) -> bool {
+        self.unheard || matches!(self.walk, Some((Walk::All, _)))
+    }
+
+    /// How many sessions the peer lacks something of, as far as the walk has come.
+    pub(crate) fn len_outstanding(&self) -> usize {
+        self.lacking.len() + self.in_flight.len()
+    }
+
+    /// How many entries of the shared map the peer may lack, of so many that there are.
+    pub(crate) fn entries_owed(&self, entries: usize) -> usize {
+        let compared = |note: &Note| matches!(note, Note::Map | Note::MapBack);
+        let sent = || self.in_flight.carried();
+        if self.notes.iter().any(compared)
+            || sent().any(|carried| matches!(carried, Carried::Note(note) if compared(note)))
+        {
+            return entries;
+        }
+        let flying = sent().filter(|carried| matches!(carried, Carried::Entry(..))).count();
+        entries.min(self.entries.len() + flying)
+    }
+
+    /// The sessions of which something is unsent or unacknowledged, an offer included.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = SessionKey> {
+        let offers = self.notes.iter().filter_map(|note| if let Note::Offer(key) = note { Some(*key) } else { None });
+        self.outstanding().chain(offers).chain(self.in_flight.offers())
+    }
+}
