@@ -87,6 +87,14 @@ impl<K: Copy + Ord> Commits<K> {
         self.judge(id);
     }
 
+    /// The same, of what all of them have acknowledged before.
+    pub(crate) fn start_acked(&mut self, key: K, change: Change, waiting: Waiting<K>, others: Arc<Others>) {
+        let id = (key, change);
+        let have = others.ready.iter().copied().collect();
+        self.insert(id, Commit { waiting, others, have, link: None });
+        self.judge(id);
+    }
+
     /// Starts to count an id change, for the others that must hold the old key and those that must hold the new one: it is
     /// done when both are.
     pub(crate) fn start_move(

@@ -22,6 +22,7 @@ use crate::{
     key::SessionKey,
     map::EntryId,
     session::{Change, Session},
+    time::Time,
     wire::{ItemKind, Registers},
 };
 
@@ -68,6 +69,8 @@ pub(crate) enum Carried {
 pub(crate) struct Lack {
     /// Its oldest change that the peer lacks; it lacks all later ones too.
     pub(crate) from: Change,
+    /// Since when the peer lacks something of it.
+    pub(crate) since: Time,
     /// The peer is to see whether it then holds the same as this node.
     pub(crate) verify: bool,
 }
@@ -130,13 +133,13 @@ impl Feed {
     }
 
     /// The peer lacks this change of a session and all later ones of it.
-    pub(crate) fn lack(&mut self, key: SessionKey, change: Change) {
-        self.lack_more(key, Lack { from: change, verify: false });
+    pub(crate) fn lack(&mut self, now: Time, key: SessionKey, change: Change) {
+        self.lack_more(key, Lack { from: change, since: now, verify: false });
     }
 
     /// The peer lacks a change of a session, and is to see whether it then holds the same as this node.
-    pub(crate) fn lack_verified(&mut self, key: SessionKey, change: Change) {
-        self.lack_more(key, Lack { from: change, verify: true });
+    pub(crate) fn lack_verified(&mut self, now: Time, key: SessionKey, change: Change) {
+        self.lack_more(key, Lack { from: change, since: now, verify: true });
     }
 
     /// What the peer lacks of a session was not sent after all.
@@ -148,6 +151,7 @@ impl Feed {
         let before = self.lacking.get(&key).copied();
         let lack = Lack {
             from: before.map_or(more.from, |before| before.from.min(more.from)),
+            since: before.map_or(more.since, |before| before.since.min(more.since)),
             verify: more.verify || before.is_some_and(|before| before.verify),
         };
         match before {
@@ -184,11 +188,11 @@ impl Feed {
     }
 
     /// Somebody else owns a session now; a walk over what this node owns must not pass it by.
-    pub(crate) fn handle_yield(&mut self, key: SessionKey) {
+    pub(crate) fn handle_yield(&mut self, now: Time, key: SessionKey) {
         if let Some((Walk::Owned, cursor)) = self.walk
             && cursor < Some(key)
         {
-            self.lack(key, Change::default());
+            self.lack(now, key, Change::default());
         }
     }
 
@@ -374,6 +378,7 @@ mod tests {
 
     const S: SessionKey = SessionKey([1; 16]);
     const T: SessionKey = SessionKey([2; 16]);
+    const T0: Time = Time::ZERO;
 
     fn send(feed: &mut Feed, key: SessionKey, to: u64) {
         let lack = feed.lacking[&key];
@@ -382,15 +387,15 @@ mod tests {
     }
 
     fn from(change: u64) -> Lack {
-        Lack { from: Change(change), verify: false }
+        Lack { from: Change(change), since: T0, verify: false }
     }
 
     #[test]
     fn a_hot_session_keeps_the_place_of_its_oldest_unsent_change() {
         let mut feed = Feed::default();
-        feed.lack(S, Change(1));
-        feed.lack(T, Change(2));
-        feed.lack(S, Change(3));
+        feed.lack(T0, S, Change(1));
+        feed.lack(T0, T, Change(2));
+        feed.lack(T0, S, Change(3));
         assert_eq!(feed.next_lacking(), Some((S, from(1))));
         send(&mut feed, S, 3);
         assert_eq!(feed.next_lacking(), Some((T, from(2))));
@@ -400,10 +405,10 @@ mod tests {
     #[test]
     fn a_broken_stream_makes_its_frames_unsent_from_their_oldest_change() {
         let mut feed = Feed::default();
-        feed.lack(T, Change(1));
+        feed.lack(T0, T, Change(1));
         send(&mut feed, T, 1);
-        feed.lack(S, Change(2));
-        feed.lack(T, Change(3));
+        feed.lack(T0, S, Change(2));
+        feed.lack(T0, T, Change(3));
         feed.handle_broken();
         assert_eq!(feed.next_lacking(), Some((T, from(1))));
         send(&mut feed, T, 3);
@@ -413,12 +418,31 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_lags_since_its_oldest_change_that_it_has_not_acknowledged() {
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let mut feed = Feed::default();
+        assert_eq!(feed.lags_since(), None);
+        feed.lack(at(1), S, Change(1));
+        feed.lack(at(2), S, Change(2));
+        feed.lack(at(3), T, Change(3));
+        assert_eq!(feed.lags_since(), Some(at(1)));
+        send(&mut feed, S, 2);
+        assert_eq!(feed.lags_since(), Some(at(1)), "it is on its way");
+        feed.handle_ack(1);
+        assert_eq!(feed.lags_since(), Some(at(3)));
+        send(&mut feed, T, 3);
+        feed.lack(at(4), S, Change::default());
+        feed.handle_broken();
+        assert_eq!(feed.lags_since(), Some(at(3)), "behind a session that goes whole");
+    }
+
+    #[test]
     fn a_session_yielded_ahead_of_the_walk_is_fed_all_the_same() {
         let mut feed = Feed::new(Some(Walk::Owned));
         feed.walked_to(S);
-        feed.handle_yield(S);
+        feed.handle_yield(T0, S);
         assert_eq!(feed.next_lacking(), None);
-        feed.handle_yield(T);
+        feed.handle_yield(T0, T);
         assert_eq!(feed.next_lacking(), Some((T, from(0))));
     }
 
@@ -448,9 +472,9 @@ mod tests {
     #[test]
     fn what_is_to_be_verified_stays_so_until_it_is_acknowledged() {
         let mut feed = Feed::default();
-        feed.lack_verified(S, Change(2));
-        feed.lack(S, Change(1));
-        let lack = Lack { from: Change(1), verify: true };
+        feed.lack_verified(T0, S, Change(2));
+        feed.lack(T0, S, Change(1));
+        let lack = Lack { from: Change(1), since: T0, verify: true };
         assert_eq!(feed.next_lacking(), Some((S, lack)));
         send(&mut feed, S, 2);
         feed.handle_broken();
@@ -461,11 +485,11 @@ mod tests {
     fn a_full_window_waits_for_an_acknowledgement() {
         let mut feed = Feed::default();
         for number in 1..=256 {
-            feed.lack(S, Change(number));
+            feed.lack(T0, S, Change(number));
             assert!(feed.has_work());
             send(&mut feed, S, number);
         }
-        feed.lack(S, Change(300));
+        feed.lack(T0, S, Change(300));
         assert!(!feed.has_work());
         feed.note(Note::Pull(T));
         assert!(feed.has_work());

@@ -85,8 +85,8 @@ pub enum Event {
     MemberReady(MemberId),
     /// The payload of a member has changed.
     MemberPayload(MemberId),
-    /// A member is being probed.
-    MemberSuspect(MemberId),
+    /// A member is being probed: without an answer it is removed for this cause.
+    MemberSuspect(MemberId, RemovalCause),
     /// A suspected member has answered.
     MemberCleared(MemberId),
     /// A member is no longer in the view.

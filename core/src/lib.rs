@@ -98,6 +98,7 @@ mod sessions;
 mod stamp;
 mod stats;
 mod time;
+mod traffic;
 mod version;
 mod wire;
 
@@ -117,6 +118,7 @@ pub use risk::{AtRisk, Handover};
 pub use session::{Lifetime, Session};
 pub use stats::Stats;
 pub use time::{Time, Wall};
+pub use traffic::AttributeTraffic;
 pub use version::{AtLeast, AttributeVersion, Conflict, NoVersion, SessionVersion};
 #[doc(hidden)]
 pub use wire::kinds;

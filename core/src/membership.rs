@@ -70,7 +70,7 @@ pub(crate) enum Change {
     Payload(MemberId),
     /// Its state changed, by its own word.
     State(MemberId, MemberState),
-    Suspect(MemberId),
+    Suspect(MemberId, RemovalCause),
     Cleared(MemberId),
     Removed(MemberId, RemovalCause),
     /// One that is not listed, because it places copies differently.
@@ -139,14 +139,11 @@ impl Membership {
         if peer.incarnation < beat.incarnation && 0 < peer.refusals {
             (peer.refusals, peer.dial_at) = (0, now);
         }
-        let replaced = peer.listed && peer.member.payload[..] != *beat.payload.0;
-        peer.take_word(now, beat);
         if beat.direct {
             peer.direct_until = until;
         }
-        if replaced {
-            self.changes.push_back(Change::Payload(beat.from));
-        }
+        let is_replaced = peer.take_word(now, beat);
+        self.changes.extend(is_replaced.then_some(Change::Payload(beat.from)));
         if news {
             // It may not hear the group.
             self.duties.push_back(Duty::BeatTo(beat.address, false));
@@ -161,19 +158,15 @@ impl Membership {
             return false;
         }
         let Some(peer) = self.peer(now, beat) else { return false };
-        let replaced = peer.listed && peer.member.payload[..] != *beat.payload.0;
-        if (peer.incarnation, peer.sequence) < (beat.incarnation, beat.sequence) || !peer.listed {
-            peer.take_word(now, beat);
-        }
+        let is_newer = (peer.incarnation, peer.sequence) < (beat.incarnation, beat.sequence);
+        let is_replaced = (is_newer || !peer.listed) && peer.take_word(now, beat);
         (peer.unlinked, peer.refusals) = (None, 0);
         if !peer.listed {
             peer.listed = true;
             self.removed.remove(&beat.from);
             self.changes.push_back(Change::Added(beat.from));
         }
-        if replaced && self.peers.get(&beat.from).is_some_and(|peer| peer.member.payload[..] == *beat.payload.0) {
-            self.changes.push_back(Change::Payload(beat.from));
-        }
+        self.changes.extend(is_replaced.then_some(Change::Payload(beat.from)));
         let superseded: Vec<_> = self
             .peers
             .values()
@@ -254,10 +247,9 @@ impl Membership {
 
     /// A member is leaving.
     pub(crate) fn handle_leaving(&mut self, member: MemberId) {
-        if let Some(peer) = self.peers.get_mut(&member) {
-            peer.member.state = MemberState::Leaving;
-            self.note_state(member);
-        }
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        peer.member.state = MemberState::Leaving;
+        self.note_state(member);
     }
 
     /// This member has left.
@@ -498,7 +490,7 @@ mod tests {
     fn a_silent_member_is_probed_and_then_removed() {
         let mut membership = listed(HIGHER);
         run_to(&mut membership, at(3000));
-        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER, RemovalCause::Silent)]);
         run_to(&mut membership, at(3999));
         let probes = duties(&mut membership).into_iter().filter(|duty| *duty == Duty::Probe(HIGHER, address(HIGHER)));
         assert_eq!(probes.count(), 3);
@@ -512,7 +504,7 @@ mod tests {
         let mut membership = listed(HIGHER);
         run_to(&mut membership, at(3500));
         membership.handle_beat(at(3500), &beat(HIGHER, 0, 1));
-        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER, RemovalCause::Silent)]);
         membership.handle_life(at(3600), HIGHER);
         assert_eq!(changes(&mut membership), [Change::Cleared(HIGHER)]);
         run_to(&mut membership, at(6599));
@@ -526,7 +518,7 @@ mod tests {
         run_to(&mut membership, at(100));
         assert!(duties(&mut membership).contains(&Duty::Dial(HIGHER, address(HIGHER))));
         membership.handle_unlinked(at(101), HIGHER, CloseCause::Refused);
-        let expected = [Change::Suspect(HIGHER), Change::Removed(HIGHER, RemovalCause::Refused)];
+        let expected = [Change::Suspect(HIGHER, RemovalCause::Broken), Change::Removed(HIGHER, RemovalCause::Refused)];
         assert_eq!(changes(&mut membership), expected);
     }
 
@@ -591,7 +583,7 @@ mod tests {
         run_to(&mut membership, at(62_999));
         assert_eq!(changes(&mut membership), []);
         run_to(&mut membership, at(63_000));
-        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER, RemovalCause::Silent)]);
     }
 
     #[test]
@@ -601,7 +593,7 @@ mod tests {
         duties(&mut membership);
         membership.handle_slept(at(10_000), Duration::from_millis(6100));
         run_to(&mut membership, at(10_999));
-        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER, RemovalCause::Silent)]);
         let probes = duties(&mut membership).into_iter().filter(|duty| *duty == Duty::Probe(HIGHER, address(HIGHER)));
         assert_eq!(probes.count(), 3);
         run_to(&mut membership, at(11_000));
@@ -629,7 +621,7 @@ mod tests {
         assert!(duties(&mut membership).contains(&Duty::Dial(HIGHER, address(HIGHER))));
         assert_eq!(changes(&mut membership), []);
         run_to(&mut membership, at(63_000));
-        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER, RemovalCause::Silent)]);
     }
 
     #[test]

@@ -64,6 +64,7 @@ use crate::{
     stamp::HybridClock,
     stats::Stats,
     time::{Time, Wall},
+    traffic::Traffic,
     wire::ClusterTag,
 };
 
@@ -120,6 +121,7 @@ pub struct Node {
     last_served: StreamId,
     events: VecDeque<Event>,
     stats: Stats,
+    traffic: Traffic,
 }
 
 /// What is remembered of a member that went away.
@@ -187,6 +189,7 @@ impl Node {
             last_served: StreamId(0),
             events: VecDeque::new(),
             stats: Stats::default(),
+            traffic: Traffic::default(),
             config,
         })
     }

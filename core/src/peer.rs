@@ -88,7 +88,9 @@ impl Peer {
         }
     }
 
-    pub(crate) fn take_word(&mut self, now: Time, beat: &Beat<'_>) {
+    /// Tells whether it has replaced its payload since it was listed.
+    pub(crate) fn take_word(&mut self, now: Time, beat: &Beat<'_>) -> bool {
+        let is_replaced = self.listed && self.member.payload[..] != *beat.payload.0;
         (self.incarnation, self.sequence) = (beat.incarnation, beat.sequence);
         let is_leaving = self.member.state == MemberState::Leaving;
         self.member.take(beat);
@@ -97,6 +99,7 @@ impl Peer {
             self.member.state = MemberState::Leaving;
         }
         self.born = i128::from(now.as_nanos()) - i128::from(beat.age_millis) * 1_000_000;
+        is_replaced
     }
 
     /// It lives: whoever suspected it suspects it no more. Tells whether that was so.

@@ -11,6 +11,7 @@ mod laws;
 mod model;
 mod moves;
 mod room;
+mod unchanged;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -8,6 +8,11 @@ use crate::delta::Outcome;
 pub struct Stats {
     /// Commits taken.
     pub commits: u64,
+    /// Commits that were refused, for whatever [`CommitError`](crate::CommitError); nothing has changed by them.
+    pub commits_refused: u64,
+    /// Commits taken that wrote nothing but what was there and had been acknowledged by all who must hold it: they were not
+    /// sent, and count as uses.
+    pub commits_unchanged: u64,
     /// Outcomes fetched of commits that as many others as was asked for have applied.
     pub commits_durable: u64,
     /// Outcomes fetched of commits that too few others can still apply.
@@ -16,6 +21,8 @@ pub struct Stats {
     pub commits_late: u64,
     /// Sessions that this node took over from another owner by a commit or a use.
     pub takeovers: u64,
+    /// Sessions that another took over from this node: a later epoch than this node's came with another owner.
+    pub epochs_lost: u64,
     /// Sessions that this node adopted from a dead owner.
     pub adoptions: u64,
     /// Sessions that this node expired.

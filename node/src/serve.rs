@@ -247,7 +247,7 @@ fn log(event: &Event, store: &Local) {
         Event::Ready(_) => {}
         Event::MemberAdded(id) => info!(member = member(*id), "a member came into the view"),
         Event::MemberReady(id) => info!(member = member(*id), "a member is ready"),
-        Event::MemberSuspect(id) => warn!(member = member(*id), "a member is silent or its stream broke: it is probed"),
+        Event::MemberSuspect(id, cause) => warn!(member = member(*id), ?cause, "a member is suspected: it is probed"),
         Event::MemberCleared(id) => info!(member = member(*id), "a suspected member has answered"),
         Event::MemberRemoved(id, cause) => warn!(member = %id, ?cause, "a member is no longer in the view"),
         Event::MemberPayload(id) => debug!(member = member(*id), "what a member says of itself has changed"),

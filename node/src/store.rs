@@ -12,8 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use heirloom_core::{
-    AtRisk, Copies, Delta, Demand, Durability, EndCause, Handover, Member, MemberId, MemberState, Purpose, Receipt,
-    SessionKey, Stats, Time,
+    AtRisk, AttributeTraffic, Copies, Delta, Demand, Durability, EndCause, Handover, Member, MemberId, MemberState,
+    Purpose, Receipt, SessionKey, Stats, Time,
 };
 use heirloom_runtime::{Commit, CommitFailed, FetchFailed, Fetching, Found, FrameErrors, Handle, IdTooLong, Published};
 
@@ -80,6 +80,10 @@ pub(crate) trait Store: 'static {
     fn handover(&self) -> Option<Handover>;
     /// What it has counted.
     fn stats(&self) -> Stats;
+    /// How far another member of its view lags behind.
+    fn lag(&self, member: MemberId) -> Option<Duration>;
+    /// The attributes that take the most room on the wire.
+    fn attribute_traffic(&self) -> Vec<AttributeTraffic>;
     /// What it has dropped of what the network brought.
     fn frame_errors(&self) -> FrameErrors;
     /// The present.
@@ -246,6 +250,14 @@ impl Store for Local {
 
     fn stats(&self) -> Stats {
         self.handle.stats()
+    }
+
+    fn lag(&self, member: MemberId) -> Option<Duration> {
+        self.handle.lag(member)
+    }
+
+    fn attribute_traffic(&self) -> Vec<AttributeTraffic> {
+        self.handle.attribute_traffic()
     }
 
     fn frame_errors(&self) -> FrameErrors {

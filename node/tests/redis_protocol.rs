@@ -83,6 +83,31 @@ fn every_command_is_answered_in_both_versions_of_the_protocol() {
 }
 
 #[test]
+fn info_tells_what_was_sent_and_how_far_others_lag() {
+    let first = Process::first(&["--commit-for=300ms"]);
+    let second = first.join(&[]);
+    let mut client = first.client();
+    client.hset::<_, _, _, ()>("h", "cart", "3 apples").expect("it has a copy");
+    client.hset::<_, _, _, ()>("h", "cart", "3 apples").expect("it is there");
+    let info =
+        |client: &mut redis::Connection| -> String { cmd("INFO").arg("heirloom").query(client).expect("it answers") };
+    let told = info(&mut client);
+    let has = |line: &str| told.lines().any(|found| found == line);
+    for line in ["commits_unchanged:1", "commits_refused:0", "sessions_owned:1", "sessions_copied:0"] {
+        assert!(has(line), "{line} in {told}");
+    }
+    assert!(has("attribute0:bytes=12,over=0,deltas=1,name=cart"), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("member0:") && line.ends_with(",lag_ms=0")), "{told}");
+    // A stopped node acknowledges nothing.
+    second.signal("-STOP");
+    client.hset::<_, _, _, ()>("h", "cart", "an apple").expect_err("nobody has it in time");
+    let told = info(&mut client);
+    second.signal("-CONT");
+    let lag = told.lines().find_map(|line| line.strip_prefix("member0:")?.split("lag_ms=").nth(1)?.parse::<u64>().ok());
+    assert!(lag.is_some_and(|lag| 300 <= lag), "{told}");
+}
+
+#[test]
 fn a_pipeline_is_answered_in_order_and_any_bytes_are_kept() {
     let node = Process::first(&[]);
     let other = node.join(&[]);

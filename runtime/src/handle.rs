@@ -1,6 +1,7 @@
 //! What an application holds: the way to a node from any thread.
 
 mod cluster;
+mod counts;
 
 use core::{net::SocketAddr, task::Waker, time::Duration};
 use std::{collections::VecDeque, sync::Arc};

@@ -98,7 +98,7 @@ impl Process {
             Event::Ready(_)
             | Event::MemberReady(_)
             | Event::MemberPayload(_)
-            | Event::MemberSuspect(_)
+            | Event::MemberSuspect(..)
             | Event::MemberCleared(_)
             | Event::Seeking(..)
             | Event::Found(..)

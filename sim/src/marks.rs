@@ -106,7 +106,7 @@ fn event_name(event: &Event) -> String {
         Event::MemberAdded(_) => "member added".into(),
         Event::MemberReady(_) => "member ready".into(),
         Event::MemberPayload(_) => "member payload".into(),
-        Event::MemberSuspect(_) => "member suspect".into(),
+        Event::MemberSuspect(..) => "member suspect".into(),
         Event::MemberCleared(_) => "member cleared".into(),
         Event::MemberRemoved(_, cause) => format!("member removed: {cause:?}"),
         Event::NeighborAdded(_) => "neighbor added".into(),

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Carried, Feed, Note, Walk};
-use crate::key::SessionKey;
+use crate::{key::SessionKey, session::Change, time::Time};
 
 impl Feed {
     /// Takes the sessions of which the peer has come to be owed something.
@@ -43,6 +43,22 @@ impl Feed {
         }
         let flying = sent().filter(|carried| matches!(carried, Carried::Entry(..))).count();
         entries.min(self.entries.len() + flying)
+    }
+
+    /// Since when the peer lacks the oldest change of a session that it has not acknowledged; `None` if it has all. Of what
+    /// is unsent the oldest change counts, and of sessions that go whole the one that goes next; what a walk has not come to
+    /// does not count yet.
+    pub(crate) fn lags_since(&self) -> Option<Time> {
+        let since = |carried: &Carried| match carried {
+            Carried::Changes(_, lack, _) => Some(lack.since),
+            Carried::Entry(..) | Carried::Note(_) => None,
+        };
+        let sent = self.in_flight.carried().filter_map(since);
+        let parts = self.parts.as_ref().and_then(|parts| since(&parts.purpose));
+        let whole = self.order.first();
+        let changed = self.order.range((Change(1), SessionKey([0; 16]))..).next();
+        let unsent = whole.into_iter().chain(changed).filter_map(|(_, key)| self.lacking(key));
+        unsent.map(|lack| lack.since).chain(parts).chain(sent).min()
     }
 
     /// The sessions of which something is unsent or unacknowledged, an offer included.

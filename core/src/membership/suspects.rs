@@ -59,7 +59,7 @@ impl Membership {
         let number = self.suspicions;
         peer.member.suspect = true;
         peer.suspicion = Some(Suspicion { cause, number, asked: 0, next_probe: now, until, limit });
-        self.changes.push_back(Change::Suspect(member));
+        self.changes.push_back(Change::Suspect(member, cause));
     }
 
     /// Asks a suspect whether it lives, and others whether it answers them.
@@ -138,13 +138,13 @@ mod tests {
         let mut membership = one_silent(&[LOWER.0]);
         run_to(&mut membership, at(3000));
         membership.handle_relayed(at(3001), HIGHER, 1);
-        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER), Change::Cleared(HIGHER)]);
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER, RemovalCause::Silent), Change::Cleared(HIGHER)]);
         membership.handle_relayed(at(3002), HIGHER, 1);
         assert_eq!(changes(&mut membership), []);
         membership.handle_life(at(3003), HIGHER);
         membership.handle_unlinked(at(3004), HIGHER, CloseCause::Broken);
         membership.handle_relayed(at(3005), HIGHER, 1);
-        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER)]);
+        assert_eq!(changes(&mut membership), [Change::Suspect(HIGHER, RemovalCause::Broken)]);
         membership.handle_relayed(at(3006), HIGHER, 2);
         assert_eq!(changes(&mut membership), [Change::Cleared(HIGHER)]);
     }

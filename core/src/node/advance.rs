@@ -106,7 +106,7 @@ impl Node {
                 }
             }
             ViewChange::Payload(member) => self.raise(Event::MemberPayload(member)),
-            ViewChange::Suspect(member) => self.raise(Event::MemberSuspect(member)),
+            ViewChange::Suspect(member, cause) => self.raise(Event::MemberSuspect(member, cause)),
             ViewChange::Cleared(member) => self.raise(Event::MemberCleared(member)),
             ViewChange::Mismatched(member, address) => self.raise(Event::Mismatched(member, address)),
             ViewChange::Incompatible(member, address, theirs) => {
@@ -131,7 +131,7 @@ impl Node {
         let mut feed = Feed::new(walk);
         for key in self.feeds.values().flat_map(Feed::outstanding) {
             if self.is_everywhere() || self.placement.holders(&key).contains(&member) {
-                feed.lack(key, Change::default());
+                feed.lack(now, key, Change::default());
             }
         }
         if self.rounds.is_running() {

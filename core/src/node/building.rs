@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     feed::Carried,
+    traffic::Traffic,
     wire::{self, DeltaWriter, FrameWriter, ItemKind, ItemWriter},
 };
 
@@ -17,6 +18,7 @@ pub(super) struct Building<'a> {
     pub(super) target: usize,
     pub(super) carried: Vec<Carried>,
     pub(super) deltas: u64,
+    pub(super) traffic: &'a mut Traffic,
     /// A session has begun to travel in parts: nothing goes behind it in this frame.
     pub(super) in_parts: bool,
 }
@@ -44,6 +46,9 @@ impl Building<'_> {
     pub(super) fn delta(&mut self, kind: ItemKind, delta: &DeltaWriter<'_>) -> Written {
         let room = self.writer.room(self.start).saturating_sub(wire::ITEM_ROOM);
         let written = self.items().write(kind, |bytes| delta.write(bytes, PART_TARGET, room));
+        if let Ok(until) = written {
+            delta.part(until).for_each(|attribute| self.traffic.count(&attribute.name, attribute.bytes()));
+        }
         match written {
             Ok(None) => {
                 self.deltas += 1;

@@ -91,12 +91,12 @@ impl Node {
     /// Those who must hold a session lack this change of it.
     pub(super) fn feed_holders(&mut self, key: SessionKey, change: Change) {
         if self.is_everywhere() {
-            self.feeds.values_mut().for_each(|feed| feed.lack(key, change));
+            self.feeds.values_mut().for_each(|feed| feed.lack(self.now, key, change));
             return;
         }
         for member in self.other_holders(&key) {
             if let Some(feed) = self.feeds.get_mut(&member) {
-                feed.lack(key, change);
+                feed.lack(self.now, key, change);
             }
         }
     }
@@ -120,7 +120,7 @@ impl Node {
     pub(super) fn tell(&mut self, member: MemberId, key: SessionKey) {
         let change = self.next_change();
         if let Some(feed) = self.feeds.get_mut(&member) {
-            feed.lack_verified(key, change);
+            feed.lack_verified(self.now, key, change);
         }
     }
 
@@ -129,7 +129,7 @@ impl Node {
         self.relocation.settle(&key);
         for member in self.other_holders(&key).into_iter().chain(replaced) {
             if let Some(feed) = self.feeds.get_mut(&member) {
-                feed.lack_verified(key, change);
+                feed.lack_verified(self.now, key, change);
             }
         }
     }
@@ -141,7 +141,7 @@ impl Node {
             if !self.others.ready.contains(&member)
                 && let Some(feed) = self.feeds.get_mut(&member)
             {
-                feed.lack(key, Change::default());
+                feed.lack(self.now, key, Change::default());
             }
         }
     }
@@ -177,7 +177,7 @@ impl Node {
             if self.relocation.is_new(&key, member)
                 && let Some(feed) = self.feeds.get_mut(&member)
             {
-                feed.lack_verified(key, Change::default());
+                feed.lack_verified(self.now, key, Change::default());
             }
         }
     }
@@ -290,7 +290,7 @@ impl Node {
         if owns && effect.changed {
             for member in self.other_holders(&key).into_iter().filter(|member| *member != peer) {
                 if let Some(feed) = self.feeds.get_mut(&member) {
-                    feed.lack(key, Change::default());
+                    feed.lack(self.now, key, Change::default());
                 }
             }
         }
@@ -325,7 +325,7 @@ impl Node {
         let lacking = self.commits.handle_view(|key| others_that_hold(others, placement, copies, key));
         for (member, key, change) in lacking {
             if let Some(feed) = self.feeds.get_mut(&member) {
-                feed.lack(key, change);
+                feed.lack(self.now, key, change);
             }
         }
         for (member, id, change) in self.map_commits.handle_view(|_| others.clone()) {

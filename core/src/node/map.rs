@@ -79,13 +79,22 @@ impl Node {
         demand: Demand,
     ) -> Result<CommitId, CommitError> {
         let now = self.moved_to(now);
+        let committed = self.write_map_unless_refused(now, name, value, demand);
+        self.end_commit(now, committed)
+    }
+
+    fn write_map_unless_refused(
+        &mut self,
+        now: Time,
+        name: Bytes,
+        value: Option<Bytes>,
+        Demand { durability, within }: Demand,
+    ) -> Result<CommitId, CommitError> {
         self.admit(self.map_commits.len())?;
         self.map.check(&name, value.as_deref())?;
         let (id, change) = self.put_entry(now, name, value);
-        let Demand { durability, within } = demand;
         let waiting = Waiting::Application(durability, within.map(|length| now + length));
         self.map_commits.start(id, change, waiting, self.others.clone());
-        self.advance(now);
         Ok(CommitId(change.0))
     }
 

@@ -78,8 +78,9 @@ impl Node {
             self.sessions.set_partial(&key, true);
         }
         if effect.replaced == Some(self.id) {
+            self.stats.epochs_lost += 1;
             if self.is_everywhere() {
-                self.feeds.values_mut().for_each(|feed| feed.handle_yield(key));
+                self.feeds.values_mut().for_each(|feed| feed.handle_yield(now, key));
             } else {
                 self.feed_to_joiners(key);
             }

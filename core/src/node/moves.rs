@@ -28,7 +28,17 @@ impl Node {
         demand: impl Into<Demand>,
     ) -> Result<CommitId, CommitError> {
         let now = self.moved_to(now);
-        let Demand { durability, within } = demand.into();
+        let committed = self.change_id_unless_refused(now, old, new, demand.into());
+        self.end_commit(now, committed)
+    }
+
+    fn change_id_unless_refused(
+        &mut self,
+        now: Time,
+        old: SessionKey,
+        new: SessionKey,
+        Demand { durability, within }: Demand,
+    ) -> Result<CommitId, CommitError> {
         self.admit(self.commits.len())?;
         if !self.serves(&old) {
             return Err(CommitError::NoSession);
@@ -53,7 +63,6 @@ impl Node {
         // The new key first: if an end of it is remembered, that may be the oldest, and must not make room for the other's.
         self.settle_record(now, new, None);
         self.settle_record(now, old, effect.ended);
-        self.advance(now);
         Ok(CommitId(change.0))
     }
 
@@ -91,7 +100,7 @@ impl Node {
         let others = self.others_that_hold(&new);
         for (member, change) in self.commits.handle_moved((old, new), own, &others) {
             if let Some(feed) = self.feeds.get_mut(&member) {
-                feed.lack(new, change);
+                feed.lack(self.now, new, change);
             }
         }
     }
@@ -106,15 +115,18 @@ impl Node {
         let holders = self.other_holders(&new);
         for (member, feed) in &mut self.feeds {
             if feed.is_outstanding(&old) || feed.is_outstanding(&new) {
-                feed.lack(old, self.change);
+                feed.lack(now, old, self.change);
                 if holders.contains(member) {
-                    feed.lack(new, from);
+                    feed.lack(now, new, from);
                 }
             }
         }
         self.count_moved(old, new);
-        if effect.replaced == Some(self.id) && self.is_everywhere() {
-            self.feeds.values_mut().for_each(|feed| feed.handle_yield(new));
+        if effect.replaced == Some(self.id) {
+            self.stats.epochs_lost += 1;
+            if self.is_everywhere() {
+                self.feeds.values_mut().for_each(|feed| feed.handle_yield(now, new));
+            }
         }
         let Some(session) = self.sessions.record(&new) else { return };
         let orphan = session.writers().any(|writer| self.ownership.is_gone(writer));

@@ -1,6 +1,7 @@
 //! What can be seen of a node.
 
 use alloc::{sync::Arc, vec::Vec};
+use core::time::Duration;
 
 use super::Node;
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     session::Session,
     stats::Stats,
     time::Time,
+    traffic::AttributeTraffic,
 };
 
 impl Node {
@@ -97,5 +99,18 @@ impl Node {
     /// The counters.
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// How far another member of the view lags behind: the age of the oldest change of a session that was to be brought to it
+    /// and that it has not acknowledged. Zero if it has all; `None` if it is not in the view. The shared map does not count.
+    pub fn lag(&self, now: Time, member: MemberId) -> Option<Duration> {
+        let feed = self.feeds.get(&member)?;
+        Some(feed.lags_since().map_or(Duration::ZERO, |since| now.since(since)))
+    }
+
+    /// The attributes that take the most room on the wire, the most bytes first: a short list, in which whatever takes a
+    /// large part of all is found.
+    pub fn attribute_traffic(&self) -> Vec<AttributeTraffic> {
+        self.traffic.top()
     }
 }

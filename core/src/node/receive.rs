@@ -277,7 +277,7 @@ impl Node {
             }
             Item::Pull(key) => {
                 if let Some(feed) = self.feeds.get_mut(&peer) {
-                    feed.lack(key, Change::default());
+                    feed.lack(now, key, Change::default());
                 }
             }
             Item::Round(round) => self.joiners.handle_round(peer, round),

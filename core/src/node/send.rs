@@ -24,6 +24,7 @@ use crate::{
     session::Change,
     sessions::Sessions,
     time::Time,
+    traffic::Traffic,
     wire::{self, Ack, AckMore, BeatMore, DeltaWriter, FeedHead, FrameWriter, Hello, ItemKind, Kind, Ping, Registers},
 };
 
@@ -107,7 +108,7 @@ impl Node {
                 unit: self.config.unit,
             };
             if feed.has_work() {
-                self.stats.deltas_sent += source.build_feed(peer, feed, &mut writer, clock);
+                self.stats.deltas_sent += source.build_feed(peer, feed, &mut writer, clock, &mut self.traffic);
             }
             asks = feed.has_questions();
         }
@@ -146,12 +147,19 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// Builds one frame; returns how many deltas it carries.
-    fn build_feed(&self, peer: MemberId, feed: &mut Feed, writer: &mut FrameWriter, clock: u64) -> u64 {
+    fn build_feed(
+        &self,
+        peer: MemberId,
+        feed: &mut Feed,
+        writer: &mut FrameWriter,
+        clock: u64,
+        traffic: &mut Traffic,
+    ) -> u64 {
         let start = writer.start(Kind::Feed);
         writer.put(&FeedHead { number: feed.next_number(), clock });
         let empty = writer.frame_bytes(start);
         let mut frame =
-            Building { writer, start, target: FRAME_TARGET, carried: Vec::new(), deltas: 0, in_parts: false };
+            Building { writer, start, target: FRAME_TARGET, carried: Vec::new(), deltas: 0, traffic, in_parts: false };
         self.add_parts(feed, &mut frame);
         while frame.has_room() {
             let Some(note) = feed.next_note().filter(|note| frame.has_room_for(self.room_of(peer, *note))) else {

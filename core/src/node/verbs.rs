@@ -1,6 +1,6 @@
 //! What the application asks of a node.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::net::SocketAddr;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use crate::{
     config::PAYLOAD_MAX,
     copies::Copies,
     delta::{CommitError, CommitId, Delta, Demand, Durability},
+    feed::Feed,
     key::SessionKey,
     member::{MemberState, PayloadTooLong},
     session::Change,
@@ -38,6 +39,9 @@ impl Node {
     /// others have applied them as is demanded, by a [`Durability`](crate::Durability) with a deadline or without, or
     /// that this has failed.
     ///
+    /// Who writes nothing but what is there, and was acknowledged by all who must hold it, only uses the session: nothing is
+    /// sent, and what another member writes at the same time stands.
+    ///
     /// # Errors
     ///
     /// The commit is refused; nothing has changed.
@@ -49,8 +53,23 @@ impl Node {
         demand: impl Into<Demand>,
     ) -> Result<CommitId, CommitError> {
         let now = self.moved_to(now);
-        let Demand { durability, within } = demand.into();
+        let committed = self.commit_unless_refused(now, key, delta, demand.into());
+        self.end_commit(now, committed)
+    }
+
+    fn commit_unless_refused(
+        &mut self,
+        now: Time,
+        key: SessionKey,
+        delta: Delta,
+        Demand { durability, within }: Demand,
+    ) -> Result<CommitId, CommitError> {
         self.admit(self.commits.len())?;
+        let waiting = Waiting::Application(durability, within.map(|length| now + length));
+        if self.sessions.has_already(now, self.id, &key, &delta) && self.is_known_to_all(&key) {
+            delta.check_conditions(self.sessions.record(&key).map(Arc::as_ref))?;
+            return Ok(self.commit_nothing(now, key, waiting));
+        }
         let change = Change(self.change.0 + 1);
         let stamps = (self.clock.stamp(now, self.id), self.clock.stamp(now, self.id));
         let (lifetime, max_age) = (self.config.lifetime(), self.config.max_age());
@@ -73,7 +92,6 @@ impl Node {
             self.feed_takeover(key, change, former);
         }
         self.relocation.settle(&key);
-        let waiting = Waiting::Application(durability, within.map(|length| now + length));
         let mut others = self.others_that_hold(&key);
         if durability == Durability::All {
             self.add_told(&mut others, &key);
@@ -82,8 +100,41 @@ impl Node {
         self.settle_record(now, key, effect.ended);
         self.look_at_ended(now, key);
         self.make_room(now, Some(key));
-        self.advance(now);
         Ok(CommitId(change.0))
+    }
+
+    /// Whether all that must hold a session have acknowledged what this node wrote of it, and nothing is under way to others
+    /// that come to hold it.
+    fn is_known_to_all(&self, key: &SessionKey) -> bool {
+        let has_all = |member| {
+            self.feeds.get(member).is_some_and(|feed: &Feed| feed.walk().is_none() && !feed.is_outstanding(key))
+        };
+        self.is_settled() && self.others_that_hold(key).ready.iter().all(has_all)
+    }
+
+    /// A commit of what is there already, and that all who must hold it have: it is a use.
+    fn commit_nothing(&mut self, now: Time, key: SessionKey, waiting: Waiting) -> CommitId {
+        let (change, others) = (self.next_change(), self.others_that_hold(&key));
+        self.stats.commits += 1;
+        self.stats.commits_unchanged += 1;
+        if self.sessions.use_here(now, &key) {
+            self.tell_use(now, &key);
+        }
+        self.commits.start_acked(key, change, waiting, others);
+        CommitId(change.0)
+    }
+
+    /// What follows a commit, or the refusal of one.
+    pub(super) fn end_commit(
+        &mut self,
+        now: Time,
+        committed: Result<CommitId, CommitError>,
+    ) -> Result<CommitId, CommitError> {
+        match &committed {
+            Ok(_) => self.advance(now),
+            Err(_) => self.stats.commits_refused += 1,
+        }
+        committed
     }
 
     /// Whether the application may ask for one thing more, of whose kind so many are under way.

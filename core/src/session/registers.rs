@@ -113,6 +113,19 @@ impl Session {
         Some((self.oldest_change()?, newest))
     }
 
+    /// Whether this value of a name is what counts, as this node wrote it in the birth that heads the session; or, of a
+    /// removal, whether there is nothing under this name.
+    pub(crate) fn has_own(&self, name: &[u8], value: Option<&Bytes>) -> bool {
+        let Some(head) = self.head() else { return false };
+        match self.find(name, head.birth) {
+            Ok(at) => {
+                let attribute = &self.attributes[at];
+                attribute.changed != Change::default() && attribute.value.as_ref() == value
+            }
+            Err(_) => value.is_none() && self.shown(name).is_none(),
+        }
+    }
+
     fn changes(&self) -> impl Iterator<Item = Change> {
         let lifetimes = self.lifetimes.iter().map(|register| register.changed);
         lifetimes.chain(self.attributes.iter().map(|attribute| attribute.changed))

@@ -141,6 +141,13 @@ impl DeltaWriter<'_> {
         Ok(more)
     }
 
+    /// The attributes of the part that ends before that place, or with the last one.
+    pub(crate) fn part(&self, until: Option<usize>) -> impl Iterator<Item = &Attribute> {
+        let Registers { from, skip, .. } = self.registers;
+        let part = &self.session.attributes[skip..until.unwrap_or(self.session.attributes.len())];
+        part.iter().filter(move |attribute| from <= attribute.changed)
+    }
+
     fn head(&self, table: &Table, more: bool, registers: bool) -> Head {
         let session = self.session;
         let Registers { from, verify, partial, .. } = self.registers;

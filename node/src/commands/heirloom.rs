@@ -124,6 +124,9 @@ pub(super) fn members<S: Store>(call: &mut Call<'_, S>) -> Answer {
         fields.number("protocol", member.version);
         fields.text("payload", String::from_utf8_lossy(&member.payload));
         fields.text("self", "no");
+        if let Some(lag) = store.lag(member.id) {
+            fields.number("lag_ms", millis(lag));
+        }
         fields
     });
     let rows: Vec<_> = core::iter::once(me).chain(others).collect();

@@ -2,7 +2,7 @@
 
 use core::fmt::{Result, Write};
 
-use heirloom_core::{Durability, MemberState, WhenFull};
+use heirloom_core::{AttributeTraffic, Durability, MemberState, WhenFull};
 
 use super::{
     call::{Answer, Call},
@@ -136,20 +136,26 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     for (at, member) in members.iter().enumerate() {
         let suspect = if member.suspect { "yes" } else { "no" };
         write!(text, "member{at}:id={},name={},address={}", member.id, member.name, member.address)?;
-        write!(text, ",state={},suspect={suspect}\r\n", state(member.state))?;
+        let lag = store.lag(member.id).unwrap_or_default().as_millis();
+        write!(text, ",state={},suspect={suspect},lag_ms={lag}\r\n", state(member.state))?;
     }
     write!(text, "settled:{}\r\n", if store.is_settled() { "yes" } else { "no" })?;
-    write!(text, "sessions:{}\r\nsessions_owned:{}\r\n", store.sessions(), store.sessions_owned())?;
+    let (sessions, owned) = (store.sessions(), store.sessions_owned());
+    write!(text, "sessions:{sessions}\r\nsessions_owned:{owned}\r\n")?;
+    write!(text, "sessions_copied:{}\r\n", sessions.saturating_sub(owned))?;
     let at_risk = store.at_risk();
     write!(text, "sessions_at_risk:{}\r\nentries_at_risk:{}\r\n", at_risk.sessions, at_risk.entries)?;
     write!(text, "copies:{}\r\n", program.copies)?;
     let stats = store.stats();
     let counted = [
         ("commits", stats.commits),
+        ("commits_refused", stats.commits_refused),
+        ("commits_unchanged", stats.commits_unchanged),
         ("commits_durable", stats.commits_durable),
         ("commits_not_durable", stats.commits_not_durable),
         ("commits_late", stats.commits_late),
         ("takeovers", stats.takeovers),
+        ("epochs_lost", stats.epochs_lost),
         ("adoptions", stats.adoptions),
         ("expiries", stats.expiries),
         ("evictions", stats.evictions),
@@ -170,8 +176,16 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     ];
     counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))?;
     let dropped = store.frame_errors().by_cause();
-    dropped.into_iter().try_for_each(|(cause, count)| write!(text, "frames_dropped_{cause}:{count}\r\n"))
+    dropped.into_iter().try_for_each(|(cause, count)| write!(text, "frames_dropped_{cause}:{count}\r\n"))?;
+    let attributes = store.attribute_traffic().into_iter().take(ATTRIBUTES).enumerate();
+    attributes.into_iter().try_for_each(|(at, AttributeTraffic { name, bytes, over, deltas })| {
+        // The name last: it may have commas.
+        write!(text, "attribute{at}:bytes={bytes},over={over},deltas={deltas},name={}\r\n", name.escape_ascii())
+    })
 }
+
+/// So many of the attributes that take the most room on the wire are told of.
+const ATTRIBUTES: usize = 10;
 
 /// How far this node is: it serves for a while when it is leaving.
 pub(super) fn stage<S: Store>(call: &Call<'_, S>) -> &'static str {
@@ -207,10 +221,11 @@ mod tests {
     #[test]
     fn info_tells_what_became_of_writes_and_why_frames_were_dropped() {
         let desk = Desk::new();
-        desk.table(&[("SET a 1", "+OK"), ("SET b 1", "+OK")]);
+        desk.table(&[("SET a 1", "+OK"), ("SET b 1", "+OK"), ("HSET h f 1", ":1"), ("HSET h f 1", ":0")]);
         let told = desk.ask("INFO heirloom");
-        let lines = ["commits:2", "commits_durable:2", "commits_not_durable:0", "commits_late:0"];
-        for line in lines.into_iter().chain(["frames_dropped_checksum:0", "frames_dropped_no_stream:0"]) {
+        let lines = ["commits:4", "commits_durable:4", "commits_not_durable:0", "commits_late:0", "commits_refused:0"];
+        let lines = lines.into_iter().chain(["commits_unchanged:1", "epochs_lost:0", "sessions_copied:0"]);
+        for line in lines.chain(["frames_dropped_checksum:0", "frames_dropped_no_stream:0"]) {
             assert!(told.lines().any(|found| found == line), "{line} in {told}");
         }
     }

@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use heirloom_core::{
-    AtRisk, CommitError, CommitId, Config, Delta, Durability, EndCause, Handover, KeyMaker, Member, MemberId,
-    MemberState, Node, Outcome, Purpose, Receipt, SessionKey, Stats, Time,
+    AtRisk, AttributeTraffic, CommitError, CommitId, Config, Delta, Durability, EndCause, Handover, KeyMaker, Member,
+    MemberId, MemberState, Node, Outcome, Purpose, Receipt, SessionKey, Stats, Time,
 };
 use heirloom_runtime::{CommitFailed, FetchFailed, Found, FrameErrors, IdTooLong, Published};
 
@@ -432,6 +432,14 @@ impl Store for Alone {
 
     fn stats(&self) -> Stats {
         self.node.borrow().stats()
+    }
+
+    fn lag(&self, member: MemberId) -> Option<Duration> {
+        self.node.borrow().lag(self.now.get(), member)
+    }
+
+    fn attribute_traffic(&self) -> Vec<AttributeTraffic> {
+        self.node.borrow().attribute_traffic()
     }
 
     fn frame_errors(&self) -> FrameErrors {
