@@ -16,6 +16,7 @@ mod map;
 mod merge;
 mod messages;
 mod moves;
+mod notes;
 mod probes;
 mod reads;
 mod receive;

@@ -1,7 +1,6 @@
 //! What goes out on streams: built when there is room for it.
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use super::{
     Node,
@@ -13,7 +12,7 @@ use crate::{
     copies::Unit,
     feed::{Carried, Feed, Lack, Note, Parts, Walk},
     io::{StreamId, Transmit},
-    join::{Joiners, Said},
+    join::Joiners,
     key::SessionKey,
     links::Owes,
     map::SharedMap,
@@ -132,17 +131,17 @@ impl Node {
 }
 
 /// Where the content of a feed frame is looked up.
-struct Source<'a> {
-    now: Time,
-    me: MemberId,
-    change: Change,
-    round: u64,
-    sessions: &'a Sessions,
-    ownership: &'a Ownership,
-    joiners: &'a Joiners,
-    relocation: &'a Relocation,
-    map: &'a SharedMap,
-    unit: Unit,
+pub(super) struct Source<'a> {
+    pub(super) now: Time,
+    pub(super) me: MemberId,
+    pub(super) change: Change,
+    pub(super) round: u64,
+    pub(super) sessions: &'a Sessions,
+    pub(super) ownership: &'a Ownership,
+    pub(super) joiners: &'a Joiners,
+    pub(super) relocation: &'a Relocation,
+    pub(super) map: &'a SharedMap,
+    pub(super) unit: Unit,
 }
 
 impl Source<'_> {
@@ -161,20 +160,7 @@ impl Source<'_> {
         let mut frame =
             Building { writer, start, target: FRAME_TARGET, carried: Vec::new(), deltas: 0, traffic, in_parts: false };
         self.add_parts(feed, &mut frame);
-        while frame.has_room() {
-            let Some(note) = feed.next_note().filter(|note| frame.has_room_for(self.room_of(peer, *note))) else {
-                break;
-            };
-            feed.drop_note(note);
-            if let Note::Found(key) = note {
-                if !self.add_found(feed, key, &mut frame) {
-                    feed.note(note);
-                }
-            } else {
-                self.add_note(peer, note, &mut frame);
-                frame.carried.push(Carried::Note(note));
-            }
-        }
+        self.add_notes(peer, feed, &mut frame);
         if frame.has_room() {
             let written = (&mut *frame.writer, start);
             write_entries((self.now, self.map, self.change), feed, written, FRAME_TARGET / 2, &mut frame.carried);
@@ -219,70 +205,6 @@ impl Source<'_> {
         }
     }
 
-    /// How many bytes a note takes at the most.
-    fn room_of(&self, peer: MemberId, note: Note) -> usize {
-        let listed = match note {
-            Note::Offered | Note::OfferedBefore => self.ownership.gone().len(),
-            Note::Done => self.joiners.said(peer).map_or(0, |said| said.view.len() + said.settled.len()),
-            Note::Pull(_)
-            | Note::Leaving
-            | Note::Round
-            | Note::Use(_)
-            | Note::UseElsewhere(_)
-            | Note::Ask(_)
-            | Note::Answer(_)
-            | Note::Fetch(_)
-            | Note::Found(_)
-            | Note::Offer(_)
-            | Note::Release(_)
-            | Note::Map
-            | Note::MapBack => return wire::NOTE_ROOM,
-        };
-        wire::LIST_ROOM + listed * wire::ID_ROOM
-    }
-
-    fn add_note(&self, peer: MemberId, note: Note, frame: &mut Building<'_>) {
-        let mut items = frame.items();
-        match note {
-            Note::Leaving => items.leaving(),
-            Note::Round => items.round(self.round),
-            Note::Use(key) => {
-                if let Some(remaining) = self.sessions.remaining(self.now, &key) {
-                    items.use_of(key, remaining);
-                } else {
-                    items.missing(key);
-                }
-            }
-            Note::Ask(key) => items.ask(key),
-            Note::Answer(key) => {
-                let remaining = self.sessions.remaining(self.now, &key);
-                items.answer(key, remaining.filter(|remaining| !remaining.is_zero()));
-            }
-            Note::Pull(key) => items.pull(key),
-            Note::Offer(key) => match self.sessions.record(&key).and_then(|session| session.held()) {
-                Some(held) => items.offer(key, held),
-                None => items.missing(key),
-            },
-            Note::UseElsewhere(key) => items.use_of(key, Duration::MAX),
-            Note::Fetch(key) => items.fetch(key),
-            Note::Found(_) => {}
-            Note::Release(key) => {
-                if let Some(digest) = self.relocation.release(&key, peer) {
-                    items.release(key, digest)
-                }
-            }
-            Note::Offered => items.offered(self.ownership.gone(), true),
-            Note::Map => items.map(self.map.digest(), true),
-            Note::MapBack => items.map(self.map.digest(), false),
-            Note::OfferedBefore => items.offered(self.ownership.gone(), false),
-            Note::Done => {
-                if let Some(Said { round, view, settled }) = self.joiners.said(peer) {
-                    items.done(round, view, settled);
-                }
-            }
-        }
-    }
-
     /// Adds what a peer lacks of a session and of those that are linked with it: a link goes with what has moved along it,
     /// in one frame, and before it. `false` if the frame has no room for them.
     fn add_linked(&self, feed: &mut Feed, key: SessionKey, frame: &mut Building<'_>) -> bool {
@@ -322,7 +244,7 @@ impl Source<'_> {
     }
 
     /// Adds the copy that a peer has asked for; `false` if the frame has no room for it.
-    fn add_found(&self, feed: &mut Feed, key: SessionKey, frame: &mut Building<'_>) -> bool {
+    pub(super) fn add_found(&self, feed: &mut Feed, key: SessionKey, frame: &mut Building<'_>) -> bool {
         let purpose = Carried::Note(Note::Found(key));
         if self.sessions.record(&key).is_none() {
             frame.items().missing(key);
