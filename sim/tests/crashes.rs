@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use heirloom_core::{Durability, Event, ReadyCause, SessionKey};
-use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Serial, clients::key};
+use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Serial, Sim, clients::key};
 
 #[test]
 fn two_crashes_in_sequence() {
@@ -185,4 +185,30 @@ fn all(key: SessionKey, attribute: u8) -> Ask {
 
 fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
+}
+
+/// Of a session only what another has written to it arrives, and all who knew how long it lives die: it ends as the settings
+/// say, instead of never.
+#[test]
+fn a_session_whose_lifetime_is_lost_with_all_who_knew_it_ends_all_the_same() {
+    let mut story = Scenario::with("a lost lifetime", 3, |setup| setup.config.idle = seconds(8));
+    story.start_all();
+    story.act(Action::Hold(HostId(0), HostId(2)));
+    story.commit(0, Ask::set(key(1), 0, Durability::Local));
+    story.run_for(Duration::from_millis(50));
+    story.commit(1, Ask::set(key(1), 1, Durability::Local));
+    story.run_for(Duration::from_millis(50));
+    let on_the_last = |story: &Scenario| {
+        let session = story.sim().cluster().process(HostId(2))?.node.session(&key(1))?;
+        Some((session.lifetime(), session.attributes().count()))
+    };
+    assert_eq!(on_the_last(&story), Some((None, 1)), "only the later write has arrived");
+    kill(&mut story, 0);
+    kill(&mut story, 1);
+    story.run_for(seconds(20));
+    assert_eq!(on_the_last(&story), None);
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
 }

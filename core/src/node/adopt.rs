@@ -9,7 +9,8 @@ use crate::{
     key::SessionKey,
     member::{MemberId, MemberState},
     ownership::Pulled,
-    session::Session,
+    session::{LifetimeRegister, Session},
+    stamp::Stamp,
     time::Time,
     wire::Held,
 };
@@ -71,6 +72,9 @@ impl Node {
             self.breaks.entry(owner).or_insert(Break { since: now, clock, lurking: true, too_long: false });
         }
         self.sessions.take_over(key, self.id);
+        if self.is_everywhere() {
+            self.give_lifetime(now, key);
+        }
         if self.sessions.awaits_burial(&key, self.id) {
             self.bring_to_burial(key);
         } else {
@@ -79,6 +83,19 @@ impl Node {
         }
         self.feed_to_joiners(key);
         self.settle_record(now, key, None);
+    }
+
+    /// A session whose lifetime was lost with all who knew it has that of the settings. It has the lowest stamp of all: so
+    /// what its creator asked for holds, if somebody has it after all.
+    pub(super) fn give_lifetime(&mut self, now: Time, key: SessionKey) {
+        let Some(session) = self.sessions.record(&key).filter(|session| session.lifetime_register().is_none()) else {
+            return;
+        };
+        let Some(birth) = session.head().filter(|_| session.is_live()).map(|life| life.birth) else { return };
+        let stamp = Stamp { clock: 0, writer: self.id };
+        let (lifetime, changed) = (self.config.lifetime(), self.next_change());
+        let until = self.config.max_age().map(|length| now + length);
+        self.sessions.set_lifetime(now, key, LifetimeRegister { birth, stamp, lifetime, until, changed });
     }
 
     /// Another holds this of a session that this node is to see to.

@@ -14,7 +14,7 @@ use crate::{
     member::{Member, MemberId, MemberState},
     ownership::Pulled,
     placement::{Candidate, Placement},
-    session::{Change, LifetimeRegister},
+    session::Change,
     sessions::Effect,
     time::Time,
     wire::DeltaReader,
@@ -234,16 +234,11 @@ impl Node {
             self.verify_holders(key);
             return;
         };
-        let (bare, timeless) = (session.is_bare(), session.lifetime().is_none());
-        let Some(birth) = session.head().map(|life| life.birth) else { return };
-        if bare {
+        if session.is_bare() {
             // Whoever has its content may be serving it on the other side of a broken network, and come back.
             self.expire(now, key);
-        } else if timeless {
-            let (stamp, changed) = (self.clock.stamp(now, self.id), self.next_change());
-            let lifetime = self.config.lifetime();
-            let until = self.config.max_age().map(|length| now + length);
-            self.sessions.set_lifetime(now, key, LifetimeRegister { birth, stamp, lifetime, until, changed });
+        } else {
+            self.give_lifetime(now, key);
         }
         self.feed_holders(key, Change::default());
         self.settle_record(now, key, None);
