@@ -7,9 +7,9 @@ use heirloom_core::{Config, Durability, SessionKey};
 
 use crate::{
     ask::Ask,
-    cluster::{Discovery, Places},
     names::Name,
     net::{HostId, LastBytes},
+    places::{Discovery, Places},
     weather::Weather,
 };
 

@@ -12,9 +12,9 @@ use crate::{
     chance::{Chance, Draws, Purpose},
     clients,
     clock::{Moment, signed},
-    cluster::{Discovery, Places},
     logins::log_in,
     net::{HostId, LastBytes},
+    places::{Discovery, Places},
     strain,
     swarm::Profile,
     weather::Weather,
@@ -331,8 +331,11 @@ impl Faults<'_> {
                 Kind::Mute => actions.extend([(at, Action::Mute(one, other)), (until, Action::Unmute(one, other))]),
                 Kind::StepWall => actions.push((at, Action::StepWall(one, signed(draws, 600_000)))),
                 Kind::Storm(storm) => {
-                    let worse = self.worse(storm);
                     let usual = self.setup.weather.clone();
+                    let worse = match storm {
+                        Storm::Slow => usual.slower(),
+                        Storm::Loss => usual.lossier(),
+                    };
                     actions.extend([(at, Action::Weather(worse)), (until, Action::Weather(usual))]);
                 }
             }
@@ -359,17 +362,6 @@ impl Faults<'_> {
             }
         }
         actions
-    }
-
-    fn worse(&self, storm: Storm) -> Weather {
-        let usual = self.setup.weather.clone();
-        match storm {
-            Storm::Slow => {
-                let delay_max = (usual.delay_max * 20).min(SECOND);
-                Weather { delay_max, delay_tail: delay_max * 2, ..usual }
-            }
-            Storm::Loss => Weather { loss: 500, multicast_loss: 500, ..usual },
-        }
     }
 
     fn two_hosts(&self, draws: &mut Draws) -> (HostId, HostId) {

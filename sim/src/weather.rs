@@ -78,6 +78,17 @@ impl Weather {
         Self { loss, multicast_loss, switch_loss, corrupt, truncate, garble, repeat, ..self.clone() }
     }
 
+    /// The same on links that are busy.
+    pub(crate) fn slower(&self) -> Self {
+        let delay_max = (self.delay_max * 20).min(Duration::from_secs(1));
+        Self { delay_max, delay_tail: delay_max * 2, ..self.clone() }
+    }
+
+    /// The same with half of all datagrams lost.
+    pub(crate) fn lossier(&self) -> Self {
+        Self { loss: 500, multicast_loss: 500, ..self.clone() }
+    }
+
     /// How many of a thousand datagrams do not arrive as they were sent, at most.
     pub(crate) fn lost(&self) -> u64 {
         let damaged = self.corrupt + self.truncate;

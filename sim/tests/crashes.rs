@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use heirloom_core::{Durability, Event, ReadyCause, SessionKey};
-use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Serial, Sim, clients::key};
+use heirloom_sim::{Action, Ask, HostId, LastBytes, Scenario, Serial, clients::key};
 
 #[test]
 fn two_crashes_in_sequence() {

@@ -10,7 +10,7 @@ use crate::{
     chance::nanos,
     clients,
     clock::Moment,
-    cluster::{Discovery, Places},
+    places::{Discovery, Places},
     weather::Weather,
 };
 

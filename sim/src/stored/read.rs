@@ -13,8 +13,8 @@ use super::{
 use crate::{
     action::{Action, Setup},
     clock::Moment,
-    cluster::{Discovery, Places},
     net::HostId,
+    places::{Discovery, Places},
     plan::Plan,
     sent::Check,
     violation::Promise,
