@@ -7,7 +7,7 @@ use std::{
     io::{self, IsTerminal as _, Write},
     path::{Path, PathBuf},
     sync::{
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread,
@@ -46,6 +46,9 @@ pub(crate) struct Output {
     /// Start no seed after this time, like 60s.
     #[arg(long, value_parser = time)]
     budget: Option<Duration>,
+    /// Stop at the first seed that fails.
+    #[arg(long)]
+    first: bool,
     /// On so many threads; 0 is one for each core.
     #[arg(long, default_value_t = 0)]
     jobs: usize,
@@ -62,7 +65,14 @@ pub(crate) struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { budget: None, jobs: 0, json: false, out: "failures".into(), shrink: Duration::from_secs(10) }
+        Self {
+            budget: None,
+            first: false,
+            jobs: 0,
+            json: false,
+            out: "failures".into(),
+            shrink: Duration::from_secs(10),
+        }
     }
 }
 
@@ -97,24 +107,26 @@ impl Swarming {
             jobs => jobs,
         };
         let started = Instant::now();
-        let next = AtomicU64::new(self.shard.number - 1);
+        let (next, enough) = (AtomicU64::new(self.shard.number - 1), AtomicBool::new(false));
         let (sender, ended) = mpsc::channel();
         let mut sums = Sums::default();
         thread::scope(|scope| {
             for _ in 0..jobs {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || self.work(started, next, &sender));
+                let (sender, next, enough) = (sender.clone(), &next, &enough);
+                scope.spawn(move || self.work(started, (next, enough), &sender));
             }
             drop(sender);
-            self.tell(&ended, &mut sums)
+            let told = self.tell(&ended, &mut sums);
+            enough.store(true, Ordering::Relaxed);
+            told
         })?;
         self.sum_up(&sums, started.elapsed().as_secs_f64())?;
         Ok(sums.status.unwrap_or(Status::Kept))
     }
 
-    /// Takes seeds until there are no more, or no more time.
-    fn work(&self, started: Instant, next: &AtomicU64, ended: &mpsc::Sender<Ended>) {
-        while self.output.budget.is_none_or(|budget| started.elapsed() < budget) {
+    /// Takes seeds until there are no more, or no more time, or enough is known.
+    fn work(&self, started: Instant, (next, enough): (&AtomicU64, &AtomicBool), ended: &mpsc::Sender<Ended>) {
+        while self.output.budget.is_none_or(|budget| started.elapsed() < budget) && !enough.load(Ordering::Relaxed) {
             let place = next.fetch_add(self.shard.of, Ordering::Relaxed);
             let Some(seed) = self.seeds.first.checked_add(place) else { return };
             if self.seeds.end.is_some_and(|end| end <= seed) {
@@ -141,6 +153,10 @@ impl Swarming {
                 sums.add(&one);
                 if let Err(violation) = &one.result {
                     bar.suspend(|| self.tell_of(&mut out, one.seed, violation, one.failure, sums))?;
+                    if self.output.first {
+                        bar.finish_and_clear();
+                        return Ok(());
+                    }
                 }
             }
         }
