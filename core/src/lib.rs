@@ -85,6 +85,8 @@ mod node;
 mod ownership;
 mod peer;
 mod placement;
+#[doc(hidden)]
+pub mod planted;
 mod pressure;
 mod protocol;
 mod rank;

@@ -23,10 +23,10 @@ use crate::{
     backoff::Backoff,
     beats::{Beats, Word},
     config::Config,
-    io::CloseCause,
     member::{Member, MemberId, MemberState, RemovalCause},
     neighbors::Neighbors,
-    peer::{DIAL_WAIT_MIN, Peer, Timing},
+    peer::{Peer, Timing},
+    planted::Bug,
     protocol::Versions,
     search::Search,
     time::Time,
@@ -198,37 +198,6 @@ impl Membership {
         }
     }
 
-    /// The stream to a member is gone, or could not be opened.
-    pub(crate) fn handle_unlinked(&mut self, now: Time, member: MemberId, cause: CloseCause) {
-        let frequency = self.timing.frequency;
-        let Some(peer) = self.peers.get_mut(&member) else { return };
-        if !peer.listed {
-            peer.dial_at = now + frequency;
-            return;
-        }
-        let broke = peer.unlinked.is_none();
-        peer.unlinked.get_or_insert(now);
-        if cause == CloseCause::Refused {
-            self.remove(now, member, RemovalCause::Refused);
-        } else if broke {
-            peer.dial_at = now;
-            peer.dial_wait = DIAL_WAIT_MIN;
-            self.suspect(now, member, RemovalCause::Broken);
-        } else {
-            peer.dial_at = now + peer.dial_wait;
-            peer.dial_wait = (peer.dial_wait * 2).min(frequency);
-        }
-    }
-
-    /// The stream to a member is gone, perhaps since long before this node woke: that says nothing of the member.
-    pub(crate) fn handle_unlinked_asleep(&mut self, now: Time, member: MemberId) {
-        if let Some(peer) = self.peers.get_mut(&member) {
-            peer.unlinked.get_or_insert(now);
-            peer.dial_at = now;
-            peer.dial_wait = DIAL_WAIT_MIN;
-        }
-    }
-
     /// This node was run that late: it doubts itself before it doubts others.
     pub(crate) fn handle_slept(&mut self, now: Time, late: Duration) {
         self.peers.values_mut().for_each(|peer| peer.handle_slept(now, late, self.timing));
@@ -342,7 +311,7 @@ impl Membership {
             return false;
         }
         match self.removed.get(&beat.from) {
-            Some(Removed { cause: RemovalCause::Left, .. }) => false,
+            Some(Removed { cause: RemovalCause::Left, .. }) => Bug::LateBeat.is_planted(),
             Some(removed) if beat.incarnation <= removed.incarnation => {
                 self.duties.push_back(Duty::Declare(beat.from, beat.address, removed.incarnation));
                 false
@@ -404,7 +373,7 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
-    use crate::wire::Blob;
+    use crate::{io::CloseCause, wire::Blob};
 
     pub(super) const ME: MemberId = MemberId(5);
     pub(super) const LOWER: MemberId = MemberId(3);

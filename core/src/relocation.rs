@@ -11,7 +11,7 @@ use alloc::{
 };
 use core::time::Duration;
 
-use crate::{key::SessionKey, member::MemberId, placement::Placement, time::Time};
+use crate::{key::SessionKey, member::MemberId, placement::Placement, planted::Bug, time::Time};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Relocation {
@@ -51,7 +51,9 @@ impl Relocation {
         if !self.before.contains(&before) {
             self.before.push(before);
         }
-        self.walk = Some(Walk { cursor: None, next: now });
+        if !Bug::NoReplacement.is_planted() {
+            self.walk = Some(Walk { cursor: None, next: now });
+        }
     }
 
     /// A member is gone: what it offered is void.

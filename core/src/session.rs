@@ -30,6 +30,7 @@ pub(crate) use self::{
 use crate::{
     life::{EndCause, Life},
     member::MemberId,
+    planted::Bug,
     stamp::Stamp,
     time::Wall,
     version::{AttributeVersion, SessionVersion},
@@ -226,7 +227,7 @@ impl Session {
         match self.find(name.as_slice(), birth) {
             Ok(at) => {
                 let mine = &mut self.attributes[at];
-                if stamp <= mine.stamp {
+                if stamp <= mine.stamp && !(Bug::LastArrival.is_planted() && stamp < mine.stamp) {
                     if stamp == mine.stamp && mine.changed == Change::default() {
                         mine.changed = changed;
                     }

@@ -100,10 +100,26 @@ impl From<io::Error> for Refused {
 
 type Done = Result<Status, Refused>;
 
+/// Plants the fault that is named in the environment.
+#[cfg(planted)]
+fn plant() -> Result<(), Refused> {
+    use heirloom_core::planted::{Bug, plant};
+    let Ok(name) = std::env::var("HEIRLOOM_PLANTED") else { return Ok(()) };
+    let found = Bug::ALL.iter().find(|(known, _)| *known == name).map(|(_, bug)| plant(*bug));
+    found.ok_or_else(|| Refused(format!("HEIRLOOM_PLANTED is one of {}", Bug::ALL.map(|(name, _)| name).join(" "))))
+}
+
+/// There is none to plant.
+#[cfg(not(planted))]
+fn plant() -> Result<(), Refused> {
+    Ok(())
+}
+
 pub(crate) fn main() -> ExitCode {
     // A panic is a violation like others, told with its seed.
     std::panic::set_hook(Box::new(|_| ()));
-    let done = match Program::parse().command {
+    let command = Program::parse().command;
+    let done = plant().and_then(|()| match command {
         Command::Run(run) => run.perform(),
         Command::Swarm(swarm) => swarm.perform(),
         Command::Replay(replay) => replay.perform(),
@@ -113,7 +129,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Trace(trace) => trace.perform(),
         Command::Shrink(shrink) => shrink.perform(),
         Command::Plan(write) => write.perform(),
-    };
+    });
     let status = done.unwrap_or_else(|Refused(story)| {
         eprintln!("heirloom-sim: {story}");
         Status::Usage

@@ -10,8 +10,10 @@ use core::{net::SocketAddr, ops::Bound};
 
 use super::{Change, Duty, Membership};
 use crate::{
+    io::CloseCause,
     member::{MemberId, RemovalCause},
-    peer::{Peer, Suspicion},
+    peer::{DIAL_WAIT_MIN, Peer, Suspicion},
+    planted::Bug,
     time::Time,
 };
 
@@ -27,6 +29,37 @@ impl Membership {
             self.suspect(now, member, RemovalCause::Broken);
         }
         self.neighbors.handle_send_failed(now, to);
+    }
+
+    /// The stream to a member is gone, or could not be opened.
+    pub(crate) fn handle_unlinked(&mut self, now: Time, member: MemberId, cause: CloseCause) {
+        let frequency = self.timing.frequency;
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        if !peer.listed {
+            peer.dial_at = now + frequency;
+            return;
+        }
+        let broke = peer.unlinked.is_none();
+        peer.unlinked.get_or_insert(now);
+        if cause == CloseCause::Refused {
+            self.remove(now, member, RemovalCause::Refused);
+        } else if broke {
+            peer.dial_at = now;
+            peer.dial_wait = DIAL_WAIT_MIN;
+            self.suspect(now, member, RemovalCause::Broken);
+        } else {
+            peer.dial_at = now + peer.dial_wait;
+            peer.dial_wait = (peer.dial_wait * 2).min(frequency);
+        }
+    }
+
+    /// The stream to a member is gone, perhaps since long before this node woke: that says nothing of the member.
+    pub(crate) fn handle_unlinked_asleep(&mut self, now: Time, member: MemberId) {
+        if let Some(peer) = self.peers.get_mut(&member) {
+            peer.unlinked.get_or_insert(now);
+            peer.dial_at = now;
+            peer.dial_wait = DIAL_WAIT_MIN;
+        }
     }
 
     /// The node of a member has answered or sent anything else.
@@ -51,7 +84,10 @@ impl Membership {
     }
 
     pub(super) fn suspect(&mut self, now: Time, member: MemberId, cause: RemovalCause) {
-        let (until, limit) = self.timing.patience(now);
+        let (mut until, limit) = self.timing.patience(now);
+        if Bug::OneProbe.is_planted() {
+            until = now + self.timing.probe_time / self.timing.probe_attempts;
+        }
         let Some(peer) = self.peers.get_mut(&member).filter(|peer| peer.listed && peer.suspicion.is_none()) else {
             return;
         };

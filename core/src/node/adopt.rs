@@ -9,6 +9,7 @@ use crate::{
     key::SessionKey,
     member::{MemberId, MemberState},
     ownership::Pulled,
+    planted::Bug,
     session::{LifetimeRegister, Session},
     stamp::Stamp,
     time::Time,
@@ -62,6 +63,9 @@ impl Node {
 
     /// Takes over the session of a dead owner.
     pub(super) fn adopt(&mut self, now: Time, key: SessionKey) {
+        if Bug::NoAdoption.is_planted() {
+            return;
+        }
         self.stats.adoptions += 1;
         let lasting = self.sessions.record(&key).filter(|session| session.is_live() || session.is_unburied());
         let owner = lasting.and_then(|session| session.owner());

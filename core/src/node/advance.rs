@@ -14,6 +14,7 @@ use crate::{
     member::{MemberId, MemberState, RemovalCause},
     membership::{Change as ViewChange, Duty},
     neighbors::NeighborChange,
+    planted::Bug,
     search::News,
     session::Change,
     time::Time,
@@ -256,6 +257,9 @@ impl Node {
     /// Tells others of a use here: the owner, or if this is the owner, everybody who holds a copy.
     pub(super) fn tell_use(&mut self, now: Time, key: &SessionKey) {
         let Some(owner) = self.sessions.record(key).and_then(|session| session.owner()) else { return };
+        if Bug::SilentUse.is_planted() {
+            return;
+        }
         if owner == self.id {
             self.note_holders(key, Note::Use(*key), None);
         } else if let Some(feed) = self.feeds.get_mut(&owner) {

@@ -4,8 +4,8 @@ use alloc::{collections::BTreeSet, vec::Vec};
 
 use super::Node;
 use crate::{
-    commits::Waiting, feed::Note, io::Event, key::SessionKey, life::EndCause, session::Lifetime, sessions::tenth,
-    stamp::Stamp, time::Time,
+    commits::Waiting, feed::Note, io::Event, key::SessionKey, life::EndCause, planted::Bug, session::Lifetime,
+    sessions::tenth, stamp::Stamp, time::Time,
 };
 
 impl Node {
@@ -90,7 +90,7 @@ impl Node {
         let holders: BTreeSet<_> = self.other_holders(&key).into_iter().collect();
         let joining = self.others.all.difference(&self.others.ready).copied();
         let holders: BTreeSet<_> = holders.intersection(&self.others.all).copied().chain(joining).collect();
-        if holders.is_empty() {
+        if holders.is_empty() || Bug::NoQuestion.is_planted() {
             self.expire(now, key);
         } else if self.expiry.ask(key, holders.clone()) {
             for member in &holders {
@@ -155,7 +155,7 @@ impl Node {
     }
 
     pub(super) fn forget(&mut self, now: Time, key: SessionKey) {
-        if self.feeds.values().any(|feed| feed.is_outstanding(&key)) {
+        if !Bug::ForgetsEarly.is_planted() && self.feeds.values().any(|feed| feed.is_outstanding(&key)) {
             // A peer has not heard of the end: without it, its copy would come back.
             self.ledger.enter(key, now + self.config.ended_for / 10);
         } else {

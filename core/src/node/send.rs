@@ -18,6 +18,7 @@ use crate::{
     map::SharedMap,
     member::MemberId,
     ownership::Ownership,
+    planted::Bug,
     protocol::NEXT,
     relocation::Relocation,
     session::Change,
@@ -301,8 +302,8 @@ impl Source<'_> {
                 return;
             }
             let fed = match walk {
-                Walk::Owned => session.owner() == Some(self.me),
-                Walk::All => true,
+                Walk::Owned => session.owner() == Some(self.me) && (session.is_live() || !Bug::NoEnds.is_planted()),
+                Walk::All => session.is_live() || !Bug::NoEnds.is_planted(),
             };
             if fed {
                 if !self.add_delta(feed, *key, Lack::default(), frame) {

@@ -5,12 +5,12 @@
 //! on by what has waited counts from before the sleep.
 
 use super::Node;
-use crate::{io::Event, time::Time};
+use crate::{io::Event, planted::Bug, time::Time};
 
 impl Node {
     /// Time as the node sees it: it never goes back.
     pub(super) fn moved_to(&mut self, now: Time) -> Time {
-        if self.now + self.config.drop_time / 2 < now {
+        if self.now + self.config.drop_time / 2 < now && !Bug::SleeperEvicts.is_planted() {
             self.doubt_itself(now);
         }
         self.now = self.now.max(now);
