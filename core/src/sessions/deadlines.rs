@@ -79,7 +79,9 @@ impl Entry {
         match register.lifetime {
             // A use anywhere renews it, and a new idle time replaces the old one. Who says that it is over tells of no use: the
             // owner would wait once more for word of one, and again at the next word.
-            Lifetime::Idle(_) if same => self.deadline.max(brought.filter(|until| now < *until)),
+            Lifetime::Idle(_) if same => {
+                self.deadline.max(brought.filter(|until| self.deadline.is_none() || now < *until))
+            }
             Lifetime::Idle(idle) => brought.or(full(idle)).max(self.used.map(|used| used + idle)),
             // A repeated word of the same end came later than the first, not the end itself.
             Lifetime::Fixed(_) if same && self.deadline.is_some() => self.deadline,
