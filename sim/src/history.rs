@@ -93,6 +93,11 @@ impl Past {
         self.0[word] |= 1 << bit;
     }
 
+    fn remove(&mut self, serial: Serial) {
+        let (word, bit) = Self::place(serial);
+        self.0.iter_mut().skip(word).take(1).for_each(|word| *word &= !(1 << bit));
+    }
+
     fn place(serial: Serial) -> (usize, u64) {
         (usize::try_from(serial.0 / 64).expect("a run has few commits"), serial.0 % 64)
     }
@@ -188,6 +193,10 @@ impl History {
             // Of what its member has seen, what has gone to another key is no past of what is there now.
             let is_of_it = |old: &&Attempt| before.contains(old.serial) && old.roots.is_subset(&roots);
             self.attempts.values().filter(is_of_it).for_each(|old| past.insert(old.serial));
+        }
+        if ask.start != Start::There && ask.moves_to.is_none() {
+            // An end is not meant for what its member shows under another key: it knew that this had moved.
+            there.elsewhere.difference(&shown).for_each(|moved| past.remove(*moved));
         }
         if roots.is_empty() || ask.start == Start::Anew {
             roots = BTreeSet::from([serial]);
@@ -306,12 +315,21 @@ pub struct There {
     pub has_moved: bool,
     /// When what it showed was created, by the wall clock of who created it.
     pub born: Option<Wall>,
+    /// What it showed under keys that an id may have been changed to, or from.
+    pub elsewhere: BTreeSet<Serial>,
 }
 
 impl There {
-    pub(crate) fn at(node: &Node, key: &SessionKey) -> Self {
+    /// What it told of a session with this key, of which others have or had these.
+    pub(crate) fn at(node: &Node, key: &SessionKey, kin: &BTreeSet<SessionKey>) -> Self {
         let has_moved = node.session(key).is_none() && node.ended(key) == Some(EndCause::Moved);
-        Self { shown: shown(node, key), has_moved, born: node.session(key).and_then(|session| session.born()) }
+        let elsewhere = kin.iter().filter(|other| *other != key).flat_map(|other| shown(node, other).into_values());
+        Self {
+            shown: shown(node, key),
+            has_moved,
+            born: node.session(key).and_then(|session| session.born()),
+            elsewhere: elsewhere.collect(),
+        }
     }
 }
 

@@ -247,7 +247,8 @@ impl Sim {
     /// Commits; tells whether the node took it.
     fn commit_now(&mut self, host: HostId, serial: Serial, ask: Ask) -> Result<bool, Violation> {
         let Some(process) = self.cluster.process(host) else { return Ok(false) };
-        let (life, state, there) = (process.life, process.node.state(), There::at(&process.node, &ask.key));
+        let there = There::at(&process.node, &ask.key, &self.history.kin(ask.key));
+        let (life, state) = (process.life, process.node.state());
         let load = Load::of(&process.node);
         let result = match ask.moves_to {
             Some(new) => self.cluster.change_id(host, ask.key, new, ask.demand()),
