@@ -3,6 +3,8 @@
 //! Everything that is measured over it depends on the code and the settings alone: two runs give the same counts. Ids of
 //! members and readings of the wall clock are as long as real ones, so that frames are as well.
 
+mod changes;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
@@ -12,8 +14,8 @@ use std::{
 
 use bytes::Bytes;
 use heirloom_core::{
-    CloseCause, Config, Copies, Delta, Durability, KeyMaker, MemberId, MemberState, Node, SessionKey, StreamId, Time,
-    Transmit, Wall,
+    AtRisk, CloseCause, Config, Copies, Delta, Durability, Event, FrameError, KeyMaker, MemberId, MemberState, Node,
+    SessionKey, StreamId, Time, Transmit, Wall,
 };
 
 /// What has been written to streams.
@@ -76,6 +78,10 @@ pub struct Net {
     nodes: Vec<Option<Node>>,
     sent: Vec<Sent>,
     other_ends: BTreeMap<End, End>,
+    /// Whom the rest cannot reach, and the other way round.
+    apart: BTreeSet<usize>,
+    /// What was at risk when a member had left.
+    left: BTreeMap<usize, AtRisk>,
 }
 
 impl Net {
@@ -244,16 +250,22 @@ impl Net {
         let now = self.now;
         match transmit {
             Transmit::Datagram { to, bytes } => {
-                if let Some(other) = self.at(to) {
+                if let Some(other) = self.at(to).filter(|other| !self.is_cut(n, *other)) {
                     self.node_mut(other).handle_datagram(now, address(n), &bytes).expect("it is valid");
                 }
             }
             Transmit::Multicast { bytes } => {
-                for node in self.nodes.iter_mut().flatten() {
-                    node.handle_datagram(now, address(n), &bytes).expect("it is valid");
+                for other in 0..self.nodes.len() {
+                    if !self.is_cut(n, other)
+                        && let Some(node) = &mut self.nodes[other]
+                    {
+                        node.handle_datagram(now, address(n), &bytes).expect("it is valid");
+                    }
                 }
             }
             Transmit::Open { stream, to } => match self.at(to) {
+                // No answer comes.
+                Some(other) if self.is_cut(n, other) => {}
                 Some(other) => {
                     let accepted = self.node_mut(other).handle_accepted(now, address(n));
                     self.other_ends.insert((n, stream), (other, accepted));
@@ -264,8 +276,12 @@ impl Net {
             },
             Transmit::Write { stream, bytes } => {
                 self.sent[n].count(&bytes);
-                if let Some((other, theirs)) = self.other_end(n, stream) {
-                    self.node_mut(other).handle_stream(now, theirs, &bytes).expect("it is valid");
+                if let Some((other, theirs)) = self.other_end(n, stream).filter(|(other, _)| !self.is_cut(n, *other)) {
+                    match self.node_mut(other).handle_stream(now, theirs, &bytes) {
+                        // It is closing the stream, and the other does not know that yet.
+                        Ok(()) | Err(FrameError::NoStream) => {}
+                        Err(error) => panic!("it is valid: {error}"),
+                    }
                 }
             }
             Transmit::Close { stream } => {
@@ -279,9 +295,14 @@ impl Net {
 
     /// Reads all that members have to tell their applications.
     fn read(&mut self) {
-        for node in self.nodes.iter_mut().flatten() {
+        let all = self.nodes.iter_mut().enumerate();
+        for (n, node) in all.filter_map(|(n, node)| Some((n, node.as_mut()?))) {
             while node.poll_outcome().is_some() {}
-            while node.poll_event().is_some() {}
+            while let Some(event) = node.poll_event() {
+                if let Event::Left { at_risk } = event {
+                    self.left.insert(n, at_risk);
+                }
+            }
             while node.poll_changed().is_some() {}
         }
     }

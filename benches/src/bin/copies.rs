@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use bytes::Bytes;
 use heirloom_benches::{Net, SETTLES_IN, Sent, cpu_time, keys, value};
-use heirloom_core::{Copies, Fetch, Fetched, Purpose, SessionKey};
+use heirloom_core::{AtRisk, Copies, Delta, Durability, Fetch, Fetched, Purpose, SessionKey};
 
-const USAGE: &str = "usage: copies [bytes] [messages] [reads] [moves] [restore] [--sessions N]";
+const USAGE: &str = "usage: copies [bytes] [messages] [reads] [moves] [restore] [drain] [split] [--sessions N]";
 
 fn main() {
     let mut sessions = 100_000;
@@ -18,7 +19,7 @@ fn main() {
         }
     }
     if parts.is_empty() {
-        parts = ["bytes", "messages", "reads", "moves", "restore"].map(str::to_owned).into();
+        parts = ["bytes", "messages", "reads", "moves", "restore", "drain", "split"].map(str::to_owned).into();
     }
     for part in parts {
         match part.as_str() {
@@ -27,6 +28,8 @@ fn main() {
             "reads" => reads(100),
             "moves" => moves(&[3, 5, 8], sessions / 5),
             "restore" => restore(sessions),
+            "drain" => drain(sessions),
+            "split" => split(sessions / 10),
             _ => {
                 eprintln!("{USAGE}");
                 std::process::exit(2);
@@ -286,6 +289,89 @@ fn restore(sessions: usize) {
     row("time by their clocks, ms", &|moved| moved.took.as_millis().to_string());
 }
 
+fn drain(sessions: usize) {
+    const LENGTH: usize = 1024;
+    println!("One of 5 members is told to leave; {sessions} sessions of {LENGTH} B with backups:1");
+    println!();
+    let keys = keys(sessions);
+    let mut took = Vec::new();
+    let moved = [ranked as Pick, anywhere].map(|pick| {
+        let mut net = Net::ready(5, Copies::Backups(1));
+        net.load(&keys, LENGTH, pick);
+        change(&mut net, &keys, |net| {
+            let began = (cpu_time(), net.sent());
+            let (time, at_risk) = net.drain(2, SETTLES_IN);
+            assert_eq!(at_risk, AtRisk::default(), "others have everything when it has left");
+            took.push((time, cpu_time() - began.0, net.sent() - began.1));
+        })
+    });
+    println!("| sessions are written on | one of the two | any member |");
+    println!("|---|---|---|");
+    let row = |name: &str, [ranked, anywhere]: [String; 2]| println!("| {name} | {ranked} | {anywhere} |");
+    let both = |show: &dyn Fn(usize) -> String| [show(0), show(1)];
+    row("copies before", both(&|at| moved[at].copies.to_string()));
+    row("held by the one that leaves", both(&|at| moved[at].dead.to_string()));
+    row("made anew", both(&|at| format!("{} ({})", moved[at].made, share(moved[at].made, moved[at].copies))));
+    row("bytes sent until it has left", both(&|at| took[at].2.bytes.to_string()));
+    row("bytes sent after that", both(&|at| moved[at].sent.bytes.to_string()));
+    row("CPU time of the five together until then, ms", both(&|at| took[at].1.as_millis().to_string()));
+    row("time by their clocks until then, ms", both(&|at| took[at].0.as_millis().to_string()));
+}
+
+fn split(sessions: usize) {
+    const APART: Duration = Duration::from_secs(10);
+    println!(
+        "4 members are 2 and 2 for {} s; each of {sessions} sessions of 100 B is written on both sides",
+        APART.as_secs()
+    );
+    println!();
+    println!(
+        "| copies | until all have everything, ms by their clocks | bytes sent | CPU time of the four together, ms |"
+    );
+    println!("|---|---|---|---|");
+    let keys = keys(sessions);
+    for (name, copies) in [("everywhere", Copies::Everywhere), ("backups:1", Copies::Backups(1))] {
+        let mut net = Net::ready(4, copies);
+        net.load(&keys, 100, anywhere);
+        let began = net.now();
+        net.split([2, 3]);
+        // By then each side has removed the other.
+        net.run(APART / 2);
+        for (at, key) in keys.iter().enumerate() {
+            for (n, name) in SIDES {
+                let now = net.now();
+                let write = Delta::new().set(name.to_vec(), value(at, 100));
+                net.node_mut(n).commit(now, *key, write, Durability::All).expect("the node serves");
+            }
+            if at % 64 == 63 {
+                millisecond(&mut net);
+            }
+        }
+        net.run(APART - net.now().since(began));
+        let (sent, cpu) = (net.sent(), cpu_time());
+        net.heal();
+        let took = net.run_until_settled(SETTLES_IN);
+        let (sent, cpu) = (net.sent() - sent, cpu_time() - cpu);
+        assert_merged(&net, &keys);
+        println!("| {name} | {} | {} | {} |", took.as_millis(), sent.bytes, cpu.as_millis());
+    }
+}
+
+/// Who writes what on each side.
+const SIDES: [(usize, &[u8]); 2] = [(0, b"here"), (2, b"there")];
+
+/// Everybody who must hold a session has what was written to it on either side, and all have the same.
+fn assert_merged(net: &Net, keys: &[SessionKey]) {
+    for (at, key) in keys.iter().enumerate() {
+        let holders = net.holders(key);
+        let copies: Vec<_> = holders.iter().map(|n| net.node(*n).session(key).expect("it is there")).collect();
+        let written: Bytes = value(at, 100);
+        let both = copies.iter().all(|copy| SIDES.iter().all(|(_, name)| copy.attribute(name) == Some(&written)));
+        assert!(both, "nothing that was written on either side is lost (P2)");
+        assert!(copies.iter().all(|copy| copy.version() == copies[0].version()), "all have the same (P1)");
+    }
+}
+
 fn per(total: u64, rounds: usize) -> String {
     let rounds = rounds as u64;
     let tenths = (total * 10 + rounds / 2) / rounds;
@@ -307,5 +393,7 @@ mod tests {
         super::reads(2);
         super::moves(&[3], 50);
         super::restore(50);
+        super::drain(50);
+        super::split(50);
     }
 }
