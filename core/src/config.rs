@@ -9,6 +9,7 @@ use crate::{
     copies::{BACKUPS_MAX, COPIES, Copies, Unit},
     limits::WhenFull,
     protocol::{self, Versions},
+    quorum::Partition,
     session::Lifetime,
 };
 
@@ -75,6 +76,11 @@ pub struct Config {
     /// How long `leave` waits for others to acknowledge what they lack.
     #[serde(with = "text")]
     pub leave_for: Duration,
+    /// What this member does when it sees too few others: fewer than a majority of those that were last agreed to be there,
+    /// or than `members_min`. The same on all members.
+    pub partition: Partition,
+    /// How many ready members, this one included, are enough. Under [`Partition::Pause`] nobody starts alone where fewer are.
+    pub members_min: usize,
     /// How many ends are remembered; past it the oldest is forgotten, with an event.
     pub ended_max: usize,
     /// How many sessions a node holds, copies of others' included; what becomes of a commit that would create one more
@@ -136,6 +142,8 @@ impl Default for Config {
             ended_for: Duration::from_secs(30 * 60),
             fetch_for: Duration::from_secs(5),
             leave_for: Duration::from_secs(10),
+            partition: Partition::default(),
+            members_min: 1,
             ended_max: 1 << 20,
             sessions_max: 1 << 24,
             memory_max: 0,
@@ -229,6 +237,7 @@ impl Config {
             ("ended_max", self.ended_max, 1, 1 << 28),
             ("sessions_max", self.sessions_max, 1, 1 << 28),
             ("members_max", self.members_max, 1, MEMBERS_MAX),
+            ("members_min", self.members_min, 1, self.members_max),
             ("attribute_bytes_max", self.attribute_bytes_max, 1, 1 << 26),
             ("frame_max", self.frame_max, self.attribute_bytes_max + FRAME_ROOM, 1 << 27),
             ("session_bytes_max", self.session_bytes_max, self.attribute_bytes_max, 1 << 30),

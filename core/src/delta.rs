@@ -9,6 +9,7 @@ use crate::{
     life::EndCause,
     limits::Limit,
     member::MemberId,
+    quorum::Minority,
     session::{Lifetime, Session},
     version::{AttributeVersion, Conflict, SessionVersion},
 };
@@ -239,6 +240,9 @@ pub enum CommitError {
     /// The node is leaving.
     #[error("the node is leaving the cluster")]
     Leaving,
+    /// The node sees too few others to take writes.
+    #[error("writes are paused: {0}")]
+    Paused(Minority),
     /// A condition of the delta does not hold.
     #[error(transparent)]
     Conflict(#[from] Conflict),

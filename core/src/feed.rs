@@ -33,6 +33,8 @@ pub(crate) enum Note {
     Pull(SessionKey),
     /// This member is leaving.
     Leaving,
+    /// Whom this member takes to be there. Before what makes a joiner ready.
+    Views,
     Round,
     Use(SessionKey),
     /// A use of what this member does not hold.

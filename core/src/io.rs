@@ -10,6 +10,7 @@ use crate::{
     limits::Limit,
     member::{MemberId, RemovalCause, SeekCause},
     protocol::Versions,
+    quorum::Minority,
     risk::AtRisk,
 };
 
@@ -129,6 +130,14 @@ pub enum Event {
     /// More is held here than the limit and a sixteenth of it, and no room is made: copies of others' sessions are always
     /// taken. Raised once until there is room again.
     Overfull(Limit),
+    /// This node sees too few others and refuses writes from now on ([`Partition::Pause`](crate::Partition::Pause)).
+    Paused(Minority),
+    /// This node sees enough others again and takes writes.
+    Resumed,
+    /// This node sees too few others, and goes on ([`Partition::Serve`](crate::Partition::Serve)).
+    MajorityLost(Minority),
+    /// This node sees enough others again.
+    MajorityRegained,
     /// This node has left the cluster: everything is handed over, or the time for that has passed.
     Left {
         /// What nobody else had acknowledged by then.

@@ -89,6 +89,7 @@ mod placement;
 pub mod planted;
 mod pressure;
 mod protocol;
+mod quorum;
 mod rank;
 mod relays;
 mod relocation;
@@ -116,6 +117,7 @@ pub use member::{Member, MemberId, MemberState, PayloadTooLong, RemovalCause, Se
 pub use messages::{Message, MessageError};
 pub use node::Node;
 pub use protocol::Versions;
+pub use quorum::{Minority, Partition};
 pub use risk::{AtRisk, Handover};
 pub use session::{Lifetime, Session};
 pub use stats::Stats;

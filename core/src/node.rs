@@ -17,6 +17,7 @@ mod merge;
 mod messages;
 mod moves;
 mod notes;
+mod parted;
 mod probes;
 mod reads;
 mod receive;
@@ -56,6 +57,7 @@ use crate::{
     ownership::Ownership,
     placement::Placement,
     pressure::Pressure,
+    quorum::{Minority, Quorum},
     relays::Relays,
     relocation::Relocation,
     risk::Risk,
@@ -110,6 +112,9 @@ pub struct Node {
     payload: Bytes,
     map: SharedMap,
     map_commits: Commits<EntryId>,
+    quorum: Quorum,
+    /// Why this member sees too few others.
+    minority: Option<Minority>,
     risk: Risk,
     /// Who must hold what has changed since it was last seen what is at risk.
     replaced: bool,
@@ -181,6 +186,8 @@ impl Node {
             payload: Bytes::copy_from_slice(config.payload.as_bytes()),
             map: SharedMap::new(&config),
             map_commits: Commits::default(),
+            quorum: Quorum::default(),
+            minority: None,
             risk: Risk::default(),
             replaced: false,
             breaks: BTreeMap::new(),

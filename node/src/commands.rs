@@ -93,6 +93,7 @@ impl<S: Store> Table<S> {
             entry("heirloom.explain", 2, Peek, FIRST, heirloom::explain),
             entry("heirloom.map", -2, Peek, NONE, map::map),
             entry("heirloom.members", 1, Connection, NONE, heirloom::members),
+            entry("heirloom.resume", 1, Connection, NONE, heirloom::resume),
             entry("hello", -1, Connection, NONE, connection::hello),
             entry("hexists", 3, Read, FIRST, hashes::hexists),
             entry("hget", 3, Read, FIRST, hashes::hget),

@@ -11,13 +11,13 @@ use core::{
 use std::{fs, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser};
-use heirloom_core::{AtRisk, Config, Copies, Durability, Unit, WhenFull};
+use heirloom_core::{AtRisk, Config, Copies, Durability, Partition, Unit, WhenFull};
 use heirloom_runtime::Settings;
 
 use self::values::{
     Group, parse_address, parse_bytes, parse_copies, parse_count, parse_durability, parse_duration, parse_group,
-    parse_idle, parse_interface, parse_label, parse_name, parse_payload, parse_peer, parse_runtime, parse_sessions,
-    parse_unit, parse_weight, parse_when_full,
+    parse_idle, parse_interface, parse_label, parse_members, parse_name, parse_partition, parse_payload, parse_peer,
+    parse_runtime, parse_sessions, parse_unit, parse_weight, parse_when_full,
 };
 
 use crate::driver::Runtime;
@@ -130,6 +130,13 @@ pub(crate) struct Flags {
     /// then the least recently used [default: refuse]
     #[arg(long, value_name = "refuse|evict", value_parser = parse_when_full)]
     when_full: Option<WhenFull>,
+    /// What the node does when it sees no majority of the members that were there: serve, or pause and take no writes
+    /// [default: serve]
+    #[arg(long, value_name = "serve|pause", value_parser = parse_partition)]
+    partition: Option<Partition>,
+    /// How many ready members, this one included, are enough; with --partition=pause none starts without [default: 1]
+    #[arg(long, value_name = "COUNT", value_parser = parse_members)]
+    members_min: Option<usize>,
     /// How long the node has to hand over when it is told to end; it serves while it does so [default: 20s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     drain_for: Option<Duration>,
@@ -231,6 +238,8 @@ impl Options {
                 sessions_max: flags.sessions_max.unwrap_or(config.sessions_max),
                 memory_max: flags.memory_max.unwrap_or(config.memory_max),
                 when_full: flags.when_full.unwrap_or(config.when_full),
+                partition: flags.partition.unwrap_or(config.partition),
+                members_min: flags.members_min.unwrap_or(config.members_min),
                 ..config
             },
         };
@@ -289,6 +298,8 @@ impl Flags {
             sessions_max: self.sessions_max.or(other.sessions_max),
             memory_max: self.memory_max.or(other.memory_max),
             when_full: self.when_full.or(other.when_full),
+            partition: self.partition.or(other.partition),
+            members_min: self.members_min.or(other.members_min),
             drain_for: self.drain_for.or(other.drain_for),
             clients_max: self.clients_max.or(other.clients_max),
             runtime: self.runtime.or(other.runtime),
@@ -392,7 +403,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 26] = [
+    const KEYS: [(&str, [&str; 3]); 28] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -415,6 +426,8 @@ mod tests {
         ("sessions-max", ["1", "2", "268435456"]),
         ("memory-max", ["0", "512mb", "1GB"]),
         ("when-full", ["evict", "refuse", "evict"]),
+        ("partition", ["pause", "serve", "pause"]),
+        ("members-min", ["1", "2", "3"]),
         ("drain-for", ["1s", "500ms", "2m"]),
         ("clients-max", ["1", "2", "3"]),
         ("runtime", ["std", "smol", "std"]),

@@ -192,6 +192,9 @@ pub(crate) fn refusal_text(error: &CommitError) -> String {
         LOADING.into()
     } else if *error == CommitError::Leaving {
         "LOADING the node is leaving the cluster".into()
+    } else if let CommitError::Paused(minority) = error {
+        // Nothing has changed, as with a Redis cluster that is down.
+        format!("CLUSTERDOWN writes are refused: {minority}")
     } else if matches!(error, CommitError::Full { .. }) {
         OUT_OF_MEMORY.into()
     } else {

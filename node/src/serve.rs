@@ -92,6 +92,7 @@ impl Server {
             copies: config.copies,
             memory_max: config.memory_max,
             when_full: config.when_full,
+            partition: config.partition,
             host: config.host.clone(),
             zone: config.zone.clone(),
             domain: config.domain.clone(),
@@ -257,6 +258,10 @@ fn log(event: &Event, store: &Local) {
             info!(%address, ?cause, "no member is there: it is looked for again and again")
         }
         Event::Found(address, id) => info!(%address, member = %id, "a member that was looked for is there"),
+        Event::Paused(minority) => warn!("writes are refused until more members are seen: {minority}"),
+        Event::Resumed => info!("enough members are seen: writes are taken again"),
+        Event::MajorityLost(minority) => warn!("others may serve on the other side of a partition: {minority}"),
+        Event::MajorityRegained => info!("enough members are seen again"),
         Event::Mismatched(id, address) => {
             warn!(member = %id, %address, "a member has another setting of copies: it stays out of the view");
         }

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use heirloom_core::{
     AtRisk, AttributeTraffic, Copies, Delta, Demand, Durability, EndCause, Handover, Member, MemberId, MemberState,
-    Purpose, Receipt, SessionKey, Stats, Time,
+    Minority, Purpose, Receipt, SessionKey, Stats, Time,
 };
 use heirloom_runtime::{Commit, CommitFailed, FetchFailed, Fetching, Found, FrameErrors, Handle, IdTooLong, Published};
 
@@ -78,6 +78,10 @@ pub(crate) trait Store: 'static {
     fn at_risk(&self) -> AtRisk;
     /// How far it is with leaving.
     fn handover(&self) -> Option<Handover>;
+    /// Why it sees too few others.
+    fn minority(&self) -> Option<Minority>;
+    /// Who is missing is gone for good.
+    fn resume(&self);
     /// What it has counted.
     fn stats(&self) -> Stats;
     /// How far another member of its view lags behind.
@@ -246,6 +250,14 @@ impl Store for Local {
 
     fn handover(&self) -> Option<Handover> {
         self.handle.handover()
+    }
+
+    fn minority(&self) -> Option<Minority> {
+        self.handle.minority()
+    }
+
+    fn resume(&self) {
+        self.handle.resume();
     }
 
     fn stats(&self) -> Stats {

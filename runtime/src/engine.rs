@@ -41,6 +41,7 @@ pub(crate) enum Command {
     Touch(SessionKey),
     SetPeers(Vec<SocketAddr>),
     StartAlone,
+    Resume,
     Leave(Completer<AtRisk>),
     Drain(Duration, Completer<AtRisk>),
 }
@@ -279,6 +280,7 @@ impl Engine {
             Command::Touch(key) => self.node.touch(now, &key),
             Command::SetPeers(peers) => self.node.set_peers(now, peers),
             Command::StartAlone => self.node.start_alone(now),
+            Command::Resume => self.node.resume(now),
             Command::Leave(completer) => {
                 if self.await_end(completer, told) {
                     self.node.leave(now);

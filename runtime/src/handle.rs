@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use heirloom_core::{
     AtRisk, CommitError, Copies, Delta, Demand, EndCause, Event, Handover, KeyMaker, Member, MemberId, MemberState,
-    Message, Node, Purpose, SessionKey, SessionVersion, Stats, Time,
+    Message, Minority, Node, Purpose, SessionKey, SessionVersion, Stats, Time,
 };
 
 pub use self::cluster::SendFailed;
@@ -236,6 +236,21 @@ impl Handle {
     /// Nobody else can be there: the node is ready at once instead of looking for others first.
     pub fn start_alone(&self) {
         self.shared().pass_always(Command::StartAlone);
+    }
+
+    /// Why the node sees too few others, whether it goes on or has paused; `None` if it sees enough.
+    pub fn minority(&self) -> Option<Minority> {
+        self.shared().look(Node::minority).flatten()
+    }
+
+    /// Why the node refuses writes; `None` if it does not.
+    pub fn paused(&self) -> Option<Minority> {
+        self.shared().look(Node::paused).flatten()
+    }
+
+    /// Who is missing is gone for good, an operator says: the node needs no majority of them any more.
+    pub fn resume(&self) {
+        self.shared().pass_always(Command::Resume);
     }
 
     /// The next event. All handles share one stream of events.

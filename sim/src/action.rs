@@ -33,6 +33,8 @@ pub enum Action {
     Leave(HostId),
     /// A member is asked to leave within a time, and to serve while it hands over.
     Drain(HostId, Duration),
+    /// An operator tells a member that who is missing is gone for good.
+    CountOut(HostId),
     /// One direction is cut.
     Cut(HostId, HostId),
     /// One direction is mended.

@@ -203,6 +203,12 @@ impl Cluster {
         self.turn(host)
     }
 
+    /// Tells a process that who is missing is gone for good.
+    pub fn count_out(&mut self, host: HostId) -> Result<(), Violation> {
+        self.input(host, |node, time| node.resume(time));
+        self.turn(host)
+    }
+
     /// Commits on a host where a process runs. The turn comes with `settle`, so that the caller can note the commit
     /// before its outcome.
     pub fn commit(

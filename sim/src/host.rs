@@ -44,6 +44,8 @@ pub struct Process {
     pub listed: BTreeSet<MemberId>,
     /// Those of other domains, as its events tell of them.
     pub neighbors: BTreeSet<MemberId>,
+    /// Whether it sees too few others, as its events tell of it.
+    pub lacks: bool,
     /// Whether some of its events are missing.
     pub has_lagged: bool,
     /// The table that readers see, as a driver keeps it up.
@@ -65,6 +67,7 @@ impl Process {
             left: None,
             listed: BTreeSet::new(),
             neighbors: BTreeSet::new(),
+            lacks: false,
             has_lagged: false,
             published: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -91,6 +94,8 @@ impl Process {
             Event::MemberRemoved(id, _) => self.listed.remove(id),
             Event::NeighborAdded(id) => self.neighbors.insert(*id),
             Event::NeighborRemoved(id, _) => self.neighbors.remove(id),
+            Event::Paused(_) | Event::MajorityLost(_) => !core::mem::replace(&mut self.lacks, true),
+            Event::Resumed | Event::MajorityRegained => core::mem::take(&mut self.lacks),
             Event::Lagged => {
                 self.has_lagged = true;
                 true

@@ -5,7 +5,7 @@
 use core::{fmt, str::FromStr, time::Duration};
 use std::collections::BTreeMap;
 
-use heirloom_core::{Config, ConfigError, Copies, Unit, WhenFull};
+use heirloom_core::{Config, ConfigError, Copies, Partition, Unit, WhenFull};
 
 use crate::{
     action::{Action, Setup},
@@ -147,6 +147,7 @@ impl Plan {
         actions.extend(asked);
         let mut shared = chance.draws(Purpose::Clients, 0, 0, 10);
         actions.extend(clients::shared(&mut shared, hosts, clients_from, healed_at));
+        pause(&mut chance.draws(Purpose::Plan, 0, 0, 12), &mut setup, &mut actions, healed_at);
         actions.sort_by_key(|(at, _)| *at);
         limit(&mut chance.draws(Purpose::Plan, 0, 0, 11), &mut setup);
         let actions = mixed(&mut chance.draws(Purpose::Plan, 0, 0, 10), actions);
@@ -226,6 +227,15 @@ fn limit(draws: &mut Draws, setup: &mut Setup) {
         setup.own.insert(host, limited(draws, &setup.config));
     } else {
         setup.config = limited(draws, &setup.config);
+    }
+}
+
+/// In one plan of ten, members that see too few others pause. Who waits for one that never comes back pauses for good, so in
+/// the end there is a member on every host.
+fn pause(draws: &mut Draws, setup: &mut Setup, actions: &mut Vec<(Moment, Action)>, healed_at: Moment) {
+    if draws.per_mille(100) {
+        setup.config.partition = Partition::Pause;
+        actions.extend((0..setup.hosts).map(|host| (healed_at, Action::Start(HostId(host)))));
     }
 }
 

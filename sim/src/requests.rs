@@ -235,6 +235,10 @@ impl Sim {
                 self.cluster.marks.refused(&error);
                 Ok(None)
             }
+            Some(Err(error @ CommitError::Paused(_))) if self.is_paused(host) && purpose == Purpose::Write => {
+                self.cluster.marks.refused(&error);
+                Ok(None)
+            }
             Some(Err(error)) if is_ready => {
                 let story = format!("{host} is ready and refuses to fetch: {error}");
                 Err(Violation { promise: Promise::Turn, at: self.now(), story })
@@ -249,7 +253,7 @@ impl Sim {
         let Some(process) = self.cluster.process(host) else { return Ok(false) };
         let there = There::at(&process.node, &ask.key, &self.history.kin(ask.key));
         let (life, state) = (process.life, process.node.state());
-        let load = Load::of(&process.node);
+        let (load, paused) = (Load::of(&process.node), process.node.paused());
         let result = match ask.moves_to {
             Some(new) => self.cluster.change_id(host, ask.key, new, ask.demand()),
             None => self.cluster.commit(host, ask.key, ask.delta(serial), ask.demand()),
@@ -259,6 +263,12 @@ impl Sim {
         let is_taken = match result {
             Some(Ok(_)) if state != MemberState::Ready => {
                 return wrong(Promise::Join, format!("{host} takes a commit though it is {state:?}"));
+            }
+            Some(Ok(_)) if paused.is_some() => {
+                return wrong(Promise::Turn, format!("{host} takes a commit though it has paused: {paused:?}"));
+            }
+            Some(Err(CommitError::Paused(why))) if paused != Some(why) => {
+                return wrong(Promise::Turn, format!("{host} refuses a commit as if it had paused: {why}"));
             }
             Some(Ok(id)) => {
                 self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &there);
@@ -281,6 +291,10 @@ impl Sim {
         self.cluster.settle(host)?;
         self.attend()?;
         Ok(is_taken)
+    }
+
+    fn is_paused(&self, host: HostId) -> bool {
+        self.cluster.process(host).is_some_and(|process| process.node.paused().is_some())
     }
 
     /// Uses a session where it is shown.

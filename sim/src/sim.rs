@@ -112,6 +112,7 @@ impl Sim {
             Action::Resume(host) => self.lift(Fault::Pause(host))?,
             Action::Leave(host) => self.leave(host)?,
             Action::Drain(host, within) => self.drain(host, within)?,
+            Action::CountOut(host) => self.cluster.count_out(host)?,
             Action::Cut(from, to) => self.impose(Fault::Cut(from, to)),
             Action::Mend(from, to) => self.lift(Fault::Cut(from, to))?,
             Action::Mute(from, to) => self.impose(Fault::Thin(from, to, 1000)),

@@ -147,6 +147,7 @@ impl Maker<'_> {
             }
             ItemKind::Map => items.map(value, self.bool()),
             ItemKind::Leaving => items.leaving(),
+            ItemKind::Views => items.views([self.members(), self.members()].into()),
         }
     }
 

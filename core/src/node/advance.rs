@@ -75,6 +75,7 @@ impl Node {
         self.make_room(now, None);
         self.forward_moved(now);
         self.settle();
+        self.weigh();
         self.answer_joiners();
         self.join();
         self.assess();
@@ -97,8 +98,12 @@ impl Node {
                 }
                 self.raise(Event::MemberAdded(member));
                 self.start_feed(now, member);
+                self.count_in(member);
             }
             ViewChange::State(member, state) => {
+                if state == MemberState::Leaving {
+                    self.quorum.handle_gone(member);
+                }
                 let ready = state == MemberState::Ready;
                 if ready && self.others.all.contains(&member) && !self.others.ready.contains(&member) {
                     self.raise(Event::MemberReady(member));
@@ -165,6 +170,10 @@ impl Node {
         let clock = self.clock.last();
         let since = now - self.config.drop_time - self.config.probe_time;
         let lurking = cause != RemovalCause::Left;
+        match cause {
+            RemovalCause::Left | RemovalCause::Superseded => self.quorum.handle_gone(member),
+            RemovalCause::Silent | RemovalCause::Broken | RemovalCause::Refused => self.quorum.handle_removed(member),
+        }
         self.breaks.insert(member, Break { since, clock, lurking, too_long: false });
         self.breaks.retain(|_, gap| now.since(gap.since) < BREAK_MAX);
         self.expiry.handle_removed(member);
@@ -189,6 +198,7 @@ impl Node {
         let all = self.feeds.keys().copied().collect();
         let ready = self.feeds.keys().filter(|member| state(member) == Some(MemberState::Ready)).copied().collect();
         self.others = Arc::new(Others { all, ready });
+        self.quorum.handle_ready();
         self.place();
     }
 
@@ -312,7 +322,7 @@ impl Node {
 
     fn start_first(&mut self, now: Time) {
         if self.first_member_at().is_some_and(|at| at <= now) {
-            if self.membership.waits_for_others(now) {
+            if self.membership.waits_for_others(now) || self.is_below_min() {
                 self.first_at = now + self.config.frequency;
             } else {
                 self.become_first(now);
@@ -328,6 +338,7 @@ impl Node {
 
     fn become_ready(&mut self, now: Time, cause: ReadyCause) {
         self.state = MemberState::Ready;
+        self.quorum.handle_ready();
         self.place();
         self.raise(Event::Ready(cause));
         self.ownership.handle_ready(now);

@@ -70,7 +70,10 @@ impl Node {
         purpose: Purpose,
         floor: Option<SessionVersion>,
     ) -> Result<FetchId, CommitError> {
-        self.admit(self.fetches.len())?;
+        match purpose {
+            Purpose::Peek | Purpose::Read => self.admit(self.fetches.len())?,
+            Purpose::Write => self.admit_write(self.fetches.len())?,
+        }
         self.stats.fetches += 1;
         let (id, news) = self.fetches.ask(key, purpose, floor, now + self.config.fetch_for);
         if news {

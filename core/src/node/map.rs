@@ -90,7 +90,7 @@ impl Node {
         value: Option<Bytes>,
         Demand { durability, within }: Demand,
     ) -> Result<CommitId, CommitError> {
-        self.admit(self.map_commits.len())?;
+        self.admit_write(self.map_commits.len())?;
         self.map.check(&name, value.as_deref())?;
         let (id, change) = self.put_entry(now, name, value);
         let waiting = Waiting::Application(durability, within.map(|length| now + length));

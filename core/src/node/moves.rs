@@ -39,7 +39,7 @@ impl Node {
         new: SessionKey,
         Demand { durability, within }: Demand,
     ) -> Result<CommitId, CommitError> {
-        self.admit(self.commits.len())?;
+        self.admit_write(self.commits.len())?;
         if !self.serves(&old) {
             return Err(CommitError::NoSession);
         }

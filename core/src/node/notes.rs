@@ -34,6 +34,7 @@ impl Source<'_> {
         let listed = match note {
             Note::Offered | Note::OfferedBefore => self.ownership.gone().len(),
             Note::Done => self.joiners.said(peer).map_or(0, |said| said.view.len() + said.settled.len()),
+            Note::Views => self.quorum.named(),
             Note::Pull(_)
             | Note::Leaving
             | Note::Round
@@ -55,6 +56,7 @@ impl Source<'_> {
         let mut items = frame.items();
         match note {
             Note::Leaving => items.leaving(),
+            Note::Views => items.views(self.quorum.sets()),
             Note::Round => items.round(self.round),
             Note::Use(key) => {
                 if let Some(remaining) = self.sessions.remaining(self.now, &key) {

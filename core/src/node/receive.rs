@@ -186,6 +186,7 @@ impl Node {
     /// A member had removed this one: it may have forgotten ends meanwhile, and that it was asked for word.
     fn handle_forgotten(&mut self, now: Time, peer: MemberId) {
         self.feed_map(peer);
+        self.tell_views_to(peer);
         let everywhere = self.is_everywhere();
         let Some(feed) = self.feeds.get_mut(&peer) else { return };
         if self.state == MemberState::Joining {
@@ -247,6 +248,11 @@ impl Node {
             Item::Release(key, digest) => self.receive_release(peer, key, digest),
             Item::Entry(entry) => self.receive_entry(now, peer, entry),
             Item::Leaving => self.membership.handle_leaving(peer),
+            Item::Views(views) => {
+                if self.feeds.contains_key(&peer) {
+                    self.quorum.handle_word(peer, views);
+                }
+            }
             Item::Map(digest, asks) => self.receive_map(peer, digest, asks),
             Item::Missing(key) => self.receive_missing(now, peer, key),
             Item::Use(key, remaining) => {

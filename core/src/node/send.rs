@@ -20,6 +20,7 @@ use crate::{
     ownership::Ownership,
     planted::Bug,
     protocol::NEXT,
+    quorum::Quorum,
     relocation::Relocation,
     session::Change,
     sessions::Sessions,
@@ -104,6 +105,7 @@ impl Node {
                 ownership: &self.ownership,
                 joiners: &self.joiners,
                 relocation: &self.relocation,
+                quorum: &self.quorum,
                 map: &self.map,
                 unit: self.config.unit,
             };
@@ -141,6 +143,7 @@ pub(super) struct Source<'a> {
     pub(super) ownership: &'a Ownership,
     pub(super) joiners: &'a Joiners,
     pub(super) relocation: &'a Relocation,
+    pub(super) quorum: &'a Quorum,
     pub(super) map: &'a SharedMap,
     pub(super) unit: Unit,
 }

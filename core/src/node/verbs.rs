@@ -64,7 +64,7 @@ impl Node {
         delta: Delta,
         Demand { durability, within }: Demand,
     ) -> Result<CommitId, CommitError> {
-        self.admit(self.commits.len())?;
+        self.admit_write(self.commits.len())?;
         let waiting = Waiting::Application(durability, within.map(|length| now + length));
         if self.sessions.has_already(now, self.id, &key, &delta) && self.is_known_to_all(&key) {
             delta.check_conditions(self.sessions.record(&key).map(Arc::as_ref))?;
@@ -146,6 +146,12 @@ impl Node {
             MemberState::Ready if max <= under_way => Err(CommitError::TooManyCommits { max }),
             MemberState::Ready => Ok(()),
         }
+    }
+
+    /// As [`admit`](Self::admit), and whether it may change anything.
+    pub(super) fn admit_write(&self, under_way: usize) -> Result<(), CommitError> {
+        self.admit(under_way)?;
+        self.paused().map_or(Ok(()), |minority| Err(CommitError::Paused(minority)))
     }
 
     /// A use that changes nothing: a session with an idle time lives on for that long.

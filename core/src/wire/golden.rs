@@ -129,6 +129,7 @@ fn item(kind: ItemKind) -> Vec<u8> {
         }
         ItemKind::Map => items.map(0x1122_3344_5566_7788, true),
         ItemKind::Leaving => items.leaving(),
+        ItemKind::Views => items.views([[FROM, TO].into(), [TO].into()].into()),
     }
     bytes
 }

@@ -10,7 +10,7 @@ use super::{
     delta::DeltaReader,
     message::{CLOCK_MAX, read},
 };
-use crate::{io::FrameError, key::SessionKey, map::Brought, member::MemberId, stamp::Stamp};
+use crate::{io::FrameError, key::SessionKey, map::Brought, member::MemberId, quorum::NAMED_MAX, stamp::Stamp};
 
 /// One thing that a member tells another. Sent until acknowledged, in order.
 pub(crate) enum Item<'a> {
@@ -46,6 +46,8 @@ pub(crate) enum Item<'a> {
     Map(u64, bool),
     /// The sender is leaving: others take its place.
     Leaving,
+    /// The last agreed view and what the sender has announced since.
+    Views(Vec<Vec<MemberId>>),
 }
 
 /// The kinds of items on the wire. New ones are appended.
@@ -68,10 +70,11 @@ pub(crate) enum ItemKind {
     Entry = 14,
     Map = 15,
     Leaving = 16,
+    Views = 17,
 }
 
 impl ItemKind {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Delta,
         Self::Missing,
         Self::Use,
@@ -88,6 +91,7 @@ impl ItemKind {
         Self::Entry,
         Self::Map,
         Self::Leaving,
+        Self::Views,
     ];
 }
 
@@ -237,6 +241,10 @@ impl ItemWriter<'_> {
         self.put(ItemKind::Leaving, &());
     }
 
+    pub(crate) fn views(&mut self, views: Vec<Vec<MemberId>>) {
+        self.put(ItemKind::Views, &views);
+    }
+
     /// Appends an item whose body is written by `body`; if that fails, nothing is appended.
     pub(crate) fn write<T, E>(
         &mut self,
@@ -337,6 +345,13 @@ impl<'a> Items<'a> {
             ItemKind::Leaving => {
                 let () = read(body)?;
                 Item::Leaving
+            }
+            ItemKind::Views => {
+                let views: Vec<Vec<MemberId>> = read(body)?;
+                if NAMED_MAX < views.len() + views.iter().map(Vec::len).sum::<usize>() {
+                    return Err(FrameError::Body);
+                }
+                Item::Views(views)
             }
         }))
     }

@@ -77,6 +77,7 @@ fn item_name(kind: ItemKind) -> &'static str {
         ItemKind::Entry => "feed: entry",
         ItemKind::Map => "feed: map",
         ItemKind::Leaving => "feed: leaving",
+        ItemKind::Views => "feed: views",
     }
 }
 

@@ -3,7 +3,7 @@
 use core::{cell::Cell, fmt::Display, net::SocketAddr, ops::Deref, time::Duration};
 use std::{borrow::Cow, time::Instant};
 
-use heirloom_core::{Copies, Delta, Durability, Lifetime, Session, SessionKey, Time, WhenFull};
+use heirloom_core::{Copies, Delta, Durability, Lifetime, Partition, Session, SessionKey, Time, WhenFull};
 use heirloom_runtime::{IdTooLong, Published};
 
 use crate::{
@@ -64,6 +64,8 @@ pub(crate) struct Program {
     /// How many bytes sessions may count; zero is without a limit.
     pub(crate) memory_max: usize,
     pub(crate) when_full: WhenFull,
+    /// What it does when it sees too few others.
+    pub(crate) partition: Partition,
     pub(crate) host: String,
     pub(crate) zone: String,
     pub(crate) domain: String,

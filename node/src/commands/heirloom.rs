@@ -90,6 +90,13 @@ pub(super) fn drain<S: Store>(call: &mut Call<'_, S>) -> Answer {
     Ok(())
 }
 
+/// Who is missing is gone for good: a node that has paused takes writes again if that makes those it sees a majority.
+pub(super) fn resume<S: Store>(call: &mut Call<'_, S>) -> Answer {
+    call.store.resume();
+    call.reply.simple("OK");
+    Ok(())
+}
+
 pub(super) fn members<S: Store>(call: &mut Call<'_, S>) -> Answer {
     let (store, program) = (call.store, call.program);
     let mut me = Fields::default();

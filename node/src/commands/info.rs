@@ -2,7 +2,7 @@
 
 use core::fmt::{Result, Write};
 
-use heirloom_core::{AttributeTraffic, Durability, MemberState, WhenFull};
+use heirloom_core::{AttributeTraffic, Durability, MemberState, Partition, WhenFull};
 
 use super::{
     call::{Answer, Call},
@@ -122,6 +122,13 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
     write!(text, "name:{}\r\nid:{}\r\n", program.name, store.id())?;
     write!(text, "cluster_name:{}\r\n", program.cluster_name)?;
     write!(text, "address:{}\r\nstate:{}\r\n", store.address(), stage(call))?;
+    let (minority, pauses) = (store.minority(), program.partition == Partition::Pause);
+    let yes_or_no = |yes| if yes { "yes" } else { "no" };
+    write!(text, "partition:{}\r\nmajority:{}\r\n", program.partition, yes_or_no(minority.is_none()))?;
+    write!(text, "paused:{}\r\n", yes_or_no(pauses && minority.is_some()))?;
+    if let Some(minority) = minority {
+        write!(text, "minority:{minority}\r\n")?;
+    }
     let durability = match program.durability {
         None => "auto".into(),
         Some(Durability::Local) => "local".into(),
@@ -203,7 +210,7 @@ pub(super) fn state(state: MemberState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use heirloom_core::{ATTRIBUTE_OVERHEAD, Config, SESSION_OVERHEAD, WhenFull};
+    use heirloom_core::{ATTRIBUTE_OVERHEAD, Config, Partition, SESSION_OVERHEAD, WhenFull};
 
     use super::human;
     use crate::{commands::testing::Desk, replies::OUT_OF_MEMORY};
@@ -228,6 +235,28 @@ mod tests {
         for line in lines.chain(["frames_dropped_checksum:0", "frames_dropped_no_stream:0"]) {
             assert!(told.lines().any(|found| found == line), "{line} in {told}");
         }
+    }
+
+    #[test]
+    fn a_node_that_has_paused_answers_reads_and_tells_why_it_refuses_writes() {
+        let desk = Desk::with(Config { partition: Partition::Pause, members_min: 2, ..Config::default() });
+        let refused = "-CLUSTERDOWN writes are refused: only 1 of members_min (2) members are ready";
+        desk.table(&[
+            ("SET a 1", refused),
+            ("HSET h f 1", refused),
+            ("HEIRLOOM.MAP SET a 1", refused),
+            ("GET a", "(nil)"),
+            ("PING", "+PONG"),
+            ("HEIRLOOM.RESUME", "+OK"),
+            ("SET a 1", refused),
+        ]);
+        let told = desk.ask("INFO heirloom");
+        let why = "minority:only 1 of members_min (2) members are ready";
+        for line in ["partition:pause", "majority:no", "paused:yes", why] {
+            assert!(told.lines().any(|found| found == line), "{line} in {told}");
+        }
+        let told = Desk::new().ask("INFO heirloom");
+        assert!(["partition:serve", "majority:yes", "paused:no"].iter().all(|line| told.contains(line)), "{told}");
     }
 
     #[test]

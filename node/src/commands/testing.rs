@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
 use bytes::Bytes;
 use heirloom_core::{
     AtRisk, AttributeTraffic, CommitError, CommitId, Config, Delta, Durability, EndCause, Handover, KeyMaker, Member,
-    MemberId, MemberState, Node, Outcome, Purpose, Receipt, SessionKey, Stats, Time,
+    MemberId, MemberState, Minority, Node, Outcome, Purpose, Receipt, SessionKey, Stats, Time,
 };
 use heirloom_runtime::{CommitFailed, FetchFailed, Found, FrameErrors, IdTooLong, Published};
 
@@ -72,6 +72,7 @@ impl Desk {
     /// A node that serves, with other settings.
     pub(crate) fn with(config: Config) -> Self {
         let desk = Self::start(Config { join_for: Duration::ZERO, ..config });
+        desk.store.node.borrow_mut().start_alone(desk.store.now.get());
         desk.pass(Duration::from_secs(10));
         assert_eq!(desk.store.state(), MemberState::Ready);
         desk
@@ -85,7 +86,7 @@ impl Desk {
     fn start(config: Config) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         let (idle, copies) = (config.idle, config.copies);
-        let (memory_max, when_full) = (config.memory_max, config.when_full);
+        let (memory_max, when_full, partition) = (config.memory_max, config.when_full, config.partition);
         let node = Node::new(MemberId(1), address, config, 1, Time::ZERO).expect("the settings are allowed");
         let store = Alone {
             node: RefCell::new(node),
@@ -103,6 +104,7 @@ impl Desk {
             copies,
             memory_max,
             when_full,
+            partition,
             host: "desk-host".into(),
             zone: String::new(),
             domain: String::new(),
@@ -428,6 +430,14 @@ impl Store for Alone {
 
     fn handover(&self) -> Option<Handover> {
         self.node.borrow().handover()
+    }
+
+    fn minority(&self) -> Option<Minority> {
+        self.node.borrow().minority()
+    }
+
+    fn resume(&self) {
+        self.node.borrow_mut().resume(self.now.get());
     }
 
     fn stats(&self) -> Stats {

@@ -6,7 +6,7 @@ use core::{
 };
 
 use heirloom_core::{
-    ConfigError, Copies, Durability, PAYLOAD_MAX, Unit, WhenFull,
+    ConfigError, Copies, Durability, PAYLOAD_MAX, Partition, Unit, WhenFull,
     config::{self, LIFETIME_MAX},
 };
 use rustix::system::uname;
@@ -100,6 +100,15 @@ pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
     };
     let bytes = number.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
     bytes.ok_or_else(|| "write a whole number of bytes, or with kb, mb or gb, like 512mb".into())
+}
+
+pub(super) fn parse_partition(text: &str) -> Result<Partition, String> {
+    text.parse().map_err(|error: ConfigError| error.allowed)
+}
+
+pub(super) fn parse_members(text: &str) -> Result<usize, String> {
+    // The rest is checked with all that is set.
+    text.parse().map_err(|_| "write a whole number".into())
 }
 
 pub(super) fn parse_when_full(text: &str) -> Result<WhenFull, String> {

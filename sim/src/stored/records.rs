@@ -33,6 +33,7 @@ pub(super) fn show(action: &Action) -> (&'static str, String) {
         Action::Resume(host) => fault(format!("resume {host}")),
         Action::Leave(host) => fault(format!("leave {host}")),
         Action::Drain(host, within) => fault(format!("drain {host} {}", show_time(*within))),
+        Action::CountOut(host) => fault(format!("countout {host}")),
         Action::Cut(from, to) => fault(format!("cut {from}>{to}")),
         Action::Mend(from, to) => fault(format!("mend {from}>{to}")),
         Action::Mute(from, to) => fault(format!("mute {from}>{to}")),
@@ -107,6 +108,7 @@ impl Reader {
                 self.link(link).map(|(from, to)| Action::Lag(from, to, length))?
             }
             ["drift", host, parts] => Action::Drift(self.host(host)?, read_number(parts, -DRIFT_MAX, DRIFT_MAX)?),
+            ["countout", host] => Action::CountOut(self.host(host)?),
             ["drain", host, within] => Action::Drain(self.host(host)?, read_time(within)?),
             ["wall", host, step] => Action::StepWall(self.host(host)?, step_of(step)?),
             ["weather", parts @ ..] => Action::Weather(read_weather(parts)?),
@@ -187,7 +189,7 @@ const LINKS: [(&str, OnLink); 7] = [
 
 const CLIENT: &str = "n0 touch s1, n0 set m1 all, n0 remove m1 one, n0 send n1, n0 send all, or n0 and write, create or end with s1 set=0 durability=all";
 
-const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, drain n0 5s, \
+const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, drain n0 5s, countout n0, \
     wall n0 -500ms, drift n0 -300 (parts of a million), thin n0>n1 500 (of a thousand datagrams), lag n0>n1 0.2s, \
     cut, mend, mute, unmute, hold, release or break n0>n1, split or join n0,n1 n2, weather loss=50, heal";
 
