@@ -37,6 +37,7 @@ mod oracles;
 mod pipe;
 mod places;
 mod plan;
+mod policies;
 mod requests;
 mod run;
 mod scenario;

@@ -5,7 +5,7 @@
 use core::{fmt, str::FromStr, time::Duration};
 use std::collections::BTreeMap;
 
-use heirloom_core::{Config, ConfigError, Copies, Partition, Unit, WhenFull};
+use heirloom_core::{Config, ConfigError, Copies, Unit};
 
 use crate::{
     action::{Action, Setup},
@@ -15,7 +15,7 @@ use crate::{
     logins::log_in,
     net::{HostId, LastBytes},
     places::{Discovery, Places},
-    strain,
+    policies, strain,
     swarm::Profile,
     weather::Weather,
 };
@@ -136,7 +136,7 @@ impl Plan {
         let share = profile.strain();
         let mut strained = chance.draws(Purpose::Faults, 0, 0, 1);
         actions.extend(strain::actions(&mut strained, share, (hosts, &setup.weather), (clients_from, healed_at)));
-        drain(&mut actions, &mut chance.draws(Purpose::Faults, 0, 0, 2), setup.config.leave_for);
+        policies::drain(&mut actions, &mut chance.draws(Purpose::Faults, 0, 0, 2), setup.config.leave_for);
         let clients = [(0, by_clients), (1, &[])];
         let clients = clients.map(|(index, by)| chance.draws(Purpose::Clients, 0, 0, index).chosen_by(by));
         let mut asked = clients::actions(clients, hosts, clients_from, healed_at, is_large);
@@ -147,10 +147,10 @@ impl Plan {
         actions.extend(asked);
         let mut shared = chance.draws(Purpose::Clients, 0, 0, 10);
         actions.extend(clients::shared(&mut shared, hosts, clients_from, healed_at));
-        pause(&mut chance.draws(Purpose::Plan, 0, 0, 12), &mut setup, &mut actions, healed_at);
+        policies::pause(&mut chance.draws(Purpose::Plan, 0, 0, 12), &mut setup, &mut actions, healed_at);
         actions.sort_by_key(|(at, _)| *at);
-        limit(&mut chance.draws(Purpose::Plan, 0, 0, 11), &mut setup);
-        let actions = mixed(&mut chance.draws(Purpose::Plan, 0, 0, 10), actions);
+        policies::limit(&mut chance.draws(Purpose::Plan, 0, 0, 11), &mut setup);
+        let actions = policies::mixed(&mut chance.draws(Purpose::Plan, 0, 0, 10), actions);
         let absence_max = healed_at.since(Moment::ZERO) + setup.config.drop_time + setup.config.probe_time;
         let forgets = setup.config.ended_for < absence_max;
         let mut plan = Self { setup, actions, healed_at, forgets };
@@ -208,50 +208,6 @@ fn starts(draws: &mut Draws, hosts: u16) -> Vec<(Moment, Action)> {
     let together = draws.per_mille(400);
     let late = |draws: &mut Draws| if together { Duration::ZERO } else { draws.duration(Duration::ZERO, SECOND * 12) };
     (0..hosts).map(|host| (Moment::ZERO + late(draws), Action::Start(HostId(host)))).collect()
-}
-
-/// In one plan of ten, members hold only so much, now and then one of them less than the others.
-fn limit(draws: &mut Draws, setup: &mut Setup) {
-    if !draws.per_mille(100) {
-        return;
-    }
-    let limited = |draws: &mut Draws, config: &Config| {
-        let config = Config { when_full: draws.pick(&[WhenFull::Refuse, WhenFull::Evict]), ..config.clone() };
-        match draws.per_mille(700) {
-            true => Config { sessions_max: draws.index(12) + 3, ..config },
-            false => Config { memory_max: (draws.index(12) + 3) * 700, ..config },
-        }
-    };
-    if draws.per_mille(300) {
-        let host = HostId(u16::try_from(draws.below(u64::from(setup.hosts))).unwrap_or(0));
-        setup.own.insert(host, limited(draws, &setup.config));
-    } else {
-        setup.config = limited(draws, &setup.config);
-    }
-}
-
-/// In one plan of ten, members that see too few others pause. Who waits for one that never comes back pauses for good, so in
-/// the end there is a member on every host.
-fn pause(draws: &mut Draws, setup: &mut Setup, actions: &mut Vec<(Moment, Action)>, healed_at: Moment) {
-    if draws.per_mille(100) {
-        setup.config.partition = Partition::Pause;
-        actions.extend((0..setup.hosts).map(|host| (healed_at, Action::Start(HostId(host)))));
-    }
-}
-
-/// In one plan of ten, members of two versions of the protocol serve together.
-fn mixed(draws: &mut Draws, actions: Vec<(Moment, Action)>) -> Vec<(Moment, Action)> {
-    if !draws.per_mille(100) {
-        return actions;
-    }
-    let installed = |(at, action)| {
-        let mut install = None;
-        if let Action::Start(host) = &action {
-            install = Some((at, Action::Install(*host, draws.pick(&[1, 2]))));
-        }
-        install.into_iter().chain([(at, action)]).collect::<Vec<_>>()
-    };
-    actions.into_iter().flat_map(installed).collect()
 }
 
 /// Draws faults that leave at least one process running at every moment.
@@ -379,18 +335,6 @@ impl Faults<'_> {
         let number = |number: u64| HostId(u16::try_from(number).unwrap_or(0) % hosts);
         let one = draws.below(u64::from(hosts));
         (number(one), number(one + draws.between(1, u64::from(hosts).max(2) - 1)))
-    }
-}
-
-/// In some runs members serve while they hand over.
-fn drain(actions: &mut [(Moment, Action)], draws: &mut Draws, within: Duration) {
-    if !draws.per_mille(400) {
-        return;
-    }
-    for (_, action) in actions {
-        if let Action::Leave(host) = *action {
-            *action = Action::Drain(host, within);
-        }
     }
 }
 
