@@ -81,6 +81,9 @@ pub struct Config {
     pub partition: Partition,
     /// How many ready members, this one included, are enough. Under [`Partition::Pause`] nobody starts alone where fewer are.
     pub members_min: usize,
+    /// How often two members compare what both of them hold; zero: never. In a correct run there is no difference.
+    #[serde(with = "text")]
+    pub digest_every: Duration,
     /// How many ends are remembered; past it the oldest is forgotten, with an event.
     pub ended_max: usize,
     /// How many sessions a node holds, copies of others' included; what becomes of a commit that would create one more
@@ -144,6 +147,7 @@ impl Default for Config {
             leave_for: Duration::from_secs(10),
             partition: Partition::default(),
             members_min: 1,
+            digest_every: Duration::from_secs(5),
             ended_max: 1 << 20,
             sessions_max: 1 << 24,
             memory_max: 0,
@@ -231,6 +235,10 @@ impl Config {
                 return refuse(setting, format!("must be {} to {}", text::show(least), text::show(most)));
             }
         }
+        let every = self.digest_every;
+        if every != Duration::ZERO && every < DIGEST_EVERY_MIN || LIFETIME_MAX < every {
+            return refuse("digest_every", format!("must be 0s or at least {}", text::show(DIGEST_EVERY_MIN)));
+        }
         let counts = [
             ("weight", usize::from(self.weight), 1, usize::from(WEIGHT_MAX)),
             ("probe_attempts", self.probe_attempts as usize, 1, 100),
@@ -270,6 +278,9 @@ pub(crate) const WEIGHT_MAX: u16 = 1000;
 
 /// The most members that a view may be set to hold.
 pub(crate) const MEMBERS_MAX: usize = 1024;
+
+/// Two members have little to say to each other that is worth comparing more often.
+pub(crate) const DIGEST_EVERY_MIN: Duration = Duration::from_millis(100);
 
 /// What a frame needs beside its largest attribute: the header and everything else of a delta.
 pub(crate) const FRAME_ROOM: usize = 32 << 10;

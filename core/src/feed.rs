@@ -54,6 +54,20 @@ pub(crate) enum Note {
     Map,
     /// The same, for who has another.
     MapBack,
+    /// What this member owns and the peer must hold, in short. This and what follows from it is said when all else is, so it
+    /// stands last.
+    Digest,
+    /// The sums of what the peer owns.
+    Sums,
+    /// What this member owns of one bucket, from a key on.
+    Listing(SessionKey),
+}
+
+impl Note {
+    /// Whether it is about what both sides hold: it says something only if all else is said.
+    pub(crate) fn compares(self) -> bool {
+        Self::Digest <= self
+    }
 }
 
 /// What a frame in flight carries.
@@ -325,6 +339,11 @@ impl Feed {
             && self.walk.is_none()
             && self.parts.is_none()
             && self.in_flight.carried().all(|carried| matches!(carried, Carried::Note(_)))
+    }
+
+    /// Whether all that there is to say is about what both sides hold, and everything else is acknowledged.
+    pub(crate) fn is_comparing(&self) -> bool {
+        self.notes.first().is_some_and(|note| note.compares()) && self.is_drained()
     }
 
     /// Whether nothing at all is to be sent or on its way.

@@ -5,6 +5,7 @@ use core::{net::SocketAddr, time::Duration};
 use bytes::Bytes;
 
 use crate::{
+    digest::Difference,
     key::SessionKey,
     life::EndCause,
     limits::Limit,
@@ -138,6 +139,9 @@ pub enum Event {
     MajorityLost(Minority),
     /// This node sees enough others again.
     MajorityRegained,
+    /// A copy here turned out to differ from what this member, which owns the session, holds; they bring each other what
+    /// they have. No member that does what it must lets this happen.
+    Repaired(SessionKey, MemberId, Difference),
     /// This node has left the cluster: everything is handed over, or the time for that has passed.
     Left {
         /// What nobody else had acknowledged by then.

@@ -62,6 +62,7 @@ mod beats;
 mod commits;
 mod copies;
 mod delta;
+mod digest;
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
 mod expiry;
@@ -108,6 +109,7 @@ mod wire;
 pub use config::{Config, ConfigError, PAYLOAD_MAX};
 pub use copies::{Copies, Unit};
 pub use delta::{CommitError, CommitId, Delta, Demand, Durability, Outcome, Receipt};
+pub use digest::Difference;
 pub use fetch::{Fetch, FetchId, Fetched, Purpose};
 pub use io::{CloseCause, Event, FrameError, ReadyCause, StreamId, Transmit};
 pub use key::{KeyMaker, SessionKey};
@@ -120,6 +122,8 @@ pub use protocol::Versions;
 pub use quorum::{Minority, Partition};
 pub use risk::{AtRisk, Handover};
 pub use session::{Lifetime, Session};
+#[doc(hidden)]
+pub use sessions::Damage;
 pub use stats::Stats;
 pub use time::{Time, Wall};
 pub use traffic::AttributeTraffic;

@@ -5,6 +5,8 @@ mod advance;
 mod building;
 mod check;
 mod copies;
+mod damage;
+mod digests;
 mod ends;
 mod fetching;
 #[cfg(test)]
@@ -33,7 +35,7 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use core::net::SocketAddr;
+use core::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
@@ -41,7 +43,9 @@ use self::leaving::Leaving;
 use crate::{
     commits::{Commits, Others},
     config::{Config, ConfigError},
+    copies::Copies,
     delta::{CommitId, Outcome},
+    digest::Digests,
     expiry::{Expiry, Ledger},
     feed::Feed,
     fetch::{FetchId, Fetched, Fetches},
@@ -104,6 +108,7 @@ pub struct Node {
     relays: Relays,
     relocation: Relocation,
     fetches: Fetches,
+    digests: Digests,
     rounds: Rounds,
     joiners: Joiners,
     commits: Commits,
@@ -155,6 +160,9 @@ impl Node {
     pub fn new(id: MemberId, address: SocketAddr, config: Config, seed: u64, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
         let room = if config.when_full == WhenFull::Evict { Room::ordered(id) } else { Room::default() };
+        let is_shared = config.copies != Copies::Nowhere;
+        let every = if is_shared { config.digest_every } else { Duration::ZERO };
+        let digests = Digests::new(id, every, config.drop_time, now);
         Ok(Self {
             id,
             limits: Limits::new(&config),
@@ -170,7 +178,7 @@ impl Node {
             links: Links::new(id, config.probe_time),
             feeds: BTreeMap::new(),
             others: Arc::default(),
-            sessions: Sessions::with(room),
+            sessions: Sessions::with(room, digests.is_on()),
             pressure: Pressure::default(),
             expiry: Expiry::default(),
             ledger: Ledger::default(),
@@ -179,6 +187,7 @@ impl Node {
             relays: Relays::new(config.probe_time),
             relocation: Relocation::default(),
             fetches: Fetches::default(),
+            digests,
             rounds: Rounds::default(),
             joiners: Joiners::default(),
             commits: Commits::default(),
@@ -358,6 +367,7 @@ impl Node {
             self.map.poll_timeout(),
             self.relocation.poll_timeout(),
             self.fetches.poll_timeout(),
+            self.digests.poll_timeout(),
         ];
         machines.into_iter().chain([self.leaving.poll_timeout(), first, pressure]).flatten().min()
     }

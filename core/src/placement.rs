@@ -13,6 +13,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 
 use crate::{
     copies::{BACKUPS_MAX, Copies},
+    digest::Holders,
     key::SessionKey,
     member::MemberId,
     rank::{Rank, Ranking},
@@ -84,6 +85,21 @@ impl Placement {
         } else {
             self.select(key, Selection::<1>::new(most))
         }
+    }
+
+    /// Who must hold a session, the owner aside, as far as it matters where.
+    pub(crate) fn sharers(&self, key: &SessionKey) -> Holders {
+        if self.copies == Copies::Everywhere { Holders::All } else { Holders::These(self.holders(key)) }
+    }
+
+    /// Between whom sessions are placed.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = MemberId> {
+        self.ready.iter().map(|member| member.id)
+    }
+
+    /// The same, and those that are joining.
+    pub(crate) fn members(&self) -> impl Iterator<Item = MemberId> {
+        self.ready.iter().chain(&self.joining).map(|member| member.id)
     }
 
     /// The ready member that must see to a session whose owner is gone: with backups the first of its holders.

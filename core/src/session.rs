@@ -303,6 +303,13 @@ impl Session {
         self.set_attributes(attributes);
     }
 
+    /// Loses an attribute, as no rule of merging would: a planted fault.
+    pub(crate) fn lose_attribute(&mut self) {
+        let mut attributes = core::mem::take(&mut self.attributes);
+        attributes.pop();
+        self.set_attributes(attributes);
+    }
+
     fn set_attributes(&mut self, attributes: Vec<Attribute>) {
         self.attributes = attributes;
         self.bytes = self.attributes.iter().map(Attribute::bytes).sum();

@@ -10,6 +10,7 @@ mod laws;
 #[cfg(test)]
 mod model;
 mod moves;
+mod news;
 mod room;
 mod unchanged;
 
@@ -19,6 +20,7 @@ use alloc::{
 };
 use core::{ops::Bound, time::Duration};
 
+pub use self::copies::Damage;
 use self::room::Counted;
 pub(crate) use self::{
     moves::{Moved, Moving},
@@ -42,6 +44,8 @@ pub(crate) struct Sessions {
     room: Room,
     /// Changed since a reader last looked.
     changed: BTreeSet<SessionKey>,
+    /// Changed since it was last summed; none where nothing is.
+    unsummed: Option<BTreeSet<SessionKey>>,
     /// What must go on to other keys.
     moved: VecDeque<Moved>,
     /// The links of all records: to which key, from which.
@@ -346,10 +350,6 @@ impl Sessions {
             self.reckon_out(*key, entry.counted);
             self.forget_links(key, &entry.session);
         }
-    }
-
-    pub(crate) fn poll_changed(&mut self) -> Option<SessionKey> {
-        self.changed.pop_first()
     }
 
     /// What is held of a session, whether it lives or not.

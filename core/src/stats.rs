@@ -67,6 +67,9 @@ pub struct Stats {
     /// Probes that others asked for and that were not made: who asked or who was meant was not in the view, or there were
     /// too many.
     pub relays_refused: u64,
+    /// Sessions of which this member and their owner turned out to hold different things: zero as long as all members do
+    /// what they must.
+    pub repairs: u64,
     /// How often this node was run later than its timer by more than half of `drop_time`.
     pub sleeps: u64,
 }

@@ -13,6 +13,7 @@ mod item;
 pub mod kinds;
 #[cfg(test)]
 mod laws;
+mod listing;
 mod message;
 mod next;
 mod room;
@@ -22,6 +23,7 @@ pub(crate) use blob::Blob;
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};
 pub(crate) use frame::{FEED_ROOM, Frame, FrameWriter, Kind, open, split};
 pub(crate) use item::{ENTRY_ROOM, Held, ID_ROOM, ITEM_ROOM, Item, ItemKind, ItemWriter, Items, LIST_ROOM, NOTE_ROOM};
+pub(crate) use listing::{LISTING_ROOM, Listing, SUMS_ROOM};
 pub(crate) use message::{
     Ack, Alive, Beat, BeatHead, CLOCK_MAX, Declared, FeedHead, Hello, HelloHead, Ping, Probe, Relay, Relayed, read,
     read_head, read_known,

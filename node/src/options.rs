@@ -30,8 +30,8 @@ Every flag is also a key of FILE, with underscores for dashes (clients_max = 100
 environment (HEIRLOOM_CLIENTS_MAX=100; HEIRLOOM_PEER takes several with commas between). A flag goes before the
 environment, that before the file, and that before the default. The table [cluster] of FILE sets the protocol, durations
 written as 500ms, 3s, 30m, 2h or 1d: frequency, drop_time, probe_time, probe_attempts, search_max, join_for, fetch_for,
-ended_for, leave_for, ended_max, members_max, frame_max, attribute_bytes_max, session_bytes_max, attributes_max, commits_max,
-events_max.
+ended_for, leave_for, digest_every, ended_max, members_max, frame_max, attribute_bytes_max, session_bytes_max,
+attributes_max, commits_max, events_max.
 
 When the node serves, it writes one line to standard output:
     ready name=NAME id=ID listen=ADDR bind=ADDR cause=joined|first-member

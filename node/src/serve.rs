@@ -273,6 +273,9 @@ fn log(event: &Event, store: &Local) {
         Event::MapChanged(name) => debug!(name = %name.escape_ascii(), "the shared map was changed elsewhere"),
         Event::ClockAhead(id, millis) => warn!(member = member(*id), millis, "the clock of a member is far ahead"),
         Event::Overfull(limit) => warn!("more is held here than {limit} allows: copies of other members' sessions"),
+        Event::Repaired(key, id, difference) => {
+            warn!(%key, member = member(*id), ?difference, "a copy was not what its owner has: both bring what they hold");
+        }
         Event::Slept(length) => warn!(?length, "this node was not run for so long: others may have removed it"),
         Event::EndsForgotten => warn!("ended_max is reached: the oldest end was forgotten early"),
         Event::Left { at_risk } if at_risk.is_none() => info!("this node has handed over and left"),

@@ -116,6 +116,7 @@ impl Process {
             | Event::Slept(_)
             | Event::EndsForgotten
             | Event::Overfull(_)
+            | Event::Repaired(..)
             | Event::Left { .. } => true,
         };
         (!fits && !self.has_lagged).then(|| format!("{event:?} does not follow from the events before it"))

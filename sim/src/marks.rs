@@ -129,6 +129,7 @@ fn event_name(event: &Event) -> String {
         Event::Slept(_) => "slept".into(),
         Event::EndsForgotten => "ends forgotten".into(),
         Event::Overfull(_) => "overfull".into(),
+        Event::Repaired(..) => "repaired".into(),
         Event::Left { at_risk } if at_risk.is_none() => "left".into(),
         Event::Left { .. } => "left: at risk".into(),
         Event::Lagged => "lagged".into(),

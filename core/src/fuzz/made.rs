@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{Choose, ROOM, Stranger};
 use crate::{
     copies::Copies,
+    digest::{self, BUCKETS},
     key::SessionKey,
     life::{End, EndCause, Expired, Life},
     map::Brought,
@@ -17,8 +18,8 @@ use crate::{
     stamp::Stamp,
     time::Time,
     wire::{
-        Ack, Alive, Beat, Blob, Declared, DeltaWriter, FeedHead, Held, Hello, ItemKind, ItemWriter, Kind, Ping, Probe,
-        Registers, Relay, Relayed,
+        Ack, Alive, Beat, Blob, Declared, DeltaWriter, FeedHead, Held, Hello, ItemKind, ItemWriter, Kind, Listing,
+        Ping, Probe, Registers, Relay, Relayed,
     },
 };
 
@@ -148,6 +149,13 @@ impl Maker<'_> {
             ItemKind::Map => items.map(value, self.bool()),
             ItemKind::Leaving => items.leaving(),
             ItemKind::Views => items.views([self.members(), self.members()].into()),
+            ItemKind::Digest => items.digest(value, self.number()),
+            ItemKind::Sums => items.sums(value, &[self.choices.below(3); BUCKETS]),
+            ItemKind::Listing => {
+                let (ours, theirs, from) = (self.number(), self.choices.below(3), digest::first(key.0[0]));
+                let listed = self.bool().then_some((key, value)).into_iter().collect();
+                items.listing(&Listing { view: value, ours, theirs, from, until: None, listed });
+            }
         }
     }
 

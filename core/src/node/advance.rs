@@ -44,6 +44,7 @@ impl Node {
         self.walk_for_the_dead(now);
         self.relocate(now);
         self.fetches.handle_timeout(now);
+        self.compare(now);
         self.start_first(now);
     }
 

@@ -39,6 +39,11 @@ impl Building<'_> {
         !self.in_parts && self.writer.frame_bytes(self.start) < self.target && bytes <= self.writer.room(self.start)
     }
 
+    /// Whether all that it carries is word that is looked up anew if it is lost.
+    pub(super) fn is_bare(&self) -> bool {
+        self.carried.iter().all(|carried| matches!(carried, Carried::Note(_)))
+    }
+
     pub(super) fn items(&mut self) -> ItemWriter<'_> {
         ItemWriter(self.writer.bytes())
     }

@@ -57,6 +57,8 @@ impl Node {
         let placement = Placement::new(self.config.copies, ready, joining);
         if placement != self.placement {
             let before = core::mem::replace(&mut self.placement, placement);
+            let members = self.placement.members().filter(|member| *member != self.id).collect();
+            self.digests.handle_view(self.now, self.placement.ready(), members);
             if !self.is_everywhere() {
                 self.relocation.handle_placement(self.now, before);
             }

@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     copies::Copies,
     delta::{Delta, Durability},
+    digest,
     io::{StreamId, Transmit},
     key::SessionKey,
     life::{EndCause, Expired, Life},
@@ -20,8 +21,8 @@ use crate::{
     stamp::Stamp,
     time::Time,
     wire::{
-        Ack, Beat, Blob, ClusterTag, DeltaWriter, FeedHead, FrameWriter, Held, Hello, ItemKind, ItemWriter, Kind, Ping,
-        Registers, Relay, Relayed,
+        Ack, Beat, Blob, ClusterTag, DeltaWriter, FeedHead, FrameWriter, Held, Hello, ItemKind, ItemWriter, Kind,
+        Listing, Ping, Registers, Relay, Relayed,
     },
 };
 
@@ -78,7 +79,7 @@ fn mad() -> impl Strategy<Value = Mad> {
             .prop_map(|(key, clock, counter, expired, owner, floor, remaining, number)| Mad::Delta {
                 key, clock, counter, expired, owner, floor, remaining, number,
             }),
-        4 => (number, prop::collection::vec((0..12_u8, 1..4_u8, big.clone()), 1..6))
+        4 => (number, prop::collection::vec((0..15_u8, 1..4_u8, big.clone()), 1..6))
             .prop_map(|(number, kinds)| Mad::Items { number, kinds }),
         2 => (5..11_u64, 5..11_u64, big.clone()).prop_map(|(from, suspect, nonce)| Mad::Relay(from, suspect, nonce)),
         1 => big.clone().prop_map(Mad::Ack),
@@ -293,6 +294,19 @@ fn write_item(writer: &mut FrameWriter, kind: u8, key: SessionKey, value: u64) {
         10 => {
             let (stamp, remaining) = (Stamp { clock: value, writer: PEER }, millis);
             items.entry(&Brought { name: &key.0, stamp, value: value.is_multiple_of(3).then_some(b"mad"), remaining });
+        }
+        11 => items.digest(value, value),
+        12 => items.sums(value, &[value; digest::BUCKETS]),
+        13 => {
+            let from = digest::first(key.0[0]);
+            items.listing(&Listing {
+                view: value,
+                ours: 1,
+                theirs: value,
+                from,
+                until: None,
+                listed: [(key, value)].into(),
+            });
         }
         _ => items.offered(Vec::new(), false),
     }

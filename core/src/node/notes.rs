@@ -4,10 +4,12 @@ use core::time::Duration;
 
 use super::{building::Building, send::Source};
 use crate::{
+    digest,
     feed::{Carried, Feed, Note},
     join::Said,
+    key::SessionKey,
     member::MemberId,
-    wire,
+    wire::{self, Listing},
 };
 
 impl Source<'_> {
@@ -17,8 +19,15 @@ impl Source<'_> {
             let Some(note) = feed.next_note().filter(|note| frame.has_room_for(self.room_of(peer, *note))) else {
                 break;
             };
+            if note.compares() && !(feed.is_drained() && frame.is_bare()) {
+                break;
+            }
             feed.drop_note(note);
-            if let Note::Found(key) = note {
+            if let Note::Listing(from) = note {
+                let rest = self.add_listing(peer, from, frame);
+                rest.into_iter().for_each(|from| feed.note(Note::Listing(from)));
+                frame.carried.push(Carried::Note(note));
+            } else if let Note::Found(key) = note {
                 if !self.add_found(feed, key, frame) {
                     feed.note(note);
                 }
@@ -47,7 +56,10 @@ impl Source<'_> {
             | Note::Offer(_)
             | Note::Release(_)
             | Note::Map
-            | Note::MapBack => return wire::NOTE_ROOM,
+            | Note::MapBack
+            | Note::Digest => return wire::NOTE_ROOM,
+            Note::Sums => return wire::SUMS_ROOM,
+            Note::Listing(_) => return wire::LISTING_ROOM,
         };
         wire::LIST_ROOM + listed * wire::ID_ROOM
     }
@@ -77,13 +89,23 @@ impl Source<'_> {
             },
             Note::UseElsewhere(key) => items.use_of(key, Duration::MAX),
             Note::Fetch(key) => items.fetch(key),
-            Note::Found(_) => {}
+            Note::Found(_) | Note::Listing(_) => {}
             Note::Release(key) => {
                 if let Some(digest) = self.relocation.release(&key, peer) {
                     items.release(key, digest)
                 }
             }
             Note::Offered => items.offered(self.ownership.gone(), true),
+            Note::Digest => {
+                if let Some(digests) = self.digests {
+                    items.digest(digests.view(), digests.given(peer).root());
+                }
+            }
+            Note::Sums => {
+                if let Some(digests) = self.digests {
+                    items.sums(digests.view(), digests.held(peer).numbers());
+                }
+            }
             Note::Map => items.map(self.map.digest(), true),
             Note::MapBack => items.map(self.map.digest(), false),
             Note::OfferedBefore => items.offered(self.ownership.gone(), false),
@@ -93,5 +115,14 @@ impl Source<'_> {
                 }
             }
         }
+    }
+
+    /// Adds what this member owns of a bucket over which it and a peer differ, from a key on. Tells from where on there is more.
+    fn add_listing(&self, peer: MemberId, from: SessionKey, frame: &mut Building<'_>) -> Option<SessionKey> {
+        let digests = self.digests?;
+        let (ours, theirs) = digests.doubt(peer, digest::bucket(&from))?;
+        let (listed, until) = digests.list(peer, from, |key| self.placement.sharers(key));
+        frame.items().listing(&Listing { view: digests.view(), ours, theirs, from, until, listed });
+        until
     }
 }

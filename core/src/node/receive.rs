@@ -254,6 +254,9 @@ impl Node {
                 }
             }
             Item::Map(digest, asks) => self.receive_map(peer, digest, asks),
+            Item::Digest(view, root) => self.receive_digest(now, peer, view, root),
+            Item::Sums(view, sums) => self.receive_sums(now, peer, view, &sums),
+            Item::Listing(listing) => self.receive_listing(now, peer, listing),
             Item::Missing(key) => self.receive_missing(now, peer, key),
             Item::Use(key, remaining) => {
                 if self.sessions.use_elsewhere(said, &key, remaining) && self.owns(&key) {

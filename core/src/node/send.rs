@@ -10,6 +10,7 @@ use super::{
 use crate::{
     beats::Word,
     copies::Unit,
+    digest::Digests,
     feed::{Carried, Feed, Lack, Note, Parts, Walk},
     io::{StreamId, Transmit},
     join::Joiners,
@@ -18,6 +19,7 @@ use crate::{
     map::SharedMap,
     member::MemberId,
     ownership::Ownership,
+    placement::Placement,
     planted::Bug,
     protocol::NEXT,
     quorum::Quorum,
@@ -95,6 +97,7 @@ impl Node {
             writer.frame(Kind::Pong, &Ping { nonce });
         }
         let mut asks = false;
+        let is_whole = self.sums_are_ready(peer);
         if let Some(feed) = self.feeds.get_mut(&peer).filter(|_| current) {
             let source = Source {
                 now,
@@ -107,6 +110,8 @@ impl Node {
                 relocation: &self.relocation,
                 quorum: &self.quorum,
                 map: &self.map,
+                digests: is_whole.then_some(&self.digests),
+                placement: &self.placement,
                 unit: self.config.unit,
             };
             if feed.has_work() {
@@ -145,6 +150,9 @@ pub(super) struct Source<'a> {
     pub(super) relocation: &'a Relocation,
     pub(super) quorum: &'a Quorum,
     pub(super) map: &'a SharedMap,
+    /// None if they are not whole at present.
+    pub(super) digests: Option<&'a Digests>,
+    pub(super) placement: &'a Placement,
     pub(super) unit: Unit,
 }
 

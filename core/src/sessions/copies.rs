@@ -9,6 +9,16 @@ use crate::{
     time::Time,
 };
 
+/// What a planted fault does to a copy.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The last of its attributes is lost.
+    Attribute,
+    /// All of it is lost.
+    Drop,
+}
+
 impl Sessions {
     /// Gives a session a lifetime that nobody knows.
     pub(crate) fn set_lifetime(&mut self, now: Time, key: SessionKey, register: LifetimeRegister) {
@@ -47,6 +57,20 @@ impl Sessions {
     /// What may be served of a session from here, whether it lives or not.
     pub(crate) fn served(&self, key: &SessionKey) -> Option<&Arc<Session>> {
         self.table.get(key).filter(|entry| !entry.partial && !entry.left_over).map(|entry| &entry.session)
+    }
+
+    /// Loses a part of what is held of a session.
+    pub(crate) fn damage(&mut self, key: &SessionKey, damage: Damage) {
+        match damage {
+            Damage::Drop => self.drop_copy(key),
+            Damage::Attribute => {
+                if let Some(entry) = self.table.get_mut(key) {
+                    Arc::make_mut(&mut entry.session).lose_attribute();
+                    self.changed.insert(*key);
+                }
+                self.reckon(*key, None);
+            }
+        }
     }
 
     /// Drops a copy.

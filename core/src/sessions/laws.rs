@@ -40,7 +40,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let copies = (1..=COPIES as u64).map(|me| Sessions::with(Room::ordered(MemberId(me)))).collect();
+        let copies = (1..=COPIES as u64).map(|me| Sessions::with(Room::ordered(MemberId(me)), false)).collect();
         Self { copies, ended: vec![BTreeSet::new(); COPIES], ..Self::default() }
     }
 

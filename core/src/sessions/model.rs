@@ -46,7 +46,7 @@ struct Member {
 
 impl Member {
     fn new(me: MemberId) -> Self {
-        Self { sessions: Sessions::with(Room::ordered(me)), ..Self::default() }
+        Self { sessions: Sessions::with(Room::ordered(me), false), ..Self::default() }
     }
 }
 

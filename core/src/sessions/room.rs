@@ -175,9 +175,9 @@ impl<'a, One: Iterator<Item = &'a Place>, Other: Iterator<Item = &'a Place>> Ite
 }
 
 impl Sessions {
-    /// A table that counts what the sessions take like this.
-    pub(crate) fn with(room: Room) -> Self {
-        Self { room, ..Self::default() }
+    /// A table that counts what the sessions take like this, and notes what has changed for sums or not.
+    pub(crate) fn with(room: Room, sums: bool) -> Self {
+        Self { room, unsummed: sums.then(BTreeSet::new), ..Self::default() }
     }
 
     /// What all sessions take.
@@ -238,6 +238,7 @@ impl Sessions {
 
     /// Counts again what has changed of a session. `used` is its last use, if that is news.
     pub(super) fn reckon(&mut self, key: SessionKey, used: Option<Time>) {
+        self.note_unsummed(key);
         if let Some(entry) = self.table.get_mut(&key) {
             entry.counted = self.room.change(key, entry.counted, Some(&entry.session), used);
         }
@@ -245,6 +246,7 @@ impl Sessions {
 
     /// Counts a session out that leaves the table.
     pub(super) fn reckon_out(&mut self, key: SessionKey, counted: Counted) {
+        self.note_unsummed(key);
         self.room.change(key, counted, None, None);
     }
 

@@ -8,10 +8,11 @@ use std::{fs, path::PathBuf};
 
 use super::{
     Ack, Alive, Beat, Blob, ClusterTag, Declared, DeltaWriter, FeedHead, FrameWriter, Held, Hello, Item, ItemKind,
-    ItemWriter, Items, Kind, Ping, Probe, Registers, Relay, Relayed, open, read, read_head, split,
+    ItemWriter, Items, Kind, Listing, Ping, Probe, Registers, Relay, Relayed, open, read, read_head, split,
 };
 use crate::{
     copies::Copies,
+    digest::{self, BUCKETS},
     key::SessionKey,
     life::{End, EndCause, Expired, Life},
     map::Brought,
@@ -130,6 +131,20 @@ fn item(kind: ItemKind) -> Vec<u8> {
         ItemKind::Map => items.map(0x1122_3344_5566_7788, true),
         ItemKind::Leaving => items.leaving(),
         ItemKind::Views => items.views([[FROM, TO].into(), [TO].into()].into()),
+        ItemKind::Digest => items.digest(0x1122_3344_5566_7788, 0x99aa_bbcc_ddee_ff00),
+        ItemKind::Sums => {
+            let mut numbers = [0; BUCKETS];
+            (numbers[1], numbers[255]) = (0x1122_3344_5566_7788, 3);
+            items.sums(0x99aa_bbcc_ddee_ff00, &numbers);
+        }
+        ItemKind::Listing => items.listing(&Listing {
+            view: 0x99aa_bbcc_ddee_ff00,
+            ours: 0x1122_3344_5566_7788,
+            theirs: 1,
+            from: digest::first(KEY.0[0]),
+            until: Some(digest::last(KEY.0[0])),
+            listed: [(KEY, 2)].into(),
+        }),
     }
     bytes
 }

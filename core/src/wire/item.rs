@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     blob::Blob,
     delta::DeltaReader,
+    listing::{Fixed, Listing, read_sums},
     message::{CLOCK_MAX, read},
 };
-use crate::{io::FrameError, key::SessionKey, map::Brought, member::MemberId, quorum::NAMED_MAX, stamp::Stamp};
+use crate::{
+    digest::Sums, io::FrameError, key::SessionKey, map::Brought, member::MemberId, quorum::NAMED_MAX, stamp::Stamp,
+};
 
 /// One thing that a member tells another. Sent until acknowledged, in order.
 pub(crate) enum Item<'a> {
@@ -48,6 +51,12 @@ pub(crate) enum Item<'a> {
     Leaving,
     /// The last agreed view and what the sender has announced since.
     Views(Vec<Vec<MemberId>>),
+    /// The sender's view in short, and all that it owns and the receiver must hold.
+    Digest(u64, u64),
+    /// The sender's view, and the sums of all that the receiver owns and the sender must hold.
+    Sums(u64, Sums),
+    /// What the sender owns and the receiver must hold of a bucket over which they differ.
+    Listing(Listing),
 }
 
 /// The kinds of items on the wire. New ones are appended.
@@ -71,28 +80,9 @@ pub(crate) enum ItemKind {
     Map = 15,
     Leaving = 16,
     Views = 17,
-}
-
-impl ItemKind {
-    pub(crate) const ALL: [Self; 17] = [
-        Self::Delta,
-        Self::Missing,
-        Self::Use,
-        Self::Ask,
-        Self::Answer,
-        Self::Offer,
-        Self::Offered,
-        Self::Pull,
-        Self::Round,
-        Self::Done,
-        Self::Fetch,
-        Self::Found,
-        Self::Release,
-        Self::Entry,
-        Self::Map,
-        Self::Leaving,
-        Self::Views,
-    ];
+    Digest = 18,
+    Sums = 19,
+    Listing = 20,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -273,7 +263,7 @@ impl ItemWriter<'_> {
         Ok(written)
     }
 
-    fn put(&mut self, kind: ItemKind, body: &impl Serialize) {
+    pub(super) fn put(&mut self, kind: ItemKind, body: &impl Serialize) {
         let written: Result<(), core::convert::Infallible> = self.write(kind, |bytes| {
             let taken = core::mem::take(bytes);
             *bytes = postcard::to_extend(body, taken).expect("a vector takes all that is written");
@@ -353,6 +343,15 @@ impl<'a> Items<'a> {
                 }
                 Item::Views(views)
             }
+            ItemKind::Digest => {
+                let (Fixed(view), Fixed(root)) = read(body)?;
+                Item::Digest(view, root)
+            }
+            ItemKind::Sums => {
+                let (view, sums) = read_sums(body)?;
+                Item::Sums(view, sums)
+            }
+            ItemKind::Listing => Item::Listing(read::<Listing>(body)?.check()?),
         }))
     }
 }

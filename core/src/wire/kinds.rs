@@ -40,6 +40,32 @@ fn add(frame: &[u8], names: &mut Vec<&'static str>) {
     }
 }
 
+impl ItemKind {
+    /// All of them, by their numbers.
+    pub(crate) const ALL: [Self; 20] = [
+        Self::Delta,
+        Self::Missing,
+        Self::Use,
+        Self::Ask,
+        Self::Answer,
+        Self::Offer,
+        Self::Offered,
+        Self::Pull,
+        Self::Round,
+        Self::Done,
+        Self::Fetch,
+        Self::Found,
+        Self::Release,
+        Self::Entry,
+        Self::Map,
+        Self::Leaving,
+        Self::Views,
+        Self::Digest,
+        Self::Sums,
+        Self::Listing,
+    ];
+}
+
 fn frame_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Beat => "beat",
@@ -78,6 +104,9 @@ fn item_name(kind: ItemKind) -> &'static str {
         ItemKind::Map => "feed: map",
         ItemKind::Leaving => "feed: leaving",
         ItemKind::Views => "feed: views",
+        ItemKind::Digest => "feed: digest",
+        ItemKind::Sums => "feed: sums",
+        ItemKind::Listing => "feed: listing",
     }
 }
 

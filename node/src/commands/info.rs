@@ -179,11 +179,17 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         ("copies_released", stats.copies_released),
         ("relays", stats.relays),
         ("relays_refused", stats.relays_refused),
+        ("repairs", stats.repairs),
         ("sleeps", stats.sleeps),
     ];
     counted.into_iter().try_for_each(|(name, count)| write!(text, "{name}:{count}\r\n"))?;
     let dropped = store.frame_errors().by_cause();
     dropped.into_iter().try_for_each(|(cause, count)| write!(text, "frames_dropped_{cause}:{count}\r\n"))?;
+    attributes(store, text)
+}
+
+/// The attributes that take the most room on the wire.
+fn attributes<S: Store>(store: &S, text: &mut String) -> Result {
     let attributes = store.attribute_traffic().into_iter().take(ATTRIBUTES).enumerate();
     attributes.into_iter().try_for_each(|(at, AttributeTraffic { name, bytes, over, deltas })| {
         // The name last: it may have commas.
