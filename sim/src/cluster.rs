@@ -7,8 +7,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use heirloom_core::{
-    CommitError, CommitId, Config, Delta, Demand, Event, Fetch, FetchId, Fetched, MemberId, MemberState, Message, Node,
-    Outcome, Purpose, SessionKey,
+    CommitError, CommitId, Config, Damage, Delta, Demand, Event, Fetch, FetchId, Fetched, MemberId, MemberState,
+    Message, Node, Outcome, Purpose, SessionKey,
 };
 
 use crate::{
@@ -180,6 +180,12 @@ impl Cluster {
     pub fn drift(&mut self, host: HostId, parts: i64) -> Result<(), Violation> {
         let now = self.now;
         self.hosts[host.index()].clock.drift(now, parts);
+        self.turn(host)
+    }
+
+    /// Spoils what a node holds of a session, without a word to anybody.
+    pub(crate) fn damage(&mut self, host: HostId, key: SessionKey, damage: Damage) -> Result<(), Violation> {
+        self.input(host, |node, _| node.damage(&key, damage));
         self.turn(host)
     }
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use heirloom_core::MemberId;
+use heirloom_core::{Damage, MemberId, SessionKey};
 
 use crate::{
     chance::Purpose,
@@ -87,6 +87,10 @@ impl Sim {
         self.ledger.handle_leave(process.life);
         self.ledger.strike(self.now(), Trouble::Reach, Scope::Host(host));
         self.cluster.drain(host, within)
+    }
+
+    pub(crate) fn damage(&mut self, host: HostId, key: SessionKey, damage: Damage) -> Result<(), Violation> {
+        self.cluster.damage(host, key, damage)
     }
 
     pub(crate) fn pause(&mut self, host: HostId) {

@@ -116,6 +116,7 @@ impl Plan {
                 unit: copying.pick(&[Unit::Delta, Unit::Delta, Unit::Delta, Unit::WholeSession]),
                 commits_max: rare.pick(&[1 << 16, 1 << 16, 1 << 16, 4]),
                 events_max: rare.pick(&[1 << 12, 1 << 12, 1 << 12, 8]),
+                digest_every: chance.draws(Purpose::Plan, 0, 0, 12).pick(&[SECOND * 2, SECOND * 5]),
                 max_age: ages.pick(&[Duration::ZERO, Duration::ZERO, Duration::ZERO, SECOND * 12, SECOND * 40]),
                 ..config(&mut draws, is_large)
             },

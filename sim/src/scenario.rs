@@ -4,7 +4,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use heirloom_core::{Config, Copies, Event, SessionKey};
+use heirloom_core::{Config, Copies, Damage, Event, SessionKey};
 
 use crate::{
     action::{Action, Setup},
@@ -111,6 +111,13 @@ impl Scenario {
     #[track_caller]
     pub fn act(&mut self, action: Action) {
         let result = self.sim.act(action);
+        self.demand(result);
+    }
+
+    /// Spoils what a host holds of a session: a planted fault.
+    #[track_caller]
+    pub fn damage(&mut self, host: u16, key: SessionKey, damage: Damage) {
+        let result = self.sim.damage(HostId(host), key, damage);
         self.demand(result);
     }
 
