@@ -7,6 +7,7 @@ use heirloom_core::{Config, Durability, SessionKey};
 
 use crate::{
     ask::Ask,
+    clock::Moment,
     names::Name,
     net::{HostId, LastBytes},
     places::{Discovery, Places},
@@ -75,6 +76,42 @@ pub enum Action {
     Touch(HostId, SessionKey),
 }
 
+impl Action {
+    /// Whether clients do it, or applications; else the world does.
+    pub const fn is_of_a_client(&self) -> bool {
+        match self {
+            Self::Commit(..)
+            | Self::SetName(..)
+            | Self::RemoveName(..)
+            | Self::Send(..)
+            | Self::SendToAll(_)
+            | Self::Touch(..) => true,
+            Self::Start(_)
+            | Self::Install(..)
+            | Self::Kill(..)
+            | Self::PowerOff(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Leave(_)
+            | Self::Drain(..)
+            | Self::CountOut(_)
+            | Self::Cut(..)
+            | Self::Mend(..)
+            | Self::Mute(..)
+            | Self::Thin(..)
+            | Self::Unmute(..)
+            | Self::Hold(..)
+            | Self::Release(..)
+            | Self::Break(..)
+            | Self::Lag(..)
+            | Self::Drift(..)
+            | Self::StepWall(..)
+            | Self::Weather(_)
+            | Self::Heal(_) => false,
+        }
+    }
+}
+
 /// What a run starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
@@ -94,4 +131,11 @@ pub struct Setup {
     pub places: Places,
     /// Lives are numbered in the order of hosts, and clocks are exact: for scripts.
     pub is_plain: bool,
+}
+
+impl Setup {
+    /// When the first client comes: the first member is ready by then.
+    pub(crate) fn clients_from(&self) -> Moment {
+        Moment::ZERO + self.config.join_for + Duration::from_secs(1)
+    }
 }

@@ -11,6 +11,8 @@
 //! println!("{} events in {:?}", report.events, report.simulated);
 //! ```
 //!
+//! Your own clients are a [`Workload`], and what must hold besides all promises is an [`Invariant`].
+//!
 //! [`Scenario`] is for scripts: a named failover, step by step, with the same oracles watching.
 
 #![forbid(unsafe_code)]
@@ -34,6 +36,7 @@ mod names;
 mod net;
 mod noise;
 mod oracles;
+mod own;
 mod pipe;
 mod places;
 mod plan;
@@ -67,6 +70,7 @@ pub use marks::{Counts as Marks, Reached, missing};
 pub use names::{Name, NameWrite, Names};
 pub use net::{Arrival, HostId, LastBytes, Net, Paths, Presence};
 pub use oracles::{Oracles, View};
+pub use own::{Invariant, Workload};
 pub use places::{Discovery, Places};
 pub use plan::{Choice, Plan};
 pub use requests::{Answer, Question};

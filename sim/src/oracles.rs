@@ -16,6 +16,7 @@ use crate::{
     ledger::Ledger,
     names::NameWrite,
     net::HostId,
+    own::Own,
     violation::Violation,
 };
 
@@ -143,7 +144,7 @@ const RELEASE: Duration = Duration::from_secs(10);
 const SLACK: Duration = Duration::from_millis(500);
 
 /// All oracles of a run.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Oracles {
     agreement: Agreement,
     durable: Durable,
@@ -151,6 +152,8 @@ pub struct Oracles {
     expiry: Expiry,
     fates: Fates,
     join: Join,
+    /// Those of who runs it.
+    pub(crate) own: Own,
 }
 
 impl Oracles {
@@ -166,7 +169,8 @@ impl Oracles {
         self.ended.handle_fact(view, &self.fates, fact)?;
         self.expiry.handle_fact(view, fact)?;
         names::handle_fact(view, fact)?;
-        self.join.handle_fact(view, &self.fates, fact)
+        self.join.handle_fact(view, &self.fates, fact)?;
+        self.own.handle_fact(view, fact)
     }
 
     /// Judges a commit that a member has just taken.
@@ -224,7 +228,8 @@ impl Oracles {
         }
         self.durable.check(view)?;
         self.expiry.outlives_its_age(view)?;
-        self.join.check(view)
+        self.join.check(view)?;
+        self.own.check(view)
     }
 
     /// What has still to happen before the cluster is quiet: the first thing that is missing.
@@ -251,7 +256,8 @@ impl Oracles {
             }
         }
         self.ended.check_quiet(view, &self.fates)?;
-        converge::check_published(view)
+        converge::check_published(view)?;
+        self.own.check_quiet(view)
     }
 
     /// Judges what a client was shown in a quiet cluster.

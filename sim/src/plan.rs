@@ -129,7 +129,7 @@ impl Plan {
         // A stream must be able to open while a suspect is asked.
         setup.config.probe_time = setup.config.probe_time.max((setup.weather.delay_tail * 3).min(SECOND));
         let mut actions = starts(&mut draws, hosts);
-        let clients_from = Moment::ZERO + setup.config.join_for + SECOND;
+        let clients_from = setup.clients_from();
         let healed_at = clients_from + draws.duration(SECOND * 8, SECOND * 30);
         let faults = profile.faults(&mut draws);
         let world = Faults { setup: &setup, from: clients_from, until: healed_at, kinds: profile.kinds() };

@@ -222,7 +222,7 @@ fn run_empty(sim: &mut Sim) -> Result<(), Violation> {
         // A member takes only so many commits at once.
         sim.wait_for(sim.now() + sim.view().spread_after(), undecided)?;
     }
-    let (gone_at, empty_at) = sim.oracles_mut().clone().empty_at(sim.view());
+    let (gone_at, empty_at) = sim.oracles().empty_at(sim.view());
     sim.wait_for(gone_at, Oracles::still_live)?;
     sim.wait_for(empty_at, Oracles::remains)
 }

@@ -28,7 +28,6 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 const INPUTS_MAX: u64 = 20_000_000;
 
 /// One run.
-#[derive(Clone)]
 pub struct Sim {
     pub(crate) cluster: Cluster,
     pub(crate) history: History,

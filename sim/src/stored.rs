@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(
             refused("want P42"),
             "5: `P42` is no promise: P1 converge, P2 durable, P3 ended, P4 expiry, P5 join, \
-            P6 placed, P7 calm, P8 determinism, P9 agreement, turn or script"
+            P6 placed, P7 calm, P8 determinism, P9 agreement, turn, script or own"
         );
         assert_eq!("".parse::<Stored>().unwrap_err().to_string(), "1: a plan begins with `heirloom-sim 1`");
         assert_eq!(

@@ -4,7 +4,6 @@ use core::{fmt, str::FromStr, time::Duration};
 
 use crate::{
     chance::{Chance, Draws, Purpose},
-    clock::Moment,
     plan::{Choice, Plan},
 };
 
@@ -91,8 +90,7 @@ fn shorten(plan: &mut Plan) {
     let config = &mut plan.setup.config;
     config.idle = config.idle.min(Duration::from_secs(3));
     config.ended_for = config.ended_for.min(Duration::from_secs(30));
-    let clients_from = Moment::ZERO + config.join_for + Duration::from_secs(1);
-    plan.healed_at = plan.healed_at.min(clients_from + SHORT);
+    plan.healed_at = plan.healed_at.min(plan.setup.clients_from() + SHORT);
     let healed_at = plan.healed_at;
     plan.actions.retain(|(at, _)| *at <= healed_at);
 }

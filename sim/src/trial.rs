@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::{
     clock::Moment,
     marks::Counts,
+    own::{Invariant, Own},
     plan::Plan,
     run::{Report, phases},
     sent::{CHECK_EVERY, Check},
@@ -39,6 +40,13 @@ impl Trial {
     /// Runs a plan. A panic is a violation like others (P7).
     pub fn of(plan: &Plan) -> Self {
         Self::on(&mut Sim::new(plan.setup.clone()), plan)
+    }
+
+    /// Runs a plan, judged by these as well.
+    pub fn judged(plan: &Plan, own: Vec<Box<dyn Invariant>>) -> Self {
+        let mut sim = Sim::new(plan.setup.clone());
+        sim.oracles_mut().own = Own(own);
+        Self::on(&mut sim, plan)
     }
 
     /// Runs a plan, and counts what it reaches.

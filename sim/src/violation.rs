@@ -29,11 +29,13 @@ pub enum Promise {
     Turn,
     /// A script expected something else.
     Script,
+    /// What must hold by the judgement of who runs it.
+    Own,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Converge,
         Self::Durable,
         Self::Ended,
@@ -45,6 +47,7 @@ impl Promise {
         Self::Agreement,
         Self::Turn,
         Self::Script,
+        Self::Own,
     ];
 }
 
@@ -62,6 +65,7 @@ impl fmt::Display for Promise {
             Self::Agreement => "P9 agreement",
             Self::Turn => "turn",
             Self::Script => "script",
+            Self::Own => "own",
         })
     }
 }
