@@ -76,9 +76,6 @@ impl Node {
             self.breaks.entry(owner).or_insert(Break { since: now, clock, lurking: true, too_long: false });
         }
         self.sessions.take_over(key, self.id);
-        if self.is_everywhere() {
-            self.give_lifetime(now, key);
-        }
         if self.sessions.awaits_burial(&key, self.id) {
             self.bring_to_burial(key);
         } else {
@@ -100,6 +97,7 @@ impl Node {
         let (lifetime, changed) = (self.config.lifetime(), self.next_change());
         let until = self.config.max_age().map(|length| now + length);
         self.sessions.set_lifetime(now, key, LifetimeRegister { birth, stamp, lifetime, until, changed });
+        self.feed_holders(key, changed);
     }
 
     /// Another holds this of a session that this node is to see to.

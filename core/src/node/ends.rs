@@ -17,6 +17,9 @@ impl Node {
         let Some(session) = self.sessions.record(&key) else { return };
         if session.is_live() {
             self.ledger.strike(&key);
+            if self.is_everywhere() && self.owns(&key) {
+                self.give_lifetime(now, key);
+            }
             match self.sessions.due(&key) {
                 Some(due) => self.expiry.arm_by(due, key),
                 None => self.expiry.disarm(&key),
