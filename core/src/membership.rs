@@ -127,6 +127,9 @@ impl Membership {
 
     /// A sign of life. `others` in it are addresses that this member may not know yet.
     pub(crate) fn handle_beat(&mut self, now: Time, beat: &Beat<'_>) {
+        if Bug::LateBeat.is_planted() && self.removed.remove(&beat.from).is_some() {
+            self.handle_hello(now, beat);
+        }
         if self.is_foreign(now, beat) || !self.admits(beat) {
             return;
         }
@@ -311,7 +314,7 @@ impl Membership {
             return false;
         }
         match self.removed.get(&beat.from) {
-            Some(Removed { cause: RemovalCause::Left, .. }) => Bug::LateBeat.is_planted(),
+            Some(Removed { cause: RemovalCause::Left, .. }) => false,
             Some(removed) if beat.incarnation <= removed.incarnation => {
                 self.duties.push_back(Duty::Declare(beat.from, beat.address, removed.incarnation));
                 false

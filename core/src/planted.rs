@@ -11,7 +11,7 @@ pub enum Bug {
     OneProbe = 1,
     /// A member that wakes believes its timers: everybody was silent.
     SleeperEvicts,
-    /// A late beat brings back a member that has left.
+    /// A late beat brings back a member that has left, or was removed.
     LateBeat,
     /// A commit is not counted again when the view changes.
     NoRecount,
