@@ -77,7 +77,7 @@ pub use requests::{Answer, Question};
 pub use run::{Report, run, trace, wait_until_quiet};
 pub use scenario::{MODES, Scenario};
 pub use sent::{CHECK_EVERY, Check};
-pub use shrink::shrink;
+pub use shrink::{shrink, shrink_by};
 pub use sim::Sim;
 pub use stored::{BadPlan, Fires, Replayed, Stored};
 pub use streams::{Connection, Taken};

@@ -1,0 +1,172 @@
+//! What may be simpler in a plan.
+
+use core::{mem::Discriminant, time::Duration};
+use std::collections::BTreeSet;
+
+use heirloom_core::{Config, Copies, Durability, Unit};
+
+use crate::{
+    action::Action,
+    ask::{Ask, Start},
+    clock::Moment,
+    net::HostId,
+    places::{Discovery, Places},
+    plan::Plan,
+    weather::Weather,
+};
+
+/// Worlds that are simpler, from the whole to details.
+pub(super) const WORLDS: [fn(&mut Plan); 20] = [
+    |plan| plan.setup.weather = Weather::calm(),
+    |plan| plan.setup.is_plain = true,
+    |plan| plan.setup.discovery = Discovery::Both,
+    |plan| plan.setup.places = Places::Alike,
+    |plan| (plan.setup.weather.loss, plan.setup.weather.multicast_loss, plan.setup.weather.switch_loss) = (0, 0, 0),
+    |plan| (plan.setup.weather.corrupt, plan.setup.weather.truncate, plan.setup.weather.garble) = (0, 0, 0),
+    |plan| plan.setup.weather.repeat = 0,
+    |plan| plan.setup.weather.reorder = false,
+    |plan| (plan.setup.weather.loopback, plan.setup.weather.unreachable) = (true, false),
+    |plan| plan.setup.weather.quantum = Duration::ZERO,
+    |plan| {
+        let Weather { delay_min, delay_max, delay_tail, .. } = Weather::calm();
+        let weather = &mut plan.setup.weather;
+        (weather.delay_min, weather.delay_max, weather.delay_tail) = (delay_min, delay_max, delay_tail);
+    },
+    |plan| {
+        let Weather { stream_room, piece_max, stall_max, .. } = Weather::calm();
+        let weather = &mut plan.setup.weather;
+        (weather.stream_room, weather.piece_max, weather.stall_max) = (stream_room, piece_max, stall_max);
+    },
+    |plan| plan.setup.own.clear(),
+    |plan| plan.setup.config.unit = Unit::Delta,
+    |plan| {
+        if let Copies::Backups(2..) = plan.setup.config.copies {
+            plan.setup.config.copies = Copies::Backups(1);
+        }
+    },
+    |plan| plan.setup.config.max_age = Duration::ZERO,
+    |plan| {
+        let Config { commits_max, events_max, frame_max, attribute_bytes_max, .. } = Config::default();
+        let config = &mut plan.setup.config;
+        (config.commits_max, config.events_max) = (commits_max, events_max);
+        (config.frame_max, config.attribute_bytes_max) = (frame_max, attribute_bytes_max);
+    },
+    |plan| {
+        let Config { sessions_max, memory_max, when_full, .. } = Config::default();
+        let config = &mut plan.setup.config;
+        (config.sessions_max, config.memory_max, config.when_full) = (sessions_max, memory_max, when_full);
+    },
+    |plan| plan.setup.config.idle = Duration::from_secs(60),
+    |plan| {
+        (plan.setup.config.drop_time, plan.setup.config.probe_time) = (Duration::from_secs(3), Duration::from_secs(1))
+    },
+];
+
+/// Commands that ask for less.
+pub(super) const COMMANDS: [fn(&mut Action); 5] = [
+    |action| change(action, |ask| ask.durability = Durability::Local),
+    |action| change(action, |ask| ask.within = None),
+    |action| change(action, |ask| (ask.bytes, ask.lifetime) = (16, None)),
+    |action| change(action, |ask| ask.removes.clear()),
+    |action| {
+        change(action, |ask| {
+            if ask.start != Start::End {
+                ask.sets = ask.sets.first().copied().into_iter().collect();
+            }
+        });
+    },
+];
+
+fn change(action: &mut Action, how: impl FnOnce(&mut Ask)) {
+    if let Action::Commit(_, ask) = action {
+        how(ask);
+    }
+}
+
+/// What is the same about actions that may go together.
+pub(super) fn kind(action: &Action) -> (Discriminant<Action>, Option<[u8; 16]>, bool) {
+    let (key, moves) = if let Action::Commit(_, ask) = action {
+        (Some(ask.key.0), ask.moves_to.is_some())
+    } else if let Action::Touch(_, key) = action {
+        (Some(key.0), false)
+    } else {
+        (None, false)
+    };
+    (core::mem::discriminant(action), key, moves)
+}
+
+/// The kinds of actions that there are, but for the starts: without them nothing happens.
+pub(super) fn kinds(plan: &Plan) -> Vec<(Discriminant<Action>, Option<[u8; 16]>, bool)> {
+    let mut kinds = Vec::new();
+    for (_, action) in plan.actions.iter().filter(|(_, action)| !matches!(action, Action::Start(_))) {
+        let kind = kind(action);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// The same without one host and all that is done to it; what clients ask it for, they ask the next one for.
+pub(super) fn without_host(plan: &Plan, gone: u16) -> Plan {
+    let mut plan = plan.clone();
+    plan.setup.hosts -= 1;
+    let last = plan.setup.hosts.saturating_sub(1);
+    let there = |host: HostId| if host.0 < gone { host } else { HostId(host.0.saturating_sub(1).min(last)) };
+    let concerns = |action: &Action| !action.is_of_a_client() && action.hosts().contains(&HostId(gone));
+    plan.actions.retain(|(_, action)| !concerns(action));
+    for (_, action) in &mut plan.actions {
+        action.hosts_mut().into_iter().for_each(|host| *host = there(*host));
+    }
+    plan.setup.own =
+        plan.setup.own.into_iter().filter(|(host, _)| host.0 != gone).map(|(host, own)| (there(host), own)).collect();
+    plan
+}
+
+/// The same at moments on a grid, in the same order.
+pub(super) fn rounded(plan: &Plan, grid: Duration) -> Plan {
+    let mut plan = plan.clone();
+    plan.actions.iter_mut().for_each(|(at, _)| *at = at.rounded_up(grid));
+    let last = plan.actions.last().map_or(Moment::ZERO, |(at, _)| *at);
+    plan.healed_at = plan.healed_at.rounded_up(grid).max(last);
+    plan
+}
+
+impl Action {
+    /// The hosts that it names.
+    fn hosts(&self) -> BTreeSet<HostId> {
+        self.clone().hosts_mut().into_iter().map(|host| *host).collect()
+    }
+
+    fn hosts_mut(&mut self) -> Vec<&mut HostId> {
+        match self {
+            Self::Start(host)
+            | Self::Install(host, _)
+            | Self::Kill(host, _)
+            | Self::PowerOff(host)
+            | Self::Pause(host)
+            | Self::Resume(host)
+            | Self::Leave(host)
+            | Self::Drain(host, _)
+            | Self::CountOut(host)
+            | Self::Drift(host, _)
+            | Self::StepWall(host, _)
+            | Self::Commit(host, _)
+            | Self::SetName(host, ..)
+            | Self::RemoveName(host, ..)
+            | Self::SendToAll(host)
+            | Self::Touch(host, _) => vec![host],
+            Self::Cut(from, to)
+            | Self::Mend(from, to)
+            | Self::Mute(from, to)
+            | Self::Thin(from, to, _)
+            | Self::Unmute(from, to)
+            | Self::Hold(from, to)
+            | Self::Release(from, to)
+            | Self::Break(from, to)
+            | Self::Lag(from, to, _)
+            | Self::Send(from, to) => vec![from, to],
+            Self::Weather(_) | Self::Heal(_) => Vec::new(),
+        }
+    }
+}
