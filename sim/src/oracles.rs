@@ -58,6 +58,8 @@ pub struct Read {
 pub enum End {
     /// It left, and said that nothing was at risk.
     HandedOver,
+    /// It left, and said that something was: what nobody else had is gone, and its application knows.
+    AtRisk,
     /// It was gone with what it had.
     Crash,
 }

@@ -301,7 +301,7 @@ impl Sim {
         }
         if let What::Event(Event::Left { at_risk }) = &fact.what {
             self.handle_exit(fact.life);
-            let end = if at_risk.is_none() { End::HandedOver } else { End::Crash };
+            let end = if at_risk.is_none() { End::HandedOver } else { End::AtRisk };
             self.note_death(fact.host, fact.life, end);
         }
         Ok(())

@@ -39,16 +39,16 @@ struct Fate {
 impl Fates {
     /// A process has ended.
     pub(crate) fn handle_end(&mut self, view: View<'_>, life: MemberId, end: End) {
-        if end == End::Crash {
+        if end != End::HandedOver {
             self.crashed_at = Some(view.now());
         }
         // Who hands over may rely on one that it does not know to be dead.
         let unnoticed = self.crashed_at.is_some_and(|at| view.now() < at + view.gone_after());
-        let costs = end == End::Crash || unnoticed;
+        let costs = end != End::HandedOver || unnoticed;
         let scenes = view.history.stories().map(|(key, _)| (*key, Scene::new(view, key, life)));
         let scenes: BTreeMap<SessionKey, Scene<'_>> = scenes.collect();
         for attempt in view.history.attempts() {
-            self.follow(view, &scenes, attempt, (life, costs));
+            self.follow(view, &scenes, attempt, (life, costs, end == End::AtRisk));
         }
     }
 
@@ -62,7 +62,7 @@ impl Fates {
         view: View<'_>,
         scenes: &BTreeMap<SessionKey, Scene<'_>>,
         attempt: &Attempt,
-        (life, costs): (MemberId, bool),
+        (life, costs, told): (MemberId, bool, bool),
     ) {
         let fate = self.fates.entry(attempt.serial).or_insert(Fate {
             since: attempt.at,
@@ -99,7 +99,8 @@ impl Fates {
             scene.records.get(&life).is_some_and(|session| !lacks(key, session))
         };
         fate.ended += usize::from(costs && scenes().any(had));
-        fate.is_excused = held.iter().all(|holder| *holder == life) && fate.copies <= fate.ended;
+        // Two that leave at once may each rely on the other; the last one tells what it could not hand over.
+        fate.is_excused = held.iter().all(|holder| *holder == life) && (told || fate.copies <= fate.ended);
     }
 }
 
