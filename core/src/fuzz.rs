@@ -122,7 +122,7 @@ fn items(bytes: &[u8], clock: u64) -> Option<Vec<u8>> {
             Some(Item::Entry(entry)) => to.entry(&entry),
             Some(Item::Map(digest, asks)) => to.map(digest, asks),
             Some(Item::Leaving) => to.leaving(),
-            Some(Item::Views(views)) => to.views(views),
+            Some(Item::Views(views)) => to.views(&views),
             Some(Item::Digest(view, root)) => to.digest(view, root),
             Some(Item::Sums(view, sums)) => to.sums(view, sums.numbers()),
             Some(Item::Listing(listing)) => to.listing(&listing),

@@ -14,6 +14,7 @@ use crate::{
     map::Brought,
     member::{MemberId, MemberState},
     protocol::Versions,
+    quorum::Announced,
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Link, Session},
     stamp::Stamp,
     time::Time,
@@ -148,7 +149,10 @@ impl Maker<'_> {
             }
             ItemKind::Map => items.map(value, self.bool()),
             ItemKind::Leaving => items.leaving(),
-            ItemKind::Views => items.views([self.members(), self.members()].into()),
+            ItemKind::Views => items.views(&[
+                Announced { number: value, view: self.members().into_iter().collect() },
+                Announced { number: value, view: self.members().into_iter().collect() },
+            ]),
             ItemKind::Digest => items.digest(value, self.number()),
             ItemKind::Sums => items.sums(value, &[self.choices.below(3); BUCKETS]),
             ItemKind::Listing => {

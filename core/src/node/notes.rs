@@ -43,7 +43,7 @@ impl Source<'_> {
         let listed = match note {
             Note::Offered | Note::OfferedBefore => self.ownership.gone().len(),
             Note::Done => self.joiners.said(peer).map_or(0, |said| said.view.len() + said.settled.len()),
-            Note::Views => self.quorum.named(),
+            Note::Views => self.quorum.places(),
             Note::Pull(_)
             | Note::Leaving
             | Note::Round
@@ -68,7 +68,7 @@ impl Source<'_> {
         let mut items = frame.items();
         match note {
             Note::Leaving => items.leaving(),
-            Note::Views => items.views(self.quorum.sets()),
+            Note::Views => items.views(self.quorum.announced()),
             Note::Round => items.round(self.round),
             Note::Use(key) => {
                 if let Some(remaining) = self.sessions.remaining(self.now, &key) {

@@ -18,6 +18,7 @@ use crate::{
     map::Brought,
     member::{MemberId, MemberState},
     protocol::{FIRST, Versions},
+    quorum::Announced,
     session::{Change, Content, Incoming, Lifetime, LifetimeRegister, Link, Session},
     stamp::Stamp,
     time::Time,
@@ -130,7 +131,8 @@ fn item(kind: ItemKind) -> Vec<u8> {
         }
         ItemKind::Map => items.map(0x1122_3344_5566_7788, true),
         ItemKind::Leaving => items.leaving(),
-        ItemKind::Views => items.views([[FROM, TO].into(), [TO].into()].into()),
+        ItemKind::Views => items
+            .views(&[Announced { number: 300, view: [FROM, TO].into() }, Announced { number: 301, view: [TO].into() }]),
         ItemKind::Digest => items.digest(0x1122_3344_5566_7788, 0x99aa_bbcc_ddee_ff00),
         ItemKind::Sums => {
             let mut numbers = [0; BUCKETS];

@@ -12,7 +12,13 @@ use super::{
     message::{CLOCK_MAX, read},
 };
 use crate::{
-    digest::Sums, io::FrameError, key::SessionKey, map::Brought, member::MemberId, quorum::NAMED_MAX, stamp::Stamp,
+    digest::Sums,
+    io::FrameError,
+    key::SessionKey,
+    map::Brought,
+    member::MemberId,
+    quorum::{Announced, NAMED_MAX, places},
+    stamp::Stamp,
 };
 
 /// One thing that a member tells another. Sent until acknowledged, in order.
@@ -50,7 +56,7 @@ pub(crate) enum Item<'a> {
     /// The sender is leaving: others take its place.
     Leaving,
     /// The last agreed view and what the sender has announced since.
-    Views(Vec<Vec<MemberId>>),
+    Views(Vec<Announced>),
     /// The sender's view in short, and all that it owns and the receiver must hold.
     Digest(u64, u64),
     /// The sender's view, and the sums of all that the receiver owns and the sender must hold.
@@ -231,7 +237,7 @@ impl ItemWriter<'_> {
         self.put(ItemKind::Leaving, &());
     }
 
-    pub(crate) fn views(&mut self, views: Vec<Vec<MemberId>>) {
+    pub(crate) fn views(&mut self, views: &[Announced]) {
         self.put(ItemKind::Views, &views);
     }
 
@@ -337,8 +343,8 @@ impl<'a> Items<'a> {
                 Item::Leaving
             }
             ItemKind::Views => {
-                let views: Vec<Vec<MemberId>> = read(body)?;
-                if NAMED_MAX < views.len() + views.iter().map(Vec::len).sum::<usize>() {
+                let views: Vec<Announced> = read(body)?;
+                if NAMED_MAX < places(&views) {
                     return Err(FrameError::Body);
                 }
                 Item::Views(views)
