@@ -18,7 +18,7 @@ use heirloom_core::{
     SessionKey, StreamId, Time, Transmit, Wall,
 };
 
-/// What has been written to streams.
+/// What has been sent: over streams, and as datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// Bytes, the lengths before the frames included.
@@ -29,6 +29,10 @@ pub struct Sent {
     pub feeds: u64,
     /// Frames that acknowledge.
     pub acks: u64,
+    /// Datagrams; one to the group is one, however many hear it.
+    pub datagrams: u64,
+    /// Their bytes, without the headers of the network.
+    pub datagram_bytes: u64,
 }
 
 impl AddAssign for Sent {
@@ -37,6 +41,8 @@ impl AddAssign for Sent {
         self.writes += other.writes;
         self.feeds += other.feeds;
         self.acks += other.acks;
+        self.datagrams += other.datagrams;
+        self.datagram_bytes += other.datagram_bytes;
     }
 }
 
@@ -49,6 +55,8 @@ impl Sub for Sent {
             writes: self.writes - other.writes,
             feeds: self.feeds - other.feeds,
             acks: self.acks - other.acks,
+            datagrams: self.datagrams - other.datagrams,
+            datagram_bytes: self.datagram_bytes - other.datagram_bytes,
         }
     }
 }
@@ -248,6 +256,9 @@ impl Net {
     /// Does it.
     pub fn carry(&mut self, n: usize, transmit: Transmit) {
         let now = self.now;
+        if let Transmit::Datagram { bytes, .. } | Transmit::Multicast { bytes } = &transmit {
+            self.sent[n] += Sent { datagrams: 1, datagram_bytes: bytes.len() as u64, ..Sent::default() };
+        }
         match transmit {
             Transmit::Datagram { to, bytes } => {
                 if let Some(other) = self.at(to).filter(|other| !self.is_cut(n, *other)) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use heirloom_benches::{Net, SETTLES_IN, Sent, cpu_time, keys, value};
 use heirloom_core::{AtRisk, Copies, Delta, Durability, Fetch, Fetched, Purpose, SessionKey};
 
-const USAGE: &str = "usage: copies [bytes] [messages] [reads] [moves] [restore] [drain] [split] [--sessions N]";
+const USAGE: &str = "usage: copies [bytes] [messages] [reads] [moves] [restore] [drain] [split] [idle] [--sessions N]";
 
 fn main() {
     let mut sessions = 100_000;
@@ -19,7 +19,7 @@ fn main() {
         }
     }
     if parts.is_empty() {
-        parts = ["bytes", "messages", "reads", "moves", "restore", "drain", "split"].map(str::to_owned).into();
+        parts = ["bytes", "messages", "reads", "moves", "restore", "drain", "split", "idle"].map(str::to_owned).into();
     }
     for part in parts {
         match part.as_str() {
@@ -30,6 +30,7 @@ fn main() {
             "restore" => restore(sessions),
             "drain" => drain(sessions),
             "split" => split(sessions / 10),
+            "idle" => idle(&[3, 10, 100]),
             _ => {
                 eprintln!("{USAGE}");
                 std::process::exit(2);
@@ -316,6 +317,34 @@ fn drain(sessions: usize) {
     row("bytes sent after that", both(&|at| moved[at].sent.bytes.to_string()));
     row("CPU time of the five together until then, ms", both(&|at| took[at].1.as_millis().to_string()));
     row("time by their clocks until then, ms", both(&|at| took[at].0.as_millis().to_string()));
+}
+
+/// What members say when nobody asks them for anything.
+fn idle(counts: &[usize]) {
+    const LENGTH: Duration = Duration::from_secs(60);
+    let sessions = 1_000;
+    println!("Members with {sessions} sessions that nobody uses, by a group, for {} s", LENGTH.as_secs());
+    println!();
+    println!("| members | datagrams/s | their bytes/s | writes to streams/s | their bytes/s | bytes/s of a member |");
+    println!("|---|---|---|---|---|---|");
+    for &count in counts {
+        let mut net = Net::ready(count, Copies::Everywhere);
+        net.load(&keys(sessions), 100, |_, _, _| 0);
+        net.run(Duration::from_secs(10));
+        let before = net.sent();
+        net.run(LENGTH);
+        let sent = net.sent() - before;
+        let a_second = |number: u64| number as f64 / LENGTH.as_secs_f64();
+        let all = a_second(sent.datagram_bytes + sent.bytes);
+        println!(
+            "| {count} | {:.1} | {:.0} | {:.1} | {:.0} | {:.0} |",
+            a_second(sent.datagrams),
+            a_second(sent.datagram_bytes),
+            a_second(sent.writes),
+            a_second(sent.bytes),
+            all / count as f64
+        );
+    }
 }
 
 fn split(sessions: usize) {
