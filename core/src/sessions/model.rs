@@ -212,6 +212,10 @@ impl World {
     fn bury(&mut self, me: usize, key: SessionKey) {
         let Some(session) = self.members[me].sessions.record(&key) else { return };
         let expired: Vec<_> = session.expired().into_iter().map(|(birth, _)| birth).collect();
+        if expired.is_empty() {
+            // As the node: who has nothing to bury says nothing of the key, and so needs not say where it comes from.
+            return;
+        }
         let (here, moved) = self.known(me, key);
         self.members[me].sessions.bury(key, &expired, EndCause::Idle);
         let left = self.known(me, key).0;
