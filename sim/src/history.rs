@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use heirloom_core::{CommitId, EndCause, MemberId, Node, Outcome, Session, SessionKey, Wall};
+use heirloom_core::{CommitId, EndCause, MemberId, Node, Outcome, Session, SessionKey, SessionVersion};
 
 use crate::{
     ask::{Ask, Attribute, Serial, Start},
@@ -69,8 +69,8 @@ pub struct Attempt {
     roots: BTreeSet<Serial>,
     /// Its writer was told that the session which was there has moved.
     is_after_move: bool,
-    /// When what its writer was shown was created, by the wall clock of who created it.
-    born: Option<Wall>,
+    /// What its member had of the session once it had ended it, if it is an end.
+    left: Option<SessionVersion>,
     /// What its writer had seen of the session.
     past: Past,
 }
@@ -212,8 +212,8 @@ impl History {
         story.attempts.push(serial);
         story.uses.push(used);
         self.pending.insert((life, id), serial);
-        let (told, is_after_move, born) = (Told::Pending, there.has_moved, there.born);
-        let attempt = Attempt { serial, ask, host, life, at, told, origin, shown, roots, is_after_move, born, past };
+        let (told, is_after_move, left) = (Told::Pending, there.has_moved, there.left.clone());
+        let attempt = Attempt { serial, ask, host, life, at, told, origin, shown, roots, is_after_move, left, past };
         self.attempts.insert(serial, attempt);
     }
 
@@ -313,8 +313,8 @@ pub struct There {
     pub shown: Shown,
     /// It said that the session has moved.
     pub has_moved: bool,
-    /// When what it showed was created, by the wall clock of who created it.
-    pub born: Option<Wall>,
+    /// What it had of the session once it had ended it, if it has.
+    pub left: Option<SessionVersion>,
     /// What it showed under keys that an id may have been changed to, or from.
     pub elsewhere: BTreeSet<Serial>,
 }
@@ -324,12 +324,7 @@ impl There {
     pub(crate) fn at(node: &Node, key: &SessionKey, kin: &BTreeSet<SessionKey>) -> Self {
         let has_moved = node.session(key).is_none() && node.ended(key) == Some(EndCause::Moved);
         let elsewhere = kin.iter().filter(|other| *other != key).flat_map(|other| shown(node, other).into_values());
-        Self {
-            shown: shown(node, key),
-            has_moved,
-            born: node.session(key).and_then(|session| session.born()),
-            elsewhere: elsewhere.collect(),
-        }
+        Self { shown: shown(node, key), has_moved, left: None, elsewhere: elsewhere.collect() }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     ask::{Ask, Serial, Start},
     clock::Moment,
     cluster::Fact,
-    history::{Shown, There, shown, shown_in},
+    history::{Shown, There, record, shown, shown_in},
     names::{self, Name},
     net::HostId,
     oracles::{
@@ -251,7 +251,7 @@ impl Sim {
     /// Commits; tells whether the node took it.
     fn commit_now(&mut self, host: HostId, serial: Serial, ask: Ask) -> Result<bool, Violation> {
         let Some(process) = self.cluster.process(host) else { return Ok(false) };
-        let there = There::at(&process.node, &ask.key, &self.history.kin(ask.key));
+        let mut there = There::at(&process.node, &ask.key, &self.history.kin(ask.key));
         let (life, state) = (process.life, process.node.state());
         let (load, paused) = (Load::of(&process.node), process.node.paused());
         let result = match ask.moves_to {
@@ -271,6 +271,10 @@ impl Sim {
                 return wrong(Promise::Turn, format!("{host} refuses a commit as if it had paused: {why}"));
             }
             Some(Ok(id)) => {
+                if ask.start == Start::End {
+                    let left = self.cluster.process(host).and_then(|process| record(&process.node, &ask.key));
+                    there.left = left.map(|session| session.version());
+                }
                 self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &there);
                 if let Some(attempt) = self.history.attempt(serial) {
                     let view = View::new(&self.cluster, &self.history, &self.ledger);

@@ -95,9 +95,9 @@ impl History {
             let moved = attempt.shown.iter().filter_map(|serial| self.attempts.get(serial));
             session.is_live() && moved.into_iter().all(|moved| shown.values().any(|found| *found == moved.serial))
         } else {
-            // Who has an end has heard of the session that it ended, or of a later one.
+            // What has ended may have ended before: who has an end has all that its member had then.
             let is_due = match attempt.ask.start {
-                Start::End => attempt.born <= session.born(),
+                Start::End => attempt.left.as_ref().is_some_and(|left| session.version().covers(left)),
                 Start::There | Start::Anew => session.is_live(),
             };
             is_due && attempt.ask.sets.iter().all(|set| has(attempt, set))

@@ -98,7 +98,16 @@ impl Fates {
         let had = |(key, scene): (SessionKey, &Scene<'_>)| {
             scene.records.get(&life).is_some_and(|session| !lacks(key, session))
         };
-        fate.ended += usize::from(costs && scenes().any(had));
+        if costs {
+            fate.ended += usize::from(scenes().any(had));
+        } else {
+            // Who hands over leaves as many copies as there are others to hold one.
+            let left = scenes().map(|(key, scene)| {
+                let others = scene.records.iter().filter(|(other, session)| **other != life && !lacks(key, session));
+                others.count()
+            });
+            fate.copies = fate.copies.min(left.max().unwrap_or_default()).max(1);
+        }
         // Two that leave at once may each rely on the other; the last one tells what it could not hand over.
         fate.is_excused = held.iter().all(|holder| *holder == life) && (told || fate.copies <= fate.ended);
     }
