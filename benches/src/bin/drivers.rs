@@ -93,7 +93,10 @@ fn call(handle: &Handle, caller: u32, durability: Durability, until: Instant) ->
         }
         let session = (caller * 7919 + number) % SESSIONS;
         let key = handle.key(0, &session.to_le_bytes()).expect("it is short");
-        let delta = Delta::new().set(name.clone(), Bytes::copy_from_slice(&VALUE));
+        // Another one each time: what is there already is not sent.
+        let mut value = VALUE;
+        value[..4].copy_from_slice(&number.to_le_bytes());
+        let delta = Delta::new().set(name.clone(), Bytes::copy_from_slice(&value));
         handle.commit(key, delta, durability).wait().expect("the member runs and has room");
         took.push(asked.elapsed());
     }
