@@ -128,6 +128,11 @@ impl Risk {
         self.doubts.get(key).is_some_and(|doubt| doubt.unshared)
     }
 
+    /// The sessions that nobody is known to have all of.
+    pub(crate) fn unshared(&self) -> impl Iterator<Item = SessionKey> {
+        self.doubts.iter().filter(|(_, doubt)| doubt.unshared).map(|(key, _)| *key)
+    }
+
     /// How many sessions are at risk, of so many that live here.
     pub(crate) fn sessions(&self, live: usize) -> usize {
         if self.sure { self.doubts.len() } else { live.max(self.doubts.len()) }

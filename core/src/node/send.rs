@@ -179,23 +179,14 @@ impl Source<'_> {
         }
         while frame.has_room() {
             let Some((key, lack)) = feed.next_lacking() else { break };
-            match self.sessions.record(&key) {
-                Some(_) => {
-                    if self.sessions.is_linked(&key) {
-                        if !self.add_linked(feed, key, &mut frame) {
-                            break;
-                        }
-                    } else if self.add_delta(feed, key, lack, &mut frame) {
-                        feed.take_lacking(key);
-                    } else {
-                        break;
-                    }
+            if self.sessions.record(&key).is_some() && self.sessions.is_linked(&key) {
+                if !self.add_linked(feed, key, &mut frame) {
+                    break;
                 }
-                None => {
-                    frame.items().missing(key);
-                    frame.carried.push(Carried::Changes(key, lack, self.change));
-                    feed.take_lacking(key);
-                }
+            } else if self.add_delta(feed, key, lack, &mut frame) {
+                feed.take_lacking(key);
+            } else {
+                break;
             }
         }
         self.add_walk(feed, &mut frame);
@@ -241,9 +232,14 @@ impl Source<'_> {
         true
     }
 
-    /// Adds what a peer lacks of a session; `false` if the frame has no room for it.
+    /// Adds what a peer lacks of a session, or that nothing is held of it; `false` if the frame has no room for it.
     fn add_delta(&self, feed: &mut Feed, key: SessionKey, lack: Lack, frame: &mut Building<'_>) -> bool {
-        let Some(session) = self.sessions.record(&key) else { return true };
+        let purpose = Carried::Changes(key, lack, self.change);
+        let Some(session) = self.sessions.record(&key) else {
+            frame.items().missing(key);
+            frame.carried.push(purpose);
+            return true;
+        };
         let whole = self.unit == Unit::WholeSession && session.has_changed_since(lack.from);
         let registers = Registers {
             from: if whole { Change::default() } else { lack.from },
@@ -251,7 +247,6 @@ impl Source<'_> {
             verify: lack.verify,
             partial: self.sessions.is_partial(&key),
         };
-        let purpose = Carried::Changes(key, lack, self.change);
         self.add_session(feed, (ItemKind::Delta, key), registers, purpose, frame)
     }
 
