@@ -89,9 +89,7 @@ impl Node {
     /// A session whose lifetime was lost with all who knew it has that of the settings. It has the lowest stamp of all: so
     /// what its creator asked for holds, if somebody has it after all.
     pub(super) fn give_lifetime(&mut self, now: Time, key: SessionKey) {
-        let Some(session) = self.sessions.record(&key).filter(|session| session.lifetime_register().is_none()) else {
-            return;
-        };
+        let Some(session) = self.sessions.record(&key).filter(|session| session.lacks_lifetime()) else { return };
         let Some(birth) = session.head().filter(|_| session.is_live()).map(|life| life.birth) else { return };
         let stamp = Stamp { clock: 0, writer: self.id };
         let (lifetime, changed) = (self.config.lifetime(), self.next_change());

@@ -17,7 +17,7 @@ impl Node {
         let Some(session) = self.sessions.record(&key) else { return };
         if session.is_live() {
             self.ledger.strike(&key);
-            if self.is_everywhere() && self.owns(&key) {
+            if session.lacks_lifetime() && self.is_everywhere() && self.owns(&key) {
                 self.give_lifetime(now, key);
             }
             match self.sessions.due(&key) {

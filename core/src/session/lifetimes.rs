@@ -15,6 +15,11 @@ impl Session {
         latest.find(|register| self.shows(register.birth)).or(self.lifetimes.last())
     }
 
+    /// Whether no birth says anything of the lifetime.
+    pub(crate) fn lacks_lifetime(&self) -> bool {
+        self.lifetimes.is_empty()
+    }
+
     /// What one birth says of the lifetime.
     pub(crate) fn lifetime_of(&self, birth: Stamp) -> Option<Lifetime> {
         let found = self.lifetimes.binary_search_by(|register| register.birth.cmp(&birth));

@@ -137,7 +137,8 @@ impl Session {
 
     /// Whether a birth is this key's, and not dead for good.
     pub(crate) fn is_here(&self, birth: Stamp) -> bool {
-        self.is_wanted(birth) && !self.has_moved(birth) && !self.is_link(birth)
+        // Of most sessions nothing has ever moved.
+        self.is_wanted(birth) && (self.moves.is_none() || !self.has_moved(birth) && !self.is_link(birth))
     }
 
     /// The births that an id change of now would move: what lasts, and what has expired but may yet be voided.

@@ -37,12 +37,14 @@ impl Sessions {
 
     /// When the owner may expire it: uses of the last tenth of the idle time may not have been told (P4).
     pub(crate) fn due(&self, key: &SessionKey) -> Option<Time> {
-        let entry = self.table.get(key)?;
-        let due = match entry.session.lifetime()? {
+        let entry = self.table.get(key).filter(|entry| entry.session.is_live())?;
+        let register = entry.session.lifetime_register()?;
+        let due = match register.lifetime {
             Lifetime::Idle(idle) => entry.deadline.map(|deadline| deadline + tenth(idle)),
-            Lifetime::Fixed(_) | Lifetime::Never => None,
+            Lifetime::Fixed(_) => entry.deadline,
+            Lifetime::Never => None,
         };
-        [due, entry.ends_by()].into_iter().flatten().min()
+        [due, register.until].into_iter().flatten().min()
     }
 
     /// Whether there is such a session for a commit.
@@ -90,13 +92,11 @@ impl Entry {
         }
     }
 
-    /// When it ends however much it is used, as long as it lives.
+    /// When one that lives ends however much it is used.
     pub(super) fn ends_by(&self) -> Option<Time> {
-        let fixed = match self.session.lifetime()? {
-            Lifetime::Fixed(_) => self.deadline,
-            Lifetime::Idle(_) | Lifetime::Never => None,
-        };
-        [fixed, self.session.age_until()].into_iter().flatten().min()
+        let register = self.session.lifetime_register()?;
+        let fixed = self.deadline.filter(|_| matches!(register.lifetime, Lifetime::Fixed(_)));
+        [fixed, register.until].into_iter().flatten().min()
     }
 
     /// The last use that other members know of too; `changed` when one of them has just written.

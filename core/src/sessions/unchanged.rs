@@ -12,12 +12,16 @@ impl Sessions {
     /// Whether a session of this member shows all that a commit writes already, as this member wrote it: then it holds
     /// nothing new for anybody who has what this member wrote.
     pub(crate) fn has_already(&self, now: Time, me: MemberId, key: &SessionKey, delta: &Delta) -> bool {
-        delta.start == Start::FromWhatIsThere
-            && delta.lifetime.is_none()
-            && self.is_there(now, key)
-            && self.table.get(key).is_some_and(|entry| {
-                let is_own = entry.session.owner() == Some(me) && !entry.partial && !entry.left_over;
-                is_own && delta.changes.iter().all(|(name, value)| entry.session.has_own(name, value.as_ref()))
-            })
+        if delta.start != Start::FromWhatIsThere || delta.lifetime.is_some() {
+            return false;
+        }
+        // What differs is the most frequent answer, so it is asked for first.
+        self.table.get(key).is_some_and(|entry| {
+            delta.changes.iter().all(|(name, value)| entry.session.has_own(name, value.as_ref()))
+                && entry.session.owner() == Some(me)
+                && !entry.partial
+                && !entry.left_over
+                && self.is_there(now, key)
+        })
     }
 }
