@@ -53,7 +53,7 @@ impl Node {
         let over = self.sessions.record(&key).is_some_and(|session| session.is_unburied() && !session.is_live());
         if over {
             self.expiry.arm(now + self.config.ended_for / 10, key);
-            self.ask_owner(now, key);
+            self.ask_owner(now, key, true);
             return;
         }
         let Some(due) = self.sessions.due(&key) else { return };
@@ -70,7 +70,7 @@ impl Node {
         };
         if owner != Some(self.id) {
             self.expiry.arm(now + grace, key);
-            self.ask_owner(now, key);
+            self.ask_owner(now, key, !self.is_everywhere());
         } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !over {
             self.ask_before_expiry(now, key);
         } else {
@@ -78,11 +78,12 @@ impl Node {
         }
     }
 
-    /// The owner of a session should have ended it: it may be gone, or know nothing of it.
-    fn ask_owner(&mut self, now: Time, key: SessionKey) {
+    /// The owner of a session should have ended it, or buried it: it may be gone, or know nothing of it. Who holds everything
+    /// knows of each session that lives, but may have buried what it knew of one that is over, and forgotten it since.
+    fn ask_owner(&mut self, now: Time, key: SessionKey, may_not_know: bool) {
         match self.sessions.record(&key).and_then(|session| session.owner()) {
             Some(owner) if owner != self.id && !self.others.all.contains(&owner) => self.see_to(now, key),
-            Some(owner) if !self.is_everywhere() => self.offer_to(owner, key),
+            Some(owner) if may_not_know => self.offer_to(owner, key),
             Some(_) | None => {}
         }
     }
