@@ -15,27 +15,30 @@ use crate::{
     weather::Weather,
 };
 
-/// Worlds that are simpler, from the whole to details.
+/// Worlds that are simpler, from the whole to details. What is simpler about the network is so in its storms too: what was
+/// still under way of one would be later than a calm network allows.
 pub(super) const WORLDS: [fn(&mut Plan); 20] = [
-    |plan| plan.setup.weather = Weather::calm(),
+    |plan| weathers(plan, |weather| *weather = Weather::calm()),
     |plan| plan.setup.is_plain = true,
     |plan| plan.setup.discovery = Discovery::Both,
     |plan| plan.setup.places = Places::Alike,
-    |plan| (plan.setup.weather.loss, plan.setup.weather.multicast_loss, plan.setup.weather.switch_loss) = (0, 0, 0),
-    |plan| (plan.setup.weather.corrupt, plan.setup.weather.truncate, plan.setup.weather.garble) = (0, 0, 0),
-    |plan| plan.setup.weather.repeat = 0,
-    |plan| plan.setup.weather.reorder = false,
-    |plan| (plan.setup.weather.loopback, plan.setup.weather.unreachable) = (true, false),
-    |plan| plan.setup.weather.quantum = Duration::ZERO,
+    |plan| weathers(plan, |weather| (weather.loss, weather.multicast_loss, weather.switch_loss) = (0, 0, 0)),
+    |plan| weathers(plan, |weather| (weather.corrupt, weather.truncate, weather.garble) = (0, 0, 0)),
+    |plan| weathers(plan, |weather| weather.repeat = 0),
+    |plan| weathers(plan, |weather| weather.reorder = false),
+    |plan| weathers(plan, |weather| (weather.loopback, weather.unreachable) = (true, false)),
+    |plan| weathers(plan, |weather| weather.quantum = Duration::ZERO),
     |plan| {
         let Weather { delay_min, delay_max, delay_tail, .. } = Weather::calm();
-        let weather = &mut plan.setup.weather;
-        (weather.delay_min, weather.delay_max, weather.delay_tail) = (delay_min, delay_max, delay_tail);
+        weathers(plan, |weather| {
+            (weather.delay_min, weather.delay_max, weather.delay_tail) = (delay_min, delay_max, delay_tail);
+        });
     },
     |plan| {
         let Weather { stream_room, piece_max, stall_max, .. } = Weather::calm();
-        let weather = &mut plan.setup.weather;
-        (weather.stream_room, weather.piece_max, weather.stall_max) = (stream_room, piece_max, stall_max);
+        weathers(plan, |weather| {
+            (weather.stream_room, weather.piece_max, weather.stall_max) = (stream_room, piece_max, stall_max);
+        });
     },
     |plan| plan.setup.own.clear(),
     |plan| plan.setup.config.unit = Unit::Delta,
@@ -61,6 +64,15 @@ pub(super) const WORLDS: [fn(&mut Plan); 20] = [
         (plan.setup.config.drop_time, plan.setup.config.probe_time) = (Duration::from_secs(3), Duration::from_secs(1))
     },
 ];
+
+fn weathers(plan: &mut Plan, how: impl Fn(&mut Weather)) {
+    how(&mut plan.setup.weather);
+    for (_, action) in &mut plan.actions {
+        if let Action::Weather(weather) | Action::Heal(weather) = action {
+            how(weather);
+        }
+    }
+}
 
 /// Commands that ask for less.
 pub(super) const COMMANDS: [fn(&mut Action); 5] = [
