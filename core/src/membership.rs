@@ -68,7 +68,7 @@ pub(crate) enum Change {
     Added(MemberId),
     /// Its payload changed.
     Payload(MemberId),
-    /// Its state changed, by its own word.
+    /// Its state changed, or what decides which copies it holds, by its own word.
     State(MemberId, MemberState),
     Suspect(MemberId, RemovalCause),
     Cleared(MemberId),
@@ -220,6 +220,7 @@ impl Membership {
     /// A member is leaving.
     pub(crate) fn handle_leaving(&mut self, member: MemberId) {
         let Some(peer) = self.peers.get_mut(&member) else { return };
+        peer.untold |= peer.member.state != MemberState::Leaving;
         peer.member.state = MemberState::Leaving;
         self.note_state(member);
     }
@@ -286,9 +287,9 @@ impl Membership {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        let peers = self.peers.values().flat_map(|peer| peer.poll_timeout(self.timing));
-        let others = [Some(self.beats.poll_timeout()), self.search.poll_timeout(), self.neighbors.poll_timeout()];
-        peers.chain(others.into_iter().flatten()).min()
+        let peers = self.peers.values().map(|peer| peer.poll_timeout(self.timing)).min();
+        let beats = Some(self.beats.poll_timeout());
+        [peers, beats, self.search.poll_timeout(), self.neighbors.poll_timeout()].into_iter().flatten().min()
     }
 
     /// What this node says of itself. Every call is a new beat.
@@ -334,8 +335,10 @@ impl Membership {
         Some(self.peers.entry(beat.from).or_insert_with(|| Peer::new(now, beat, dial_at)))
     }
 
+    /// Most beats say what the one before said: then nobody has to see anew who holds what.
     fn note_state(&mut self, member: MemberId) {
-        if let Some(peer) = self.peers.get(&member).filter(|peer| peer.listed) {
+        let Some(peer) = self.peers.get_mut(&member).filter(|peer| peer.listed) else { return };
+        if core::mem::take(&mut peer.untold) {
             self.changes.push_back(Change::State(member, peer.member.state));
         }
     }
@@ -492,6 +495,22 @@ mod tests {
         membership.handle_unlinked(at(101), HIGHER, CloseCause::Refused);
         let expected = [Change::Suspect(HIGHER, RemovalCause::Broken), Change::Removed(HIGHER, RemovalCause::Refused)];
         assert_eq!(changes(&mut membership), expected);
+    }
+
+    /// Who must hold what is seen anew after each change: beats that say nothing new are none.
+    #[test]
+    fn a_beat_is_a_change_only_if_it_says_something_new() {
+        let mut membership = listed(HIGHER);
+        let next = |sequence| beat(HIGHER, 0, sequence);
+        membership.handle_beat(at(500), &next(2));
+        assert_eq!(changes(&mut membership), []);
+        membership.handle_beat(at(1000), &Beat { weight: 50, ..next(3) });
+        assert_eq!(changes(&mut membership), [Change::State(HIGHER, MemberState::Ready)]);
+        membership.handle_leaving(HIGHER);
+        assert_eq!(changes(&mut membership), [Change::State(HIGHER, MemberState::Leaving)]);
+        membership.handle_leaving(HIGHER);
+        membership.handle_beat(at(1500), &Beat { weight: 50, ..next(4) });
+        assert_eq!(changes(&mut membership), []);
     }
 
     #[test]

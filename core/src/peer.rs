@@ -43,6 +43,8 @@ pub(crate) struct Peer {
     pub(crate) hearsay: Option<Time>,
     /// It sends beats to this node's own address, so it wants them at its own.
     pub(crate) direct_until: Time,
+    /// Its state, or what decides which copies it holds, is other than this node was told last.
+    pub(crate) untold: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +87,7 @@ impl Peer {
             suspicion: None,
             hearsay: None,
             direct_until: now,
+            untold: true,
         }
     }
 
@@ -92,12 +95,13 @@ impl Peer {
     pub(crate) fn take_word(&mut self, now: Time, beat: &Beat<'_>) -> bool {
         let is_replaced = self.listed && self.member.payload[..] != *beat.payload.0;
         (self.incarnation, self.sequence) = (beat.incarnation, beat.sequence);
-        let is_leaving = self.member.state == MemberState::Leaving;
-        self.member.take(beat);
-        if is_leaving {
+        let before = self.member.state;
+        self.untold |= self.member.take(beat);
+        if before == MemberState::Leaving {
             // It said so on its stream; a beat may have been on its way meanwhile.
             self.member.state = MemberState::Leaving;
         }
+        self.untold |= self.member.state != before;
         self.born = i128::from(now.as_nanos()) - i128::from(beat.age_millis) * 1_000_000;
         is_replaced
     }
@@ -126,13 +130,19 @@ impl Peer {
     }
 
     /// When to look at it next.
-    pub(crate) fn poll_timeout(&self, timing: Timing) -> Option<Time> {
+    pub(crate) fn poll_timeout(&self, timing: Timing) -> Time {
         let Timing { drop_time, probe_time, .. } = timing;
-        let suspicion = self.suspicion.map(|suspicion| suspicion.next_probe.min(suspicion.until));
-        let silence = self.suspicion.is_none().then_some(self.heard + drop_time);
-        let dial = self.unlinked.map(|_| self.dial_at);
-        let lost = self.unlinked.filter(|_| self.listed).map(|since| since + drop_time + probe_time);
-        [suspicion, silence, dial, lost, self.hearsay].into_iter().flatten().min()
+        let mut due = match &self.suspicion {
+            Some(suspicion) => suspicion.next_probe.min(suspicion.until),
+            None => self.heard + drop_time,
+        };
+        if let Some(since) = self.unlinked {
+            due = due.min(self.dial_at);
+            if self.listed {
+                due = due.min(since + drop_time + probe_time);
+            }
+        }
+        self.hearsay.map_or(due, |until| due.min(until))
     }
 }
 
@@ -155,25 +165,25 @@ impl Member {
         }
     }
 
-    /// What it says of itself.
-    pub(crate) fn take(&mut self, beat: &Beat<'_>) {
+    /// What it says of itself. Tells whether it now holds other copies, whatever its state.
+    pub(crate) fn take(&mut self, beat: &Beat<'_>) -> bool {
         self.state = beat.state;
         self.address = beat.address;
         self.uptime = Duration::from_millis(beat.age_millis);
-        self.weight = beat.weight;
-        let texts = [
-            (&mut self.name, beat.name),
-            (&mut self.host, beat.host),
-            (&mut self.zone, beat.zone),
-            (&mut self.domain, beat.domain),
-        ];
-        for (held, told) in texts {
-            if held != told {
+        let is_other_weight = core::mem::replace(&mut self.weight, beat.weight) != beat.weight;
+        let take = |held: &mut String, told: &str| {
+            let is_other = held != told;
+            if is_other {
                 *held = told.into();
             }
-        }
+            is_other
+        };
+        take(&mut self.name, beat.name);
+        take(&mut self.domain, beat.domain);
+        let is_elsewhere = [take(&mut self.host, beat.host), take(&mut self.zone, beat.zone)].contains(&true);
         if self.payload[..] != *beat.payload.0 {
             self.payload = Bytes::copy_from_slice(beat.payload.0);
         }
+        is_other_weight || is_elsewhere
     }
 }

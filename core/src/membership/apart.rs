@@ -18,7 +18,7 @@ impl Membership {
     /// Looks for members at these addresses, in place of those before.
     pub(crate) fn set_peers(&mut self, now: Time, mut addresses: Vec<SocketAddr>) {
         addresses.retain(|address| *address != self.beats.address());
-        let there = self.known_addresses();
+        let there: BTreeSet<_> = self.known_addresses().collect();
         self.search.set_configured(now, &addresses, &there);
     }
 
@@ -105,9 +105,12 @@ impl Membership {
 
     /// Members that another sees and this one may not know yet.
     pub(super) fn seek_others(&mut self, beat: &Beat<'_>) {
-        let known = self.known_addresses();
-        let unknown = beat.others.iter().filter(|address| !known.contains(address));
-        self.duties.extend(unknown.map(|address| Duty::BeatTo(*address, false)));
+        for address in &beat.others {
+            // A beat names few, and nearly always such as are known: a search is shorter than a set of all.
+            if !self.known_addresses().any(|known| known == *address) {
+                self.duties.push_back(Duty::BeatTo(*address, false));
+            }
+        }
     }
 
     pub(super) fn ask_neighbors(&mut self, now: Time) {
@@ -127,9 +130,9 @@ impl Membership {
         self.neighbors.poll_change()
     }
 
-    fn known_addresses(&self) -> BTreeSet<SocketAddr> {
+    fn known_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         let peers = self.peers.values().map(|peer| peer.member.address);
-        peers.chain(self.neighbors.addresses()).chain([self.beats.address()]).collect()
+        peers.chain(self.neighbors.addresses()).chain([self.beats.address()])
     }
 
     pub(super) fn search(&mut self, now: Time) {
