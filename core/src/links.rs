@@ -60,6 +60,19 @@ pub(crate) struct Owes {
     pub(crate) pong: Option<u64>,
 }
 
+impl Link {
+    /// The peer, once both sides have greeted.
+    pub(crate) fn greeted(&self) -> Option<MemberId> {
+        self.peer.filter(|_| matches!(self.phase, Phase::Up(_)))
+    }
+}
+
+impl Owes {
+    pub(crate) const fn anything(&self) -> bool {
+        self.hello || self.ack || self.next || self.ping.is_some() || self.pong.is_some()
+    }
+}
+
 /// What arrives before the answer to this question may have waited all the time from one instant to the other.
 #[derive(Clone, Copy, Debug)]
 struct Behind {
@@ -230,8 +243,7 @@ impl Links {
 
     /// The peer of a stream on which both sides have greeted.
     pub(crate) fn peer(&self, stream: StreamId) -> Option<MemberId> {
-        let link = self.streams.get(&stream)?;
-        link.peer.filter(|_| matches!(link.phase, Phase::Up(_)))
+        self.streams.get(&stream)?.greeted()
     }
 
     /// What is spoken on a stream.
@@ -239,10 +251,10 @@ impl Links {
         self.streams.get(&stream).map_or(protocol::FIRST, |link| link.version)
     }
 
-    /// The stream after this one, in a ring.
-    pub(crate) fn ring(&self, after: StreamId) -> impl Iterator<Item = StreamId> {
+    /// All streams, those after this one first.
+    pub(crate) fn ring(&self, after: StreamId) -> impl Iterator<Item = (StreamId, &Link)> {
         let (later, earlier) = (self.streams.range(StreamId(after.0 + 1)..), self.streams.range(..=after));
-        later.chain(earlier).map(|(stream, _)| *stream)
+        later.chain(earlier).map(|(stream, link)| (*stream, link))
     }
 
     pub(crate) fn streams(&self) -> impl Iterator<Item = StreamId> {

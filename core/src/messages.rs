@@ -95,6 +95,11 @@ impl Messages {
         Ok((sent, self.outbound.len() - sent))
     }
 
+    /// Whether anything waits for room on the stream to a member.
+    pub(crate) fn waits(&self, to: MemberId) -> bool {
+        self.outbound.get(&to).is_some_and(|queue| !queue.is_empty())
+    }
+
     /// The next message to a member.
     pub(crate) fn take_next(&mut self, to: MemberId) -> Option<Bytes> {
         self.outbound.get_mut(&to)?.pop_front()

@@ -15,7 +15,7 @@ use crate::{
     io::{StreamId, Transmit},
     join::Joiners,
     key::SessionKey,
-    links::Owes,
+    links::{Link, Owes},
     map::SharedMap,
     member::MemberId,
     ownership::Ownership,
@@ -51,7 +51,8 @@ impl Node {
 
     /// The next write for any stream that takes one: streams take turns.
     pub(super) fn build_write(&mut self, now: Time) -> Option<Transmit> {
-        let streams: Vec<_> = self.links.ring(self.last_served).collect();
+        let has_word = |(stream, link): &(StreamId, &Link)| self.has_word(*stream, link);
+        let streams: Vec<_> = self.links.ring(self.last_served).filter(has_word).map(|(stream, _)| stream).collect();
         for stream in streams {
             let bytes = self.build(now, stream);
             if !bytes.is_empty() {
@@ -61,6 +62,16 @@ impl Node {
             }
         }
         None
+    }
+
+    /// Whether there may be anything to say on a stream. Mostly there is not, and this is asked far more often than frames are
+    /// built.
+    fn has_word(&self, stream: StreamId, link: &Link) -> bool {
+        let waits = |peer: MemberId| {
+            let has_work = self.feeds.get(&peer).is_some_and(Feed::has_work) || self.messages.waits(peer);
+            has_work && self.links.current(peer) == Some(stream)
+        };
+        !link.blocked && (link.owes.anything() || link.greeted().is_some_and(waits))
     }
 
     /// Everything that is to be said on a stream now, up to about one full frame.
