@@ -21,7 +21,7 @@ const TURN_MAX: u32 = 256;
 const WAKES_AT_ONCE_MAX: u32 = 1000;
 /// After how many inputs the whole state of a node is walked: in a debug build after each. What is wrong there stays wrong, so
 /// others miss nothing for long, and all nodes are walked whenever the cluster is judged.
-const WALK_EVERY: u64 = if cfg!(debug_assertions) { 1 } else { 64 };
+const WALK_EVERY: u64 = if cfg!(debug_assertions) { 1 } else { 256 };
 /// How often a driver reads the wall clock.
 const WALL_EVERY: Duration = Duration::from_secs(5);
 
@@ -81,10 +81,16 @@ impl Cluster {
         let process = place.process.as_mut()?;
         self.counts.inputs += 1;
         let output = input(&mut process.node, time);
-        if self.counts.inputs.is_multiple_of(WALK_EVERY) {
+        self.walk_now_and_then(host);
+        Some(output)
+    }
+
+    fn walk_now_and_then(&self, host: HostId) {
+        if self.counts.inputs.is_multiple_of(WALK_EVERY)
+            && let Some(process) = self.process(host)
+        {
             process.node.check();
         }
-        Some(output)
     }
 
     /// The turn of a process that nothing came to but its own deadline.
@@ -121,7 +127,7 @@ impl Cluster {
             };
             self.submit(host, transmit)?;
         }
-        self.input(host, |_, _| ());
+        self.walk_now_and_then(host);
         let has_left = self.hear(host)?;
         if has_left {
             self.stop(host, Presence::Down, LastBytes::Delivered);

@@ -26,9 +26,10 @@ pub(crate) fn check(view: View<'_>) -> Result<(), Violation> {
         let state = if leaves { MemberState::Leaving } else { process.node.state() };
         let listed = listed.chain([(process.life, state)]).collect();
         let &mut (other, first) = known.entry(listed).or_insert((host, process));
-        if other != host {
-            view.cluster.marks.judged("P6 two members with one view name holders");
+        if other == host {
+            continue;
         }
+        view.cluster.marks.judged("P6 two members with one view name holders");
         for (key, _) in view.history.stories() {
             let [mine, theirs] = [process, first].map(|process| sorted(process.node.holders(key)));
             let story = || format!("{host} says {mine:?} must hold {key}, {other} with the same view says {theirs:?}");

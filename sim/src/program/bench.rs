@@ -82,7 +82,7 @@ impl Bench {
 
 fn cluster() -> Result<Sim, Violation> {
     let config = Config { idle: Duration::from_secs(60), ended_for: Duration::from_secs(60), ..Config::default() };
-    let (discovery, places) = (Discovery::Both, Places::Alike);
+    let (discovery, places) = (Discovery::Group, Places::Alike);
     let weather = Weather::calm();
     let own = std::collections::BTreeMap::new();
     let mut sim = Sim::new(Setup { seed: 1, hosts: MEMBERS, config, own, weather, discovery, places, is_plain: true });
