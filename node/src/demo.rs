@@ -4,26 +4,23 @@
 //! reads back from every survivor what was acknowledged. A replacement joins and must have everything too; then one
 //! leaves.
 
-mod children;
-mod client;
-mod member;
 mod model;
-mod network;
 mod play;
 mod readback;
 mod screen;
 mod summary;
 mod traffic;
-mod watch;
 
-use core::{fmt::Display, ops::RangeInclusive, str::FromStr};
 use std::io::{self, Write as _};
 
 use clap::ValueEnum;
 use heirloom_core::Copies;
 
-use self::{model::VALUE_BYTES_MIN, play::Demo, screen::Screen, watch::Unseen};
-use crate::options::Failure;
+use self::{model::VALUE_BYTES_MIN, play::Demo, screen::Screen};
+use crate::{
+    local::{Failed, within},
+    options::Failure,
+};
 
 /// What can be set about the demonstration.
 #[derive(Debug, clap::Args)]
@@ -58,10 +55,6 @@ enum Durability {
     All,
 }
 
-/// Why the demonstration could not be shown to its end, on one line.
-#[derive(Debug)]
-struct Failed(String);
-
 /// Shows the demonstration.
 ///
 /// # Errors
@@ -83,17 +76,6 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     }
 }
 
-/// Reads a number of this range, and says what it must be like if it is another.
-fn within<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
-where
-    T: Copy + Display + FromStr + PartialOrd,
-{
-    move |text| {
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("write a whole number from {} to {}", range.start(), range.end()))
-    }
-}
-
 /// With no copies at all there is nothing to show.
 fn parse_copies(text: &str) -> Result<Copies, String> {
     let copies = text.parse().ok().filter(|copies| *copies != Copies::Nowhere);
@@ -107,11 +89,5 @@ impl Durability {
             Self::One => "one",
             Self::All => "all",
         }
-    }
-}
-
-impl From<Unseen> for Failed {
-    fn from(Unseen { name, why }: Unseen) -> Self {
-        Self(format!("node {name} does not see what it should: {why}"))
     }
 }

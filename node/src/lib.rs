@@ -11,6 +11,7 @@ mod fetches;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+mod local;
 mod mapping;
 mod options;
 mod peers;

@@ -12,15 +12,18 @@ use std::{
 use indicatif::HumanCount;
 
 use super::{
-    Failed, Flags,
-    children::{ChildId, Children},
-    member::{Member, Starting},
+    Flags,
     model::Written,
-    network::{Network, random},
     readback,
     screen::{Screen, Tone, list, time},
     summary::{Summary, per_second},
     traffic::{self, Plan, Tally, Writer},
+};
+use crate::local::{
+    Failed,
+    children::{ChildId, Children},
+    member::{Member, Starting},
+    network::{Network, random},
     watch::{self, Unseen, View},
 };
 

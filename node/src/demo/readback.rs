@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, io, thread, time::Instant};
 
 use indicatif::ProgressBar;
 
-use super::{
+use super::model::{self, Verdict, Written};
+use crate::local::{
     Failed,
     client::{Client, Reply},
     member::Member,
-    model::{self, Verdict, Written},
 };
 
 /// How many sessions are asked for at once.

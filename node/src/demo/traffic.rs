@@ -13,10 +13,10 @@ use std::{
 
 use indicatif::ProgressBar;
 
-use super::{
+use super::model::{self, Written};
+use crate::local::{
     children::{ChildId, Children},
     client::{Client, Reply},
-    model::{self, Written},
 };
 
 /// How often each session is written.

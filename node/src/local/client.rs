@@ -1,4 +1,4 @@
-//! As much of a Redis client as the demonstration needs: requests in RESP2, many sent together.
+//! As much of a Redis client as a cluster on this machine needs: requests in RESP2, many sent together.
 
 use core::{net::SocketAddr, time::Duration};
 use std::{
@@ -17,14 +17,14 @@ const SHOWN_MAX: usize = 80;
 
 /// A connection to a node.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     requests: Vec<u8>,
 }
 
 /// What a node answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Simple(String),
     Error(String),
     Integer(i64),
@@ -39,7 +39,7 @@ impl Client {
     /// # Errors
     ///
     /// When it does not accept.
-    pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, CONNECT_FOR)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(REPLY_FOR))?;
@@ -48,7 +48,7 @@ impl Client {
     }
 
     /// Adds a request to those that are sent together.
-    pub(super) fn push<'a>(&mut self, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+    pub(crate) fn push<'a>(&mut self, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         push_header(&mut self.requests, '*', words.len());
         for word in words {
             push_header(&mut self.requests, '$', word.len());
@@ -62,7 +62,7 @@ impl Client {
     /// # Errors
     ///
     /// When the connection breaks. Nobody knows then which of the requests have arrived.
-    pub(super) fn send(&mut self) -> io::Result<()> {
+    pub(crate) fn send(&mut self) -> io::Result<()> {
         let sent = self.stream.get_mut().write_all(&self.requests);
         self.requests.clear();
         sent
@@ -73,7 +73,7 @@ impl Client {
     /// # Errors
     ///
     /// When the connection breaks, or a reply takes too long or is none.
-    pub(super) fn reply(&mut self) -> io::Result<Reply> {
+    pub(crate) fn reply(&mut self) -> io::Result<Reply> {
         read_reply(&mut self.stream)
     }
 
@@ -82,7 +82,7 @@ impl Client {
     /// # Errors
     ///
     /// Those of `send` and `reply`.
-    pub(super) fn ask(&mut self, words: &[&[u8]]) -> io::Result<Reply> {
+    pub(crate) fn ask(&mut self, words: &[&[u8]]) -> io::Result<Reply> {
         self.push(words.iter().copied());
         self.send()?;
         self.reply()
@@ -91,7 +91,7 @@ impl Client {
 
 impl Reply {
     /// That this is not what a command is answered with.
-    pub(super) fn unexpected(&self, command: &str) -> io::Error {
+    pub(crate) fn unexpected(&self, command: &str) -> io::Error {
         let shown: String = format!("{self:?}").chars().take(SHOWN_MAX).collect();
         io::Error::other(format!("{command} was answered with {shown}"))
     }

@@ -32,7 +32,7 @@ type Tail = Arc<Mutex<VecDeque<String>>>;
 
 /// A node that was started and has not said yet that it is ready.
 #[derive(Debug)]
-pub(super) struct Starting {
+pub(crate) struct Starting {
     name: String,
     child: ChildId,
     started: Instant,
@@ -43,19 +43,19 @@ pub(super) struct Starting {
 
 /// A node that was ready once.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) name: String,
-    pub(super) child: ChildId,
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) child: ChildId,
     /// Which life it is, as others list it.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Where clients reach it.
-    pub(super) listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Where members reach it.
-    pub(super) bind: SocketAddr,
+    pub(crate) bind: SocketAddr,
     /// Whether it was the first of its cluster or has joined it.
-    pub(super) cause: String,
+    pub(crate) cause: String,
     /// From the start to the line that says it is ready.
-    pub(super) ready_after: Duration,
+    pub(crate) ready_after: Duration,
     tail: Tail,
 }
 
@@ -65,7 +65,7 @@ impl Starting {
     /// # Errors
     ///
     /// When it cannot be started.
-    pub(super) fn new(children: &Children, name: &str, flags: &[String]) -> Result<Self, Failed> {
+    pub(crate) fn new(children: &Children, name: &str, flags: &[String]) -> Result<Self, Failed> {
         let failed = |error| Failed(format!("cannot start node {name}: {error}"));
         let program = env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
@@ -91,7 +91,7 @@ impl Starting {
         Ok(Self { name: name.into(), child, started, ready, tail })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -100,7 +100,7 @@ impl Starting {
     /// # Errors
     ///
     /// When it does not come, or tells too little.
-    pub(super) fn wait(self, children: &Children) -> Result<Member, Failed> {
+    pub(crate) fn wait(self, children: &Children) -> Result<Member, Failed> {
         let name = &self.name;
         let (line, at) = loop {
             match self.ready.recv_timeout(LOOK_EVERY) {
@@ -130,7 +130,7 @@ impl Starting {
 
 impl Member {
     /// The last lines it has logged, the oldest first.
-    pub(super) fn last_lines(&self) -> Vec<String> {
+    pub(crate) fn last_lines(&self) -> Vec<String> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }

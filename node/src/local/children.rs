@@ -1,6 +1,6 @@
-//! The processes that the demonstration has started: none outlives it.
+//! The processes that were started for something: none outlives it.
 //!
-//! They end with the value that holds them, so also when the demonstration fails, and when a signal ends it.
+//! They end with the value that holds them, so also when what they are for fails, and when a signal ends it.
 
 use std::{
     io,
@@ -17,21 +17,21 @@ use signal_hook::{
 
 /// All processes that were started. Dropping it kills those that still run.
 #[derive(Debug)]
-pub(super) struct Children {
+pub(crate) struct Children {
     all: Arc<Mutex<Vec<Child>>>,
 }
 
 /// One of the processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ChildId(usize);
+pub(crate) struct ChildId(usize);
 
 impl Children {
-    /// None yet; from now on a signal that ends the demonstration ends them too.
+    /// None yet; from now on a signal that ends this process ends them too.
     ///
     /// # Errors
     ///
     /// When signals cannot be taken.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let all = Arc::new(Mutex::new(Vec::new()));
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
         let doomed = Arc::clone(&all);
@@ -52,7 +52,7 @@ impl Children {
     /// # Errors
     ///
     /// When it cannot be started.
-    pub(super) fn start<T>(
+    pub(crate) fn start<T>(
         &self,
         command: &mut Command,
         take: impl FnOnce(&mut Child) -> T,
@@ -69,7 +69,7 @@ impl Children {
     /// # Errors
     ///
     /// When the system refuses it.
-    pub(super) fn kill(&self, child: ChildId) -> io::Result<()> {
+    pub(crate) fn kill(&self, child: ChildId) -> io::Result<()> {
         lock(&self.all)[child.0].kill()
     }
 
@@ -78,7 +78,7 @@ impl Children {
     /// # Errors
     ///
     /// When the system refuses it.
-    pub(super) fn terminate(&self, child: ChildId) -> io::Result<()> {
+    pub(crate) fn terminate(&self, child: ChildId) -> io::Result<()> {
         let child = &mut lock(&self.all)[child.0];
         // Until it has been waited for, its number is nobody else's.
         match child.try_wait()? {
@@ -92,12 +92,12 @@ impl Children {
     /// # Errors
     ///
     /// When the system does not tell.
-    pub(super) fn ended(&self, child: ChildId) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&self, child: ChildId) -> io::Result<Option<ExitStatus>> {
         lock(&self.all)[child.0].try_wait()
     }
 
     /// The number of a process.
-    pub(super) fn pid(&self, child: ChildId) -> u32 {
+    pub(crate) fn pid(&self, child: ChildId) -> u32 {
         lock(&self.all)[child.0].id()
     }
 }

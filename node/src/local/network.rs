@@ -23,7 +23,7 @@ const MULTICAST: &str = "HEIRLOOM_DEMO_MULTICAST";
 
 /// What the nodes are told about each other.
 #[derive(Debug)]
-pub(super) enum Network {
+pub(crate) enum Network {
     /// They meet in this group.
     Group(SocketAddrV4),
     /// Each has one of these addresses and knows the others.
@@ -36,7 +36,7 @@ impl Network {
     /// # Errors
     ///
     /// When there are not this many free ports either.
-    pub(super) fn find(nodes: usize) -> io::Result<(Self, Option<String>)> {
+    pub(crate) fn find(nodes: usize) -> io::Result<(Self, Option<String>)> {
         let group = SocketAddrV4::new(GROUP, group_port());
         let tried = if env::var(MULTICAST).is_ok_and(|value| value == "off") {
             Err(io::Error::other(format!("{MULTICAST} is off")))
@@ -50,7 +50,7 @@ impl Network {
     }
 
     /// The flags for one of the nodes.
-    pub(super) fn flags(&self, node: usize) -> Vec<String> {
+    pub(crate) fn flags(&self, node: usize) -> Vec<String> {
         let mut flags = Vec::new();
         let mut flag = |name: &str, value: String| flags.extend([format!("--{name}"), value]);
         match self {
@@ -72,7 +72,7 @@ impl Network {
 }
 
 /// A number that another run does not draw.
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -13,17 +13,17 @@ const ASK_EVERY: Duration = Duration::from_millis(1);
 
 /// What one member tells about the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct View {
+pub(crate) struct View {
     /// The ids of the other members, in order.
-    pub(super) others: Vec<String>,
+    pub(crate) others: Vec<String>,
     /// Whether all others serve.
-    pub(super) all_ready: bool,
+    pub(crate) all_ready: bool,
     /// Whether the sessions of everybody who is gone have owners and copies again.
-    pub(super) settled: bool,
+    pub(crate) settled: bool,
     /// How many sessions it holds.
-    pub(super) sessions: u64,
+    pub(crate) sessions: u64,
     /// How often a copy came to it that it had not had before.
-    pub(super) received: u64,
+    pub(crate) received: u64,
 }
 
 impl View {
@@ -52,7 +52,7 @@ impl View {
     }
 
     /// Whether it lists these and nobody else.
-    pub(super) fn lists<'a>(&self, others: impl Iterator<Item = &'a Member>) -> bool {
+    pub(crate) fn lists<'a>(&self, others: impl Iterator<Item = &'a Member>) -> bool {
         let mut ids: Vec<_> = others.map(|member| &member.id).collect();
         ids.sort();
         self.others.iter().eq(ids)
@@ -61,9 +61,9 @@ impl View {
 
 /// A member that did not come to see what was waited for, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unseen {
-    pub(super) name: String,
-    pub(super) why: String,
+pub(crate) struct Unseen {
+    pub(crate) name: String,
+    pub(crate) why: String,
 }
 
 /// Asks a member once.
@@ -71,7 +71,7 @@ pub(super) struct Unseen {
 /// # Errors
 ///
 /// When it does not answer.
-pub(super) fn look(client: &mut Client) -> io::Result<View> {
+pub(crate) fn look(client: &mut Client) -> io::Result<View> {
     let reply = client.ask(&[b"INFO", b"heirloom"])?;
     let Reply::Bulk(info) = reply else { return Err(reply.unexpected("INFO")) };
     Ok(View::parse(&String::from_utf8_lossy(&info)))
@@ -82,7 +82,7 @@ pub(super) fn look(client: &mut Client) -> io::Result<View> {
 /// # Errors
 ///
 /// The first member that did not see it in this time.
-pub(super) fn wait(
+pub(crate) fn wait(
     members: &[&Member],
     until: Instant,
     is_seen: impl Fn(&Member, &View) -> bool + Sync,
