@@ -31,6 +31,8 @@ pub struct Stats {
     pub evictions: u64,
     /// Deltas sent, whole sessions included.
     pub deltas_sent: u64,
+    /// Attributes in the deltas sent: one for each that a delta carries, removed ones included.
+    pub registers_sent: u64,
     /// Deltas of others applied.
     pub deltas_applied: u64,
     /// Sessions that this node asked another for because it held something else.

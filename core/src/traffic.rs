@@ -32,6 +32,7 @@ const NAME_MAX: usize = 64;
 pub(crate) struct Traffic {
     /// In the order of names.
     counts: Vec<AttributeTraffic>,
+    registers: u64,
 }
 
 impl Traffic {
@@ -39,6 +40,7 @@ impl Traffic {
     pub(crate) fn count(&mut self, name: &[u8], bytes: usize) {
         let name = &name[..name.len().min(NAME_MAX)];
         let bytes = bytes as u64;
+        self.registers += 1;
         match self.counts.binary_search_by(|count| count.name[..].cmp(name)) {
             Ok(at) => {
                 let count = &mut self.counts[at];
@@ -51,6 +53,11 @@ impl Traffic {
                 self.counts.insert(at, AttributeTraffic { name, bytes: over + bytes, over, deltas: 1 });
             }
         }
+    }
+
+    /// How many attributes deltas have carried, whatever their names.
+    pub(crate) fn registers(&self) -> u64 {
+        self.registers
     }
 
     /// Those that are counted, the most bytes first.
@@ -84,6 +91,7 @@ mod tests {
         let told: Vec<_> = traffic.top().into_iter().map(|top| (top.name, top.bytes, top.over, top.deltas)).collect();
         let expected = [("b", 30, 0, 1), ("a", 11, 0, 2), ("c", 11, 0, 1)];
         assert_eq!(told, expected.map(|(name, bytes, over, deltas)| (Bytes::from(name), bytes, over, deltas)));
+        assert_eq!(traffic.registers(), 4);
     }
 
     #[test]

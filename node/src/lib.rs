@@ -2,6 +2,7 @@
 //! the Redis protocol. The program is all there is: this library has nothing else for others.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod client;
 mod clients;
 mod commands;
@@ -47,6 +48,8 @@ enum Command {
     Node(Box<Flags>),
     /// Shows a cluster on this machine that loses a member and no session.
     Demo(demo::Flags),
+    /// Measures what a cluster does under load
+    Bench(Box<bench::Flags>),
 }
 
 /// Runs the program with the arguments and the environment of the process.
@@ -78,6 +81,7 @@ impl Command {
                 serve::run(options)
             }
             Self::Demo(flags) => demo::run(&flags),
+            Self::Bench(flags) => bench::run(*flags),
         }
     }
 }

@@ -22,7 +22,7 @@ use self::values::{
 
 use crate::driver::Runtime;
 
-mod values;
+pub(crate) mod values;
 
 /// Below the flags in the help.
 pub(crate) const AFTER_HELP: &str = "\

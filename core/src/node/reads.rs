@@ -98,7 +98,7 @@ impl Node {
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        self.stats
+        Stats { registers_sent: self.traffic.registers(), ..self.stats }
     }
 
     /// How far another member of the view lags behind: the age of the oldest change of a session that was to be brought to it

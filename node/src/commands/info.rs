@@ -167,6 +167,7 @@ fn heirloom<S: Store>(call: &Call<'_, S>, text: &mut String) -> Result {
         ("expiries", stats.expiries),
         ("evictions", stats.evictions),
         ("deltas_sent", stats.deltas_sent),
+        ("registers_sent", stats.registers_sent),
         ("deltas_applied", stats.deltas_applied),
         ("pulls", stats.pulls),
         ("stream_bytes_sent", stats.stream_bytes_sent),

@@ -40,7 +40,7 @@ pub(super) fn parse_peer(text: &str) -> Result<String, String> {
     peer.map(str::to_owned).ok_or_else(|| "write a host and a port, like example.org:4000".into())
 }
 
-pub(super) fn parse_durability(text: &str) -> Result<Durability, String> {
+pub(crate) fn parse_durability(text: &str) -> Result<Durability, String> {
     match text {
         "local" => Ok(Durability::Local),
         "one" => Ok(Durability::One),
