@@ -19,6 +19,7 @@ use crate::{
     marks::Marks,
     net::{HostId, LastBytes, Net, Presence},
     places::{Discovery, Places},
+    record::Recorder,
     sent::Sent,
     violation::Violation,
 };
@@ -77,6 +78,8 @@ pub struct Cluster {
     pub(crate) sent: Sent,
     pub(crate) marks: Marks,
     pub(crate) counts: Counts,
+    /// What happens, if somebody wants to know.
+    pub(crate) recorder: Option<Box<Recorder>>,
     /// Which host a life ran on, for every life there ever was.
     pub(crate) lives: BTreeMap<MemberId, HostId>,
 }
@@ -104,6 +107,7 @@ impl Cluster {
             sent: Sent::default(),
             marks: Marks::default(),
             counts: Counts::default(),
+            recorder: None,
             lives: BTreeMap::new(),
         }
     }

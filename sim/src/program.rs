@@ -11,6 +11,7 @@ mod marks;
 mod numbers;
 mod replays;
 mod scenarios;
+mod show;
 mod single;
 mod source;
 mod twice;
@@ -49,8 +50,9 @@ enum Command {
     Marks(marks::Marks),
     /// Measure how fast this is.
     Bench(bench::Bench),
-    /// Tell what happens in a run, line by line.
-    Trace(single::Trace),
+    /// Show what happens in a run: as text, as lines of JSON, as a page or as a picture.
+    #[command(alias = "trace")]
+    Show(show::Show),
     /// Make a failing run as short as it gets.
     Shrink(single::Shrink),
     /// Write a run as a plan, to keep it or to change it.
@@ -126,7 +128,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Twice(twice) => twice.perform(),
         Command::Marks(marks) => marks.perform(),
         Command::Bench(bench) => bench.perform(),
-        Command::Trace(trace) => trace.perform(),
+        Command::Show(show) => show.perform(),
         Command::Shrink(shrink) => shrink.perform(),
         Command::Plan(write) => write.perform(),
     });

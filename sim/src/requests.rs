@@ -16,6 +16,7 @@ use crate::{
         Read, View,
         limits::{self, Load},
     },
+    record::{Happened, Step, Subject},
     sim::Sim,
     violation::{Promise, Violation},
 };
@@ -78,7 +79,7 @@ impl Sim {
         for key in self.needs(&ask) {
             if let Some(Fetch::Asked(id)) = self.fetch(host, key, Purpose::Write)? {
                 self.history.reserve();
-                self.note(|_| format!("{host} #{} waits for {id:?}", serial.0));
+                self.note_step(host, Subject::Session(ask.key), serial, Step::Waits);
                 self.requests.waiting.insert((life, id), Request { host, key, at, wish: Wish::Change(serial, ask) });
                 self.cluster.settle(host)?;
                 self.attend()?;
@@ -109,7 +110,6 @@ impl Sim {
         match self.fetch(host, key, Purpose::Read)? {
             Some(Fetch::Here) => self.use_now(host, key, question, at)?,
             Some(Fetch::Asked(id)) => {
-                self.note(|_| format!("{host} {question:?} of {key} waits for {id:?}"));
                 self.requests.waiting.insert((life, id), Request { host, key, at, wish: Wish::Look(question) });
             }
             None => return Ok(None),
@@ -139,7 +139,9 @@ impl Sim {
             true => node.map_set(time, name.bytes(), value.0.to_le_bytes().to_vec(), durability),
             false => node.map_remove(time, name.bytes(), durability),
         });
-        self.note(|_| format!("{host} #{} of the map {result:?}", value.0));
+        if let Some(result) = &result {
+            self.note_step(host, Subject::Name(name), value, Step::taken(result));
+        }
         match result {
             Some(Ok(id)) => self.history.names_mut().handle_write((host, life), (name, sets), id, seen),
             Some(Err(error)) => self.cluster.marks.refused(&error),
@@ -220,6 +222,10 @@ impl Sim {
 
     /// A process is no more: nobody waits for it.
     pub(crate) fn handle_exit(&mut self, life: MemberId) {
+        let pending = self.history.pending().filter(|attempt| attempt.life == life);
+        for (host, key, serial) in pending.map(|attempt| (attempt.host, attempt.ask.key, attempt.serial)) {
+            self.cluster.note(|_| Happened::Commit(host, Subject::Session(key), serial, Step::Unknown));
+        }
         self.history.handle_death(life);
         self.requests.waiting.retain(|(of, _), _| *of != life);
     }
@@ -258,7 +264,9 @@ impl Sim {
             Some(new) => self.cluster.change_id(host, ask.key, new, ask.demand()),
             None => self.cluster.commit(host, ask.key, ask.delta(serial), ask.demand()),
         };
-        self.note(|_| format!("{host} #{} {result:?}", serial.0));
+        if let Some(result) = &result {
+            self.note_step(host, Subject::Session(ask.key), serial, Step::taken(result));
+        }
         let wrong = |promise, story| Err(Violation { promise, at: self.now(), story });
         let is_taken = match result {
             Some(Ok(_)) if state != MemberState::Ready => {
@@ -318,6 +326,7 @@ impl Sim {
     }
 
     fn judge(&mut self, read: Read) -> Result<(), Violation> {
+        self.cluster.note(|_| Happened::Read(read.host, read.key, read.shown.clone()));
         let view = View::new(&self.cluster, &self.history, &self.ledger);
         self.oracles.handle_answer(view, &read)
     }

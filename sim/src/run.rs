@@ -10,9 +10,9 @@ use crate::{
     ask::{Ask, Serial},
     clients,
     clock::Moment,
-    history::{Shown, Told, lengthened, record},
+    history::{Shown, Told, lengthened},
     net::HostId,
-    oracles::{Oracles, Read, View, limits, tell},
+    oracles::{Oracles, Read, View, limits},
     plan::{Plan, healed},
     requests::Answer,
     sim::Sim,
@@ -45,27 +45,6 @@ pub struct Report {
 /// The first promise that was broken.
 pub fn run(plan: &Plan) -> Result<Report, Violation> {
     Trial::of(plan).result
-}
-
-/// Runs a plan and writes down what happened, line by line.
-pub fn trace(plan: &Plan) -> (Result<Report, Violation>, Vec<String>) {
-    let mut sim = Sim::new(plan.setup.clone());
-    sim.write_down();
-    let result = Trial::on(&mut sim, plan).result;
-    let left = result.as_ref().err().map(|violation| state(sim.view(), violation)).unwrap_or_default();
-    (result, sim.trail().iter().cloned().chain(left).collect())
-}
-
-/// What each host has of the sessions that a violation tells of.
-fn state(view: View<'_>, violation: &Violation) -> Vec<String> {
-    let told = view.history.stories().map(|(key, _)| key).filter(|key| violation.story.contains(&key.to_string()));
-    let hosts = told.flat_map(|key| view.cluster.running().map(move |(host, process)| (key, host, &process.node)));
-    let lines = hosts.map(|(key, host, node)| {
-        let shown = if node.session(key).is_some() { "shows" } else { "hides" };
-        let held = record(node, key).map_or("nothing".into(), |session| tell(session));
-        format!("{host} {} {shown} {key} {held}; who must hold it: {:?}", node.id(), node.holders(key))
-    });
-    lines.collect()
 }
 
 pub(crate) fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {

@@ -17,6 +17,8 @@ use crate::{
     names::{Name, shown},
     net::{HostId, LastBytes, Presence},
     oracles::{End, Oracles, View, tell},
+    plan::Plan,
+    record::{Happened, Record, Step, Subject},
     requests::Requests,
     violation::{Promise, Violation},
     weather::Weather,
@@ -43,8 +45,6 @@ pub struct Sim {
     /// Something that was waited for did not happen in time.
     is_late: bool,
     events: Vec<(Moment, HostId, Event)>,
-    /// What happened, in words, if somebody wants to read it.
-    trail: Option<Vec<String>>,
 }
 
 impl Sim {
@@ -70,18 +70,12 @@ impl Sim {
             checked_at: Moment::ZERO,
             is_late: false,
             events: Vec::new(),
-            trail: None,
         }
     }
 
-    /// Writes down from now on what happens.
-    pub fn write_down(&mut self) {
-        self.trail = Some(Vec::new());
-    }
-
-    /// What was written down.
-    pub fn trail(&self) -> &[String] {
-        self.trail.as_deref().unwrap_or_default()
+    /// Keeps a record from now on.
+    pub(crate) fn record(&mut self) {
+        self.cluster.record();
     }
 
     /// Looks at these things when they are sent.
@@ -100,7 +94,7 @@ impl Sim {
     ///
     /// The promise that was broken.
     pub fn act(&mut self, action: Action) -> Result<(), Violation> {
-        self.note(|_| format!("{action:?}"));
+        self.cluster.note(|_| Happened::Done(action.clone()));
         self.cluster.marks.done(&action);
         match action {
             Action::Start(host) => self.start(host)?,
@@ -150,6 +144,7 @@ impl Sim {
                 }
             }
         }
+        self.look();
         self.attend()
     }
 
@@ -275,7 +270,11 @@ impl Sim {
 
     fn hear(&mut self, fact: &Fact) -> Result<(), Violation> {
         let now = self.cluster.now();
-        self.note(|sim| sim.tell(fact));
+        match &fact.what {
+            What::Event(event) => self.cluster.note(|_| Happened::Told(fact.host, event.clone())),
+            What::Message(message) => self.cluster.note(|_| Happened::Mail(fact.host, message.from)),
+            What::Outcome(..) | What::Fetched(..) | What::Changed(_) => {}
+        }
         if let What::Outcome(id, outcome) = &fact.what {
             self.cluster.marks.ended(outcome);
             self.hear_outcome(fact, *id, outcome)?;
@@ -310,6 +309,7 @@ impl Sim {
     fn hear_outcome(&mut self, fact: &Fact, id: CommitId, outcome: &Outcome) -> Result<(), Violation> {
         let now = self.cluster.now();
         if let Some(write) = self.history.names_mut().handle_outcome(now, fact.life, id, outcome).cloned() {
+            self.note_step(fact.host, Subject::Name(write.name), write.serial, Step::of(outcome));
             let view = View::new(&self.cluster, &self.history, &self.ledger);
             return self.oracles.handle_name_outcome(view, &write);
         }
@@ -319,6 +319,9 @@ impl Sim {
         };
         match self.history.attempt(serial) {
             Some(attempt) => {
+                self.cluster.note(|_| {
+                    Happened::Commit(fact.host, Subject::Session(attempt.ask.key), serial, Step::of(outcome))
+                });
                 let view = View::new(&self.cluster, &self.history, &self.ledger);
                 self.oracles.handle_outcome(view, attempt)
             }
@@ -335,24 +338,41 @@ impl Sim {
         }
     }
 
-    pub(crate) fn note(&mut self, line: impl FnOnce(&Self) -> String) {
-        if self.trail.is_some() {
-            let line = format!("{:>13} {}", self.now().to_string(), line(self));
-            self.trail.iter_mut().for_each(|trail| trail.push(line.clone()));
-        }
+    /// Adds to the record, if one is kept, how far a write has come.
+    pub(crate) fn note_step(&mut self, host: HostId, subject: Subject, serial: Serial, step: Step) {
+        self.cluster.note(|_| Happened::Commit(host, subject, serial, step));
     }
 
-    fn tell(&self, fact: &Fact) -> String {
-        let host = fact.host;
-        match &fact.what {
-            What::Event(event) => format!("{host} {event:?}"),
-            What::Outcome(id, outcome) => format!("{host} {id:?} {outcome:?}"),
-            What::Fetched(id, fetched) => format!("{host} {id:?} {fetched:?}"),
-            What::Message(message) => format!("{host} {message:?}"),
-            What::Changed(key) => {
-                let record = self.cluster.process(host).and_then(|process| record(&process.node, key));
-                format!("{host} {key} {}", record.map(|session| tell(session)).unwrap_or_default())
+    /// The record of what happened, if one was kept.
+    pub(crate) fn into_record(mut self, plan: &Plan, violation: Option<&Violation>) -> Record {
+        if let Some(violation) = violation {
+            self.note_left(violation);
+            self.cluster.note(|_| Happened::Broken(violation.clone()));
+        }
+        let recorder = self.cluster.recorder.take().unwrap_or_default();
+        Record { healed_at: plan.healed_at, ..recorder.finish(&self.cluster) }
+    }
+
+    /// Adds to the record what each host has of the sessions that a violation tells of.
+    fn note_left(&mut self, violation: &Violation) {
+        let told = self.history.stories().map(|(key, _)| *key).filter(|key| violation.story.contains(&key.to_string()));
+        let mut left = Vec::new();
+        for key in told {
+            for (host, process) in self.cluster.running() {
+                let node = &process.node;
+                let shows = if node.session(&key).is_some() { "shows" } else { "hides" };
+                let held = record(node, &key).map_or("nothing".into(), |session| tell(session));
+                let story = format!("{shows} {held}; who must hold it: {:?}", node.holders(&key));
+                left.push(Happened::Left(host, key, story));
             }
+        }
+        left.into_iter().for_each(|what| self.cluster.note(|_| what));
+    }
+
+    /// Adds to the record, if one is kept, in what state the world has left all hosts.
+    fn look(&mut self) {
+        if self.cluster.recorder.is_some() {
+            self.cluster.all().for_each(|host| self.cluster.look(host));
         }
     }
 }

@@ -32,6 +32,9 @@ mod read;
 mod records;
 mod write;
 
+pub(crate) use forms::{read_time, show_key};
+pub(crate) use records::show as show_action;
+
 /// The version of the form of stored plans.
 const VERSION: u32 = 1;
 

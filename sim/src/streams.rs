@@ -31,7 +31,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    const fn other(self) -> Self {
+    /// The end of who it is connected with.
+    pub(crate) const fn other(self) -> Self {
         Self { link: self.link, end: 1 - self.end }
     }
 }

@@ -27,6 +27,7 @@ const WALL_EVERY: Duration = Duration::from_secs(5);
 
 impl Cluster {
     pub(crate) fn deliver(&mut self, host: HostId, arrival: Arrival) {
+        self.note_arrival(host, &arrival);
         let Some(process) = &self.hosts[host.index()].process else { return };
         let named = |connection| process.names.get(&connection).copied();
         match arrival {
@@ -133,6 +134,7 @@ impl Cluster {
             self.stop(host, Presence::Down, LastBytes::Delivered);
         }
         self.arm(host, is_drained);
+        self.look(host);
         Ok(())
     }
 
@@ -196,12 +198,14 @@ impl Cluster {
             Transmit::Datagram { to, bytes } => {
                 demand(bytes.len() < DATAGRAM_END, format!("sends a datagram of {} bytes", bytes.len()))?;
                 if let Some(to) = self.known(to) {
+                    self.note_datagram(host, to, &bytes);
                     self.net.send(now, host, to, &bytes);
                 }
             }
             Transmit::Multicast { bytes } => {
                 demand(bytes.len() < DATAGRAM_END, format!("sends a datagram of {} bytes", bytes.len()))?;
                 if self.discovery.has_group() {
+                    self.note_multicast(host, &bytes);
                     self.net.send_to_group(now, host, &bytes);
                 }
             }
@@ -209,6 +213,9 @@ impl Cluster {
                 let to = self.known(to);
                 demand(to.is_some_and(|to| to != host), format!("opens a stream to {to:?}"))?;
                 let connection = to.map(|to| self.net.open(now, host, to));
+                if let (Some(connection), Some(to)) = (connection, to) {
+                    self.note_stream(connection, to);
+                }
                 if let (Some(connection), Some(process)) = (connection, &mut self.hosts[host.index()].process) {
                     demand(!process.streams.contains_key(&stream), format!("names two streams {stream:?}"))?;
                     process.name(stream, connection);
@@ -232,10 +239,12 @@ impl Cluster {
     }
 
     fn write(&mut self, host: HostId, stream: StreamId, bytes: Bytes) -> Result<(), Violation> {
-        let wrong = |story| Err(Violation { promise: Promise::Turn, at: self.now, story: format!("{host} {story}") });
+        let at = self.now;
+        let wrong = |story| Err(Violation { promise: Promise::Turn, at, story: format!("{host} {story}") });
         let Some(&connection) = self.process(host).and_then(|process| process.streams.get(&stream)) else {
             return wrong(format!("writes to {stream:?}, which is closed"));
         };
+        self.note_write(host, connection, &bytes);
         match self.net.write(self.now, connection, bytes) {
             Taken::All => Ok(()),
             Taken::Part => {

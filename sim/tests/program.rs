@@ -75,6 +75,17 @@ fn wrong_usage_is_status_2() {
     }
 }
 
+#[test]
+fn a_run_is_shown_in_parts_as_text_or_json() {
+    let said = sim(&["show", "failover", "--session", "s1", "--kind", "commit", "--to", "6.5s"]);
+    assert_eq!((said.status, said.out.lines().count()), (Some(0), 4), "{}", said.out);
+    let said = sim(&["show", "failover", "--json", "--kind", "commit", "--node", "n2"]);
+    let first: serde_json::Value = serde_json::from_str(said.out.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["kind"], &first["step"], &first["write"]), (&"commit".into(), &"taken".into(), &5.into()));
+    let said = sim(&["show", "failover", "--kind", "nonsense"]);
+    assert!(said.status == Some(2) && said.wrong.contains("one of fault client"), "{}", said.wrong);
+}
+
 /// Parts of a swarm are disjoint and together all of it, and how many threads there are makes no difference.
 #[test]
 fn a_swarm_tells_the_same_on_any_number_of_threads_and_in_parts() {

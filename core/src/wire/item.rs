@@ -362,16 +362,17 @@ impl<'a> Items<'a> {
     }
 }
 
-/// The kinds of the items in this body, as far as they are known; what they say is not read.
-pub(super) fn kinds(body: &[u8]) -> impl Iterator<Item = ItemKind> {
+/// The items in this body, as far as their kinds are known, each with a body of its own; what they say is not read.
+pub(super) fn items(body: &[u8]) -> impl Iterator<Item = (ItemKind, &[u8])> {
     let mut rest = body;
-    let kinds = core::iter::from_fn(move || {
+    let items = core::iter::from_fn(move || {
         let (&kind, behind) = rest.split_first()?;
         let (length, behind): (u32, _) = postcard::take_from_bytes(behind).ok()?;
-        rest = behind.get(usize::try_from(length).ok()?..)?;
-        Some(kind)
+        let (body, behind) = behind.split_at_checked(usize::try_from(length).ok()?)?;
+        rest = behind;
+        Some((kind, body))
     });
-    kinds.filter_map(|kind| ItemKind::ALL.into_iter().find(|known| *known as u8 == kind))
+    items.filter_map(|(kind, body)| Some((ItemKind::ALL.into_iter().find(|known| *known as u8 == kind)?, body)))
 }
 
 impl<'a> Iterator for Items<'a> {

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use super::{
     Kind,
     frame::{parts, split},
-    item::{ItemKind, kinds as items},
+    item::{ItemKind, items},
     message::{FeedHead, read_head},
 };
+use crate::key::SessionKey;
 
 /// Every name that [`of`] tells.
 pub fn all() -> Vec<&'static str> {
@@ -17,6 +18,11 @@ pub fn all() -> Vec<&'static str> {
 
 /// The names of the frames and items in what a member sends: one datagram, or one write to a stream.
 pub fn of(bytes: &[u8], is_stream: bool) -> Vec<&'static str> {
+    with_sessions(bytes, is_stream).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The same, and for each item the session that it is about, if it is about one.
+pub fn with_sessions(bytes: &[u8], is_stream: bool) -> Vec<(&'static str, Option<SessionKey>)> {
     let mut names = Vec::new();
     if !is_stream {
         add(bytes, &mut names);
@@ -30,13 +36,39 @@ pub fn of(bytes: &[u8], is_stream: bool) -> Vec<&'static str> {
     names
 }
 
-fn add(frame: &[u8], names: &mut Vec<&'static str>) {
+fn add(frame: &[u8], names: &mut Vec<(&'static str, Option<SessionKey>)>) {
     let Some((kind, body)) = parts(frame) else { return };
-    names.push(frame_name(kind));
+    names.push((frame_name(kind), None));
     if kind == Kind::Feed
         && let Ok((FeedHead { .. }, body)) = read_head(body)
     {
-        names.extend(items(body).map(item_name));
+        names.extend(items(body).map(|(kind, body)| (item_name(kind), session(kind, body))));
+    }
+}
+
+/// An item that is about a session begins with its key.
+fn session(kind: ItemKind, body: &[u8]) -> Option<SessionKey> {
+    match kind {
+        ItemKind::Delta
+        | ItemKind::Missing
+        | ItemKind::Use
+        | ItemKind::Ask
+        | ItemKind::Answer
+        | ItemKind::Offer
+        | ItemKind::Pull
+        | ItemKind::Fetch
+        | ItemKind::Found
+        | ItemKind::Release => body.first_chunk().copied().map(SessionKey),
+        ItemKind::Offered
+        | ItemKind::Round
+        | ItemKind::Done
+        | ItemKind::Entry
+        | ItemKind::Map
+        | ItemKind::Leaving
+        | ItemKind::Views
+        | ItemKind::Digest
+        | ItemKind::Sums
+        | ItemKind::Listing => None,
     }
 }
 
@@ -113,10 +145,7 @@ fn item_name(kind: ItemKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        key::SessionKey,
-        wire::{ClusterTag, FrameWriter, ItemWriter, Ping},
-    };
+    use crate::wire::{ClusterTag, FrameWriter, ItemWriter, Ping};
 
     #[test]
     fn frames_and_the_items_in_them_are_named() {
@@ -128,6 +157,8 @@ mod tests {
         frames.finish(start);
         let stream = frames.into_bytes();
         assert_eq!(of(&stream, true), ["ping", "feed", "feed: pull"]);
+        let pull = ("feed: pull", Some(SessionKey([7; 16])));
+        assert_eq!(with_sessions(&stream, true), [("ping", None), ("feed", None), pull]);
         assert_eq!(of(&stream[..stream.len() - 1], true), ["ping"]);
         let datagram = FrameWriter::new(ClusterTag::new("heirloom")).datagram(Kind::Probe, &());
         assert_eq!(of(&datagram, false), ["probe"]);

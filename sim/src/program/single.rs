@@ -9,7 +9,11 @@ use std::{
 };
 
 use clap::Args;
-use heirloom_sim::{Plan, Stored, Trial, Violation, shrink, trace};
+use heirloom_sim::{
+    Plan, Record, Stored, Violation,
+    show::{self, Filter},
+    shrink,
+};
 
 use super::{
     Done, Status,
@@ -59,24 +63,6 @@ impl Run {
         }
         replays::tell_of(&mut out, &replayed)?;
         Ok(Status::of(replayed.trial.failure))
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Trace {
-    #[command(flatten)]
-    source: Source,
-}
-
-impl Trace {
-    pub(crate) fn perform(&self) -> Done {
-        let plan = self.source.stored()?.plan;
-        tell(&plan)?;
-        let failure = Trial::of(&plan).failure;
-        if failure.is_some() {
-            println!("replay: {}", self.source.replay());
-        }
-        Ok(Status::of(failure))
     }
 }
 
@@ -131,9 +117,10 @@ impl Shrink {
                 self.source.replay()
             }
         };
-        tell(&stored.plan)?;
+        let (trial, record) = Record::of(&stored.plan);
+        print!("{}", show::text(&record, &Filter::default()));
         println!("replay: {replay}");
-        Ok(Status::of(Trial::of(&stored.plan).failure))
+        Ok(Status::of(trial.failure))
     }
 }
 
@@ -150,16 +137,4 @@ pub(crate) fn with_story(stored: &Stored, violation: Option<&Violation>) -> Stri
     let text = stored.to_string();
     let (version, records) = text.split_once('\n').unwrap_or((&text, ""));
     format!("{version}\n{}{records}", story.unwrap_or_default())
-}
-
-fn tell(plan: &Plan) -> io::Result<()> {
-    let (result, trail) = trace(plan);
-    let mut out = io::stdout().lock();
-    for line in trail {
-        writeln!(out, "{line}")?;
-    }
-    match result {
-        Ok(report) => writeln!(out, "{report:?}"),
-        Err(violation) => writeln!(out, "{violation}"),
-    }
 }

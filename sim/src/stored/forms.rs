@@ -27,7 +27,7 @@ pub(super) fn show_time(length: Duration) -> String {
 }
 
 /// Reads a time: `12.4s`, or a whole number of `ms`, `us` or `ns`.
-pub(super) fn read_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn read_time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: a number and s, ms, us or ns, like 12.4s");
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit_at);
@@ -66,7 +66,7 @@ pub(super) fn read_number<T: core::str::FromStr + Display + PartialOrd>(
 }
 
 /// A session that clients know has a number; others are written as they are.
-pub(super) fn show_key(key: SessionKey) -> String {
+pub(crate) fn show_key(key: SessionKey) -> String {
     match clients::number(key) {
         Some(number) => format!("s{number}"),
         None => key.to_string(),

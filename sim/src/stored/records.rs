@@ -21,7 +21,7 @@ const BYTES_MAX: usize = 1 << 24;
 const VERSION_MAX: u8 = 2;
 
 /// Writes what happens, and after which word of the line its moment stands.
-pub(super) fn show(action: &Action) -> (&'static str, String) {
+pub(crate) fn show(action: &Action) -> (&'static str, String) {
     let fault = |words: String| ("fault", words);
     match action {
         Action::Start(host) => fault(format!("start {host}")),

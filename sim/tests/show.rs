@@ -1,0 +1,104 @@
+//! A record of a run, and what is made of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use heirloom_sim::{
+    Choice, HostId, Plan, Record, Stored, Trial,
+    clients::key,
+    record::{Fate, Happened, State, Step, Way},
+    show::{Filter, KINDS, json, text},
+};
+
+/// What is written down about a run is seen from outside: it is the same run, to the last byte.
+#[test]
+fn a_record_changes_nothing_in_a_run() {
+    for seed in 0..4 {
+        let plan = Plan::draw(seed, Choice::Any);
+        let (trial, plain) = (Record::of(&plan).0, Trial::of(&plan));
+        assert_eq!((trial.result, trial.checks), (plain.result, plain.checks));
+    }
+}
+
+#[test]
+fn a_record_tells_of_states_copies_and_commits_of_a_failover() {
+    let record = failover();
+    let mut states = Vec::new();
+    let mut owners = BTreeSet::new();
+    for entry in &record.entries {
+        if let Happened::State(HostId(0), state) = entry.what {
+            states.push(state);
+        }
+        if let Happened::Copy(_, session, Some(copy)) = &entry.what
+            && *session == key(1)
+        {
+            owners.extend(copy.owner);
+        }
+    }
+    assert_eq!(states[..5], [State::Joining, State::Ready, State::Down, State::Joining, State::Ready]);
+    assert!(1 < owners.len(), "another took it over");
+    let mut steps: BTreeMap<u64, Vec<&Step>> = BTreeMap::new();
+    for entry in &record.entries {
+        if let Happened::Commit(_, _, serial, step) = &entry.what {
+            steps.entry(serial.0).or_default().push(step);
+        }
+    }
+    assert!(matches!(steps[&1][..], [Step::Taken, Step::Durable(have)] if have.len() == 2), "{:?}", steps[&1]);
+}
+
+/// What is sent to who does not run is lost, what arrives does so after it was sent, and most of it does.
+#[test]
+fn a_record_tells_what_became_of_messages() {
+    let record = failover();
+    let mut is_down = BTreeSet::new();
+    let (mut arrived, mut lost) = (0, 0);
+    for entry in &record.entries {
+        if let Happened::State(host, state) = &entry.what {
+            is_down.remove(host);
+            is_down.extend(Some(*host).filter(|_| *state == State::Down));
+        }
+        if let Happened::Message(message) = &entry.what {
+            let is_for_nobody = is_down.contains(&message.to) && message.way != Way::Stream;
+            assert!(!is_for_nobody || message.fate == Fate::Lost, "{message:?}");
+            assert_eq!(message.arrived.is_none(), message.fate == Fate::Lost);
+            assert!(message.arrived.is_none_or(|at| entry.at <= at) && !message.kinds.is_empty());
+            *if message.arrived.is_some() { &mut arrived } else { &mut lost } += 1;
+        }
+    }
+    assert!(1000 < arrived && 0 < lost, "{arrived} arrived, {lost} lost");
+}
+
+#[test]
+fn text_has_a_column_for_each_member_and_a_line_for_each_change() {
+    let record = failover();
+    let all = text(&record, &Filter::default());
+    assert!(all.contains("    7.002000  [-]   R    R    R    state     n0 is down\n"), "{all}");
+    assert!(!all.contains(" beat "), "messages are not asked for");
+    let part = Filter { session: Some(key(1)), kinds: vec!["copy".into(), "delta".into()], ..Filter::default() };
+    let part = text(&record, &part);
+    let first = "    6.000000  [R*]  R    R    R    copy      n0 holds s1 with #1, owned by n0\n";
+    assert!(part.contains(first) && part.contains(" message   n0 to n1: feed, delta s1 ("), "{part}");
+    assert!(!part.contains(" holds s2"), "{part}");
+}
+
+#[test]
+fn every_line_of_json_has_a_time_a_kind_and_a_text() {
+    let record = failover();
+    let kinds = Filter { kinds: KINDS.map(String::from).to_vec(), ..Filter::default() };
+    let lines: Vec<String> = json(&record, &kinds).collect();
+    assert_eq!(lines.len(), record.entries.len());
+    let mut before = 0;
+    for line in lines {
+        let object: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+        let at = object["at_ns"].as_u64().expect("it has a time");
+        assert!(before <= at && KINDS.contains(&object["kind"].as_str().unwrap()) && object["text"].is_string());
+        assert!(object["kind"] != "message" || object["sessions"].is_array() && object["fate"].is_string(), "{line}");
+        before = at;
+    }
+}
+
+fn failover() -> Record {
+    let stored: Stored = include_str!("../scenarios/failover.plan").parse().expect("it is a plan");
+    let (trial, record) = Record::of(&stored.plan);
+    assert!(trial.result.is_ok());
+    record
+}
