@@ -35,11 +35,21 @@ pub enum Bug {
     ForgetsEarly,
     /// Nobody adopts the sessions of a dead owner.
     NoAdoption,
+    /// What comes of a session that is not there is dropped, unless it is all of it.
+    DropsUnknown,
+    /// What was sent on a stream counts as received when the stream breaks.
+    SentIsHad,
+    /// Who sees too few others takes writes all the same.
+    MinorityServes,
+    /// A member that leaves does not wait until others have what it held.
+    LeavesEarly,
+    /// What others' clocks say is not heard: stamps come from one's own alone.
+    DeafClock,
 }
 
 impl Bug {
     /// All of them, with the names that they are planted by.
-    pub const ALL: [(&str, Self); 14] = [
+    pub const ALL: [(&str, Self); 19] = [
         ("one-probe", Self::OneProbe),
         ("sleeper-evicts", Self::SleeperEvicts),
         ("late-beat", Self::LateBeat),
@@ -54,6 +64,11 @@ impl Bug {
         ("no-question", Self::NoQuestion),
         ("forgets-early", Self::ForgetsEarly),
         ("no-adoption", Self::NoAdoption),
+        ("drops-unknown", Self::DropsUnknown),
+        ("sent-is-had", Self::SentIsHad),
+        ("minority-serves", Self::MinorityServes),
+        ("leaves-early", Self::LeavesEarly),
+        ("deaf-clock", Self::DeafClock),
     ];
 
     /// Whether this is the one that is planted.

@@ -42,8 +42,10 @@ pub enum Action {
     Mend(HostId, HostId),
     /// The datagrams of one direction are lost.
     Mute(HostId, HostId),
-    /// So many of a thousand datagrams of one direction are lost, until all is healed.
+    /// So many of a thousand datagrams of one direction are lost, until all is healed; zero ends it.
     Thin(HostId, HostId, u64),
+    /// So many of a thousand multicast datagrams of one direction are lost, likewise.
+    ThinGroup(HostId, HostId, u64),
     /// The datagrams of one direction pass again.
     Unmute(HostId, HostId),
     /// The streams of one direction stand still.
@@ -99,6 +101,7 @@ impl Action {
             | Self::Mend(..)
             | Self::Mute(..)
             | Self::Thin(..)
+            | Self::ThinGroup(..)
             | Self::Unmute(..)
             | Self::Hold(..)
             | Self::Release(..)

@@ -98,7 +98,10 @@ impl Datagrams {
             return;
         }
         // A draw more only where it decides anything.
-        let loss = scene.paths.loss(from, to);
+        let loss = match cast == Purpose::Multicast {
+            true => scene.paths.group_loss(from, to),
+            false => scene.paths.loss(from, to),
+        };
         if 0 < loss && draws.per_mille(loss) {
             return;
         }

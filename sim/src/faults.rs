@@ -19,6 +19,7 @@ use crate::{
 pub(crate) enum Fault {
     Cut(HostId, HostId),
     Thin(HostId, HostId, u64),
+    ThinGroup(HostId, HostId, u64),
     Hold(HostId, HostId),
     Lag(HostId, HostId),
     Pause(HostId),
@@ -33,7 +34,7 @@ impl Fault {
         match self {
             Self::Cut(from, to) => (Trouble::Reach, Scope::pair(from, to)),
             Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
-            Self::Thin(from, to, _) => (Trouble::Loss, Scope::pair(from, to)),
+            Self::Thin(from, to, _) | Self::ThinGroup(from, to, _) => (Trouble::Loss, Scope::pair(from, to)),
             Self::Lag(from, to) => (Trouble::Slow, Scope::pair(from, to)),
             Self::Hold(from, to) => (Trouble::Hold, Scope::pair(from, to)),
             Self::Lossy => (Trouble::Loss, Scope::Everywhere),
@@ -127,6 +128,29 @@ impl Sim {
         Ok(())
     }
 
+    /// Loses so many of a thousand datagrams of one direction; zero ends it.
+    pub(crate) fn thin(&mut self, from: HostId, to: HostId, loss: u64) -> Result<(), Violation> {
+        if loss == 0 {
+            return self.lift_all(|fault| matches!(fault, Fault::Thin(one, other, _) if (one, other) == (from, to)));
+        }
+        self.impose(Fault::Thin(from, to, loss));
+        Ok(())
+    }
+
+    /// The same for those that are sent to the group.
+    pub(crate) fn thin_group(&mut self, from: HostId, to: HostId, loss: u64) -> Result<(), Violation> {
+        self.lift_all(|fault| matches!(fault, Fault::ThinGroup(one, other, _) if (one, other) == (from, to)))?;
+        if 0 < loss {
+            self.impose(Fault::ThinGroup(from, to, loss));
+        }
+        Ok(())
+    }
+
+    fn lift_all(&mut self, which: impl Fn(Fault) -> bool) -> Result<(), Violation> {
+        let faults: Vec<Fault> = self.faults.iter().copied().filter(|fault| which(*fault)).collect();
+        faults.into_iter().try_for_each(|fault| self.lift(fault))
+    }
+
     pub(crate) fn impose(&mut self, fault: Fault) {
         if !self.faults.insert(fault) {
             return;
@@ -137,6 +161,7 @@ impl Sim {
         match fault {
             Fault::Cut(from, to) => self.cluster.net_mut().cut(now, from, to),
             Fault::Thin(from, to, loss) => self.cluster.net_mut().thin(from, to, loss),
+            Fault::ThinGroup(from, to, loss) => self.cluster.net_mut().thin_group(from, to, loss),
             Fault::Hold(from, to) => self.cluster.net_mut().hold(now, from, to),
             Fault::Pause(host) => self.cluster.pause(host),
             Fault::Lag(..) | Fault::Lossy | Fault::Garbled | Fault::Slow => {}
@@ -153,6 +178,7 @@ impl Sim {
         match fault {
             Fault::Cut(from, to) => self.cluster.net_mut().mend(now, from, to),
             Fault::Thin(from, to, _) => self.cluster.net_mut().thicken(from, to),
+            Fault::ThinGroup(from, to, _) => self.cluster.net_mut().thin_group(from, to, 0),
             Fault::Hold(from, to) => self.cluster.net_mut().release(now, from, to),
             Fault::Pause(host) => return self.cluster.resume(host),
             Fault::Lag(from, to) => self.cluster.net_mut().lag(from, to, Duration::ZERO),

@@ -148,6 +148,8 @@ pub struct History {
     names: Names,
     mail: Mail,
     last: u64,
+    /// What became of each action of a client that is a commit, in their order: its number if a member was there to try it.
+    asked: Vec<Option<Serial>>,
 }
 
 impl History {
@@ -159,6 +161,16 @@ impl History {
     /// Keeps the number of the next commit for one that waits.
     pub const fn reserve(&mut self) {
         self.last += 1;
+    }
+
+    /// A client has acted.
+    pub(crate) fn handle_asked(&mut self, serial: Option<Serial>) {
+        self.asked.push(serial);
+    }
+
+    /// The number of what the client whose commit was asked for as this one has tried, if a member was there.
+    pub(crate) fn asked(&self, order: usize) -> Option<Serial> {
+        self.asked.get(order).copied().flatten()
     }
 
     /// A member took a commit; `there` is what it showed of the session just before.

@@ -13,7 +13,8 @@
 //!
 //! Your own clients are a [`Workload`], and what must hold besides all promises is an [`Invariant`].
 //!
-//! [`Scenario`] is for scripts: a named failover, step by step, with the same oracles watching.
+//! A [`Tale`] is a scenario in a file, written as the story that it tells, with what is expected of it; so a test of a story
+//! is three lines. [`Scenario`] is for scripts: a named failover, step by step, with the same oracles watching.
 
 #![forbid(unsafe_code)]
 
@@ -53,6 +54,7 @@ mod stored;
 mod strain;
 mod streams;
 mod swarm;
+mod tale;
 mod trial;
 mod turn;
 mod violation;
@@ -85,6 +87,7 @@ pub use sim::Sim;
 pub use stored::{BadPlan, Fires, Replayed, Stored};
 pub use streams::{Connection, Taken};
 pub use swarm::{Profile, Swarm};
+pub use tale::Tale;
 pub use trial::{Difference, Failure, Trial, difference, run_twice};
 pub use violation::{Promise, Violation};
 pub use weather::Weather;

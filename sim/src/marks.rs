@@ -152,6 +152,7 @@ const fn action_name(action: &Action) -> &'static str {
         Action::Mend(..) => "mend",
         Action::Mute(..) => "mute",
         Action::Thin(..) => "thin",
+        Action::ThinGroup(..) => "thin: group",
         Action::Unmute(..) => "unmute",
         Action::Hold(..) => "hold",
         Action::Release(..) => "release",

@@ -88,6 +88,8 @@ pub struct Paths {
     cut: BTreeSet<(HostId, HostId)>,
     /// How many of a thousand datagrams are lost in this direction, besides those that the weather takes.
     thin: BTreeMap<(HostId, HostId), u64>,
+    /// The same for what is sent to the group.
+    thin_group: BTreeMap<(HostId, HostId), u64>,
     held: BTreeSet<(HostId, HostId)>,
     /// How much longer a direction takes.
     lag: BTreeMap<(HostId, HostId), Duration>,
@@ -107,6 +109,11 @@ impl Paths {
     /// How many of a thousand datagrams are lost in this direction, besides those that the weather takes.
     pub fn loss(&self, from: HostId, to: HostId) -> u64 {
         if self.cut.contains(&(from, to)) { 1000 } else { self.thin.get(&(from, to)).copied().unwrap_or(0) }
+    }
+
+    /// The same of multicast datagrams.
+    pub fn group_loss(&self, from: HostId, to: HostId) -> u64 {
+        self.loss(from, to).max(self.thin_group.get(&(from, to)).copied().unwrap_or(0))
     }
 
     /// Whether bytes of streams pass in this direction.
@@ -267,6 +274,12 @@ impl Net {
     /// Carries the datagrams of this direction again.
     pub fn thicken(&mut self, from: HostId, to: HostId) {
         self.paths.thin.remove(&(from, to));
+    }
+
+    /// Loses so many of a thousand multicast datagrams of one direction; zero ends it.
+    pub fn thin_group(&mut self, from: HostId, to: HostId, loss: u64) {
+        self.paths.thin_group.insert((from, to), loss);
+        self.paths.thin_group.retain(|_, loss| 0 < *loss);
     }
 
     /// Keeps the bytes of streams in this direction back, without ever breaking a stream for it.

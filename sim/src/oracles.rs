@@ -262,6 +262,15 @@ impl Oracles {
         self.own.check_quiet(view)
     }
 
+    /// Judges a run that is over.
+    ///
+    /// # Errors
+    ///
+    /// What does not hold.
+    pub(crate) fn check_over(&mut self, view: View<'_>) -> Result<(), Violation> {
+        self.own.check_over(view)
+    }
+
     /// Judges what a client was shown in a quiet cluster.
     ///
     /// # Errors

@@ -90,6 +90,11 @@ pub trait Invariant {
     /// What it is called where it is told that it does not hold.
     fn name(&self) -> &str;
 
+    /// As what it is told that it does not hold.
+    fn promise(&self) -> Promise {
+        Promise::Own
+    }
+
     /// Judges something that a member has just told its application.
     ///
     /// # Errors
@@ -110,12 +115,27 @@ pub trait Invariant {
         Ok(())
     }
 
+    /// The next moment at which it wants to `check` besides; asked again after each check.
+    fn looks_at(&self) -> Option<Moment> {
+        None
+    }
+
     /// Judges a cluster in which all faults are over and all members are equal.
     ///
     /// # Errors
     ///
     /// What does not hold.
     fn check_quiet(&self, view: View<'_>) -> Result<(), String> {
+        let _ = view;
+        Ok(())
+    }
+
+    /// Judges a run that is over: every session has expired, and every member has forgotten it.
+    ///
+    /// # Errors
+    ///
+    /// What does not hold.
+    fn check_over(&mut self, view: View<'_>) -> Result<(), String> {
         let _ = view;
         Ok(())
     }
@@ -135,22 +155,43 @@ impl Own {
     pub(crate) fn handle_fact(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
         self.0.iter_mut().try_for_each(|own| {
             let judged = own.handle_fact(view, fact);
-            judged.map_err(|story| violation(view, own.name(), &story))
+            judged.map_err(|story| violation(view, own.as_ref(), &story))
         })
     }
 
     pub(crate) fn check(&mut self, view: View<'_>) -> Result<(), Violation> {
         self.0.iter_mut().try_for_each(|own| {
             let judged = own.check(view);
-            judged.map_err(|story| violation(view, own.name(), &story))
+            judged.map_err(|story| violation(view, own.as_ref(), &story))
+        })
+    }
+
+    /// When one of them wants to look next.
+    pub(crate) fn looks_at(&self) -> Option<Moment> {
+        self.0.iter().filter_map(|own| own.looks_at()).min()
+    }
+
+    /// Lets those look that want to by now.
+    pub(crate) fn look(&mut self, view: View<'_>) -> Result<(), Violation> {
+        let due = |own: &dyn Invariant| own.looks_at().is_some_and(|at| at <= view.now());
+        self.0.iter_mut().filter(|own| due(own.as_ref())).try_for_each(|own| {
+            let judged = own.check(view);
+            judged.map_err(|story| violation(view, own.as_ref(), &story))
+        })
+    }
+
+    pub(crate) fn check_over(&mut self, view: View<'_>) -> Result<(), Violation> {
+        self.0.iter_mut().try_for_each(|own| {
+            let judged = own.check_over(view);
+            judged.map_err(|story| violation(view, own.as_ref(), &story))
         })
     }
 
     pub(crate) fn check_quiet(&self, view: View<'_>) -> Result<(), Violation> {
-        self.0.iter().try_for_each(|own| own.check_quiet(view).map_err(|story| violation(view, own.name(), &story)))
+        self.0.iter().try_for_each(|own| own.check_quiet(view).map_err(|story| violation(view, own.as_ref(), &story)))
     }
 }
 
-fn violation(view: View<'_>, name: &str, story: &str) -> Violation {
-    Violation { promise: Promise::Own, at: view.now(), story: format!("{name}: {story}") }
+fn violation(view: View<'_>, own: &dyn Invariant, story: &str) -> Violation {
+    Violation { promise: own.promise(), at: view.now(), story: format!("{}: {story}", own.name()) }
 }

@@ -27,10 +27,10 @@ struct Program {
 const EXAMPLES: &str = "\
 Examples:
   heirloom-sim run failover                       a member dies, and the sessions live on
-  heirloom-sim run failover --set copies=backups:1 --set drop_time=1s
+  heirloom-sim run mine.toml --set drop_time=1s   a story of your own, with settings of your own
+  heirloom-sim show split --session s1            what happens in it, line by line
   heirloom-sim swarm --seeds 0..1000              a thousand clusters, each with other faults
-  heirloom-sim swarm --seeds 0.. --budget 60s --profile hostile --json
-  heirloom-sim replay failures/seed-17.plan       a failure once more";
+  heirloom-sim shrink --seed 17 --out short.plan  a failure, as short as it gets";
 
 const EXITS: &str = "\
 Exit status: 0 every promise is kept, 1 one is broken, 2 wrong usage or a bad plan, 3 two runs of one plan differ,
@@ -40,6 +40,8 @@ Exit status: 0 every promise is kept, 1 one is broken, 2 wrong usage or a bad pl
 enum Command {
     /// Let one cluster happen: a scenario, a plan or a seed. With --seeds, each of them, as `swarm` does.
     Run(single::Run),
+    /// List the scenarios that are known by name, and what each is about.
+    Book(scenarios::Book),
     /// Let many clusters happen, on all cores.
     Swarm(batch::Swarming),
     /// Let stored plans happen again; tells which no longer fail, and which have drifted.
@@ -123,6 +125,7 @@ pub(crate) fn main() -> ExitCode {
     let command = Program::parse().command;
     let done = plant().and_then(|()| match command {
         Command::Run(run) => run.perform(),
+        Command::Book(book) => book.perform(),
         Command::Swarm(swarm) => swarm.perform(),
         Command::Replay(replay) => replay.perform(),
         Command::Twice(twice) => twice.perform(),

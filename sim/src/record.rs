@@ -10,8 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use heirloom_core::{CommitError, EndCause, Event, MemberId, Outcome, SessionKey};
 
 use crate::{
-    action::Action, ask::Serial, clock::Moment, history::Shown, names::Name, net::HostId, plan::Plan, sim::Sim,
-    trial::Trial, violation::Violation,
+    action::Action,
+    ask::Serial,
+    clock::Moment,
+    history::Shown,
+    names::Name,
+    net::HostId,
+    own::{Invariant, Own},
+    plan::Plan,
+    sim::Sim,
+    trial::Trial,
+    violation::Violation,
 };
 
 mod recorder;
@@ -191,7 +200,13 @@ pub enum Fate {
 impl Record {
     /// Runs a plan and keeps a record of it.
     pub fn of(plan: &Plan) -> (Trial, Self) {
+        Self::judged(plan, Vec::new())
+    }
+
+    /// The same, judged by these as well.
+    pub fn judged(plan: &Plan, own: Vec<Box<dyn Invariant>>) -> (Trial, Self) {
         let mut sim = Sim::new(plan.setup.clone());
+        sim.oracles_mut().own = Own(own);
         sim.record();
         let trial = Trial::on(&mut sim, plan);
         let record = sim.into_record(plan, trial.result.as_ref().err());
@@ -348,6 +363,7 @@ impl Action {
             | Self::Mend(from, to)
             | Self::Mute(from, to)
             | Self::Thin(from, to, _)
+            | Self::ThinGroup(from, to, _)
             | Self::Unmute(from, to)
             | Self::Hold(from, to)
             | Self::Release(from, to)

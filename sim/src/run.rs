@@ -65,6 +65,7 @@ pub(crate) fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
     write_everywhere(sim)?;
     run_empty(sim)?;
     check_repairs(sim)?;
+    sim.check_over()?;
     let counts = sim.cluster().counts();
     let commits = u64::try_from(sim.history().attempts().count()).unwrap_or(u64::MAX);
     let (digest, simulated) = (sim.cluster().digest(), sim.now().since(Moment::ZERO));

@@ -109,7 +109,8 @@ impl Sim {
             Action::Cut(from, to) => self.impose(Fault::Cut(from, to)),
             Action::Mend(from, to) => self.lift(Fault::Cut(from, to))?,
             Action::Mute(from, to) => self.impose(Fault::Thin(from, to, 1000)),
-            Action::Thin(from, to, loss) => self.impose(Fault::Thin(from, to, loss)),
+            Action::Thin(from, to, loss) => self.thin(from, to, loss)?,
+            Action::ThinGroup(from, to, loss) => self.thin_group(from, to, loss)?,
             Action::Unmute(from, to) => self.lift(Fault::Thin(from, to, 1000))?,
             Action::Hold(from, to) => self.impose(Fault::Hold(from, to)),
             Action::Release(from, to) => self.lift(Fault::Hold(from, to))?,
@@ -130,9 +131,11 @@ impl Sim {
                 self.set_weather(weather)?;
             }
             Action::Commit(prefer, ask) => {
-                if let Some(host) = self.serving(prefer) {
-                    self.commit(host, ask)?;
-                }
+                let serial = match self.serving(prefer) {
+                    Some(host) => self.commit(host, ask)?,
+                    None => None,
+                };
+                self.history.handle_asked(serial);
             }
             Action::SetName(prefer, name, durability) => self.write_name(prefer, name, true, durability)?,
             Action::RemoveName(prefer, name, durability) => self.write_name(prefer, name, false, durability)?,
@@ -155,9 +158,14 @@ impl Sim {
     /// The promise that was broken.
     pub fn run_until(&mut self, until: Moment) -> Result<(), Violation> {
         while self.now() < until {
-            let target = until.min(self.checked_at + CHECK_EVERY);
+            let due = self.oracles.own.looks_at().unwrap_or(Moment::NEVER).max(self.now());
+            let target = until.min(self.checked_at + CHECK_EVERY).min(due);
             while self.cluster.step(target)? {
                 self.attend()?;
+            }
+            if due <= self.now() {
+                let view = View::new(&self.cluster, &self.history, &self.ledger);
+                self.oracles.own.look(view)?;
             }
             if self.checked_at + CHECK_EVERY <= self.now() {
                 self.checked_at = self.now();
@@ -207,6 +215,12 @@ impl Sim {
     /// The promise that is broken.
     pub fn check_quiet(&self) -> Result<(), Violation> {
         self.oracles.check_quiet(self.view())
+    }
+
+    /// Judges a run that is over.
+    pub(crate) fn check_over(&mut self) -> Result<(), Violation> {
+        let view = View::new(&self.cluster, &self.history, &self.ledger);
+        self.oracles.check_over(view)
     }
 
     /// What is not yet as it must be in a quiet cluster.

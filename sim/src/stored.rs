@@ -27,9 +27,9 @@ use crate::{
     violation::{Promise, Violation},
 };
 
-mod forms;
+pub(crate) mod forms;
 mod read;
-mod records;
+pub(crate) mod records;
 mod write;
 
 pub(crate) use forms::{read_time, show_key};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom_sim::{
-    Choice, HostId, Plan, Record, Stored, Trial,
+    Choice, HostId, Plan, Record, Tale, Trial,
     clients::key,
     record::{Fate, Happened, State, Step, Way},
     show::{Filter, KINDS, json, text},
@@ -97,8 +97,8 @@ fn every_line_of_json_has_a_time_a_kind_and_a_text() {
 }
 
 fn failover() -> Record {
-    let stored: Stored = include_str!("../scenarios/failover.plan").parse().expect("it is a plan");
-    let (trial, record) = Record::of(&stored.plan);
+    let tale: Tale = include_str!("../scenarios/failover.toml").parse().expect("it is a scenario");
+    let (trial, record) = Record::of(tale.plan());
     assert!(trial.result.is_ok());
     record
 }

@@ -1,4 +1,4 @@
-//! Every plan that is kept: the scenarios that have a name, and the failures of the past.
+//! Every plan that is kept: the failures of the past.
 
 use std::{fs, path::Path};
 
@@ -20,7 +20,7 @@ fn plans(folder: &str) -> Vec<(String, Stored)> {
 /// A plan that was stored for a broken promise keeps it by now. Whether it is still the same story is told, not judged.
 #[test]
 fn every_stored_plan_keeps_every_promise() {
-    let all = ["plans", "scenarios"].map(plans).concat();
+    let all = plans("plans");
     assert!(4 <= all.len());
     for (name, stored) in all {
         let replayed = stored.replay();

@@ -10,6 +10,7 @@ use crate::{
     io::{Event, Transmit},
     key::SessionKey,
     member::{MemberId, MemberState},
+    planted::Bug,
     risk::{AtRisk, Handover},
     session::Change,
     time::Time,
@@ -155,7 +156,8 @@ impl Node {
                 }
             }
             Leaving::Closing { ends } => {
-                let taken = self.is_released() && self.feeds.values().all(Feed::is_empty);
+                let taken =
+                    self.is_released() && (Bug::LeavesEarly.is_planted() || self.feeds.values().all(Feed::is_empty));
                 if ends <= now || self.is_last() || taken && self.is_safe() {
                     self.say_goodbye();
                 }
@@ -182,12 +184,12 @@ impl Node {
 
     /// Whether what the gone ones have left has been offered, and no copy is left that another has to take.
     fn is_released(&self) -> bool {
-        self.ownership.has_offered() && self.relocation.is_settled()
+        Bug::LeavesEarly.is_planted() || self.ownership.has_offered() && self.relocation.is_settled()
     }
 
     /// Whether nothing is at risk, or nothing can be done about it.
     fn is_safe(&self) -> bool {
-        self.config.copies == Copies::Nowhere || self.at_risk().is_none()
+        self.config.copies == Copies::Nowhere || self.at_risk().is_none() || Bug::LeavesEarly.is_planted()
     }
 
     /// Whether nobody is there who stays, or comes: who could take anything.

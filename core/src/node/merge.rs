@@ -8,6 +8,7 @@ use crate::{
     life::EndCause,
     member::{MemberId, MemberState},
     ownership::Pulled,
+    planted::Bug,
     session::{Change, Session},
     sessions::{Brought, Effect},
     time::Time,
@@ -65,6 +66,7 @@ impl Node {
         let brought = Brought { whole: delta.is_whole(), until: delta.remaining().map(|remaining| said + remaining) };
         let effect = match parts {
             Parts::Last(whole) => self.sessions.apply_whole(now, key, &whole, brought),
+            Parts::Single if !known && !delta.is_whole() && Bug::DropsUnknown.is_planted() => Effect::default(),
             Parts::Single | Parts::Unfinished => self.sessions.apply(now, delta, brought),
         };
         if effect.ended == Some(EndCause::Evicted) {

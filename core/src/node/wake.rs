@@ -10,7 +10,7 @@ use crate::{io::Event, planted::Bug, time::Time};
 impl Node {
     /// Time as the node sees it: it never goes back.
     pub(super) fn moved_to(&mut self, now: Time) -> Time {
-        if self.now + self.config.drop_time / 2 < now && !Bug::SleeperEvicts.is_planted() {
+        if self.now + self.config.drop_time / 2 < now {
             self.doubt_itself(now);
         }
         self.now = self.now.max(now);
@@ -21,7 +21,7 @@ impl Node {
     pub(super) fn doubt_itself(&mut self, now: Time) {
         let Some(due) = self.poll_timeout().map(|due| due.max(self.woken)) else { return };
         let late = now.since(due);
-        if late <= self.config.drop_time / 2 {
+        if late <= self.config.drop_time / 2 || Bug::SleeperEvicts.is_planted() {
             return;
         }
         let since = self.now.min(due);

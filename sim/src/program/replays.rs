@@ -3,13 +3,16 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use heirloom_sim::{Fires, Replayed};
+use heirloom_sim::{Fires, Replayed, Trial};
 
-use super::{Done, Status, source};
+use super::{
+    Done, Status,
+    source::{self, Found},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Files with plans.
+    /// Files with plans or scenarios.
     #[arg(required = true)]
     files: Vec<String>,
 }
@@ -19,15 +22,29 @@ impl Replay {
         let mut status = Status::Kept;
         let mut out = io::stdout().lock();
         for file in &self.files {
-            let replayed = source::read_file(file)?.replay();
-            match &replayed.trial.result {
-                Ok(_) => writeln!(out, "{file}: every promise is kept")?,
-                Err(violation) => writeln!(out, "{file}: {violation}\nreplay: heirloom-sim replay {file}")?,
-            }
-            tell_of(&mut out, &replayed)?;
-            status = status.and(Status::of(replayed.trial.failure));
+            let trial = match source::read_file(file)? {
+                Found::Plan(stored) => {
+                    let replayed = stored.replay();
+                    tell_result(&mut out, file, &replayed.trial)?;
+                    tell_of(&mut out, &replayed)?;
+                    replayed.trial
+                }
+                Found::Tale(tale) => {
+                    let trial = tale.trial();
+                    tell_result(&mut out, file, &trial)?;
+                    trial
+                }
+            };
+            status = status.and(Status::of(trial.failure));
         }
         Ok(status)
+    }
+}
+
+fn tell_result(out: &mut impl Write, file: &str, trial: &Trial) -> io::Result<()> {
+    match &trial.result {
+        Ok(_) => writeln!(out, "{file}: every promise is kept"),
+        Err(violation) => writeln!(out, "{file}: {violation}\nreplay: heirloom-sim replay {file}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use clap::Args;
 use heirloom_core::{SessionKey, kinds};
 use heirloom_sim::{
-    HostId, Moment, Record, clients,
+    HostId, Moment, clients,
     show::{self, Filter, KINDS},
 };
 
@@ -51,8 +51,7 @@ impl Part {
 
 impl Show {
     pub(crate) fn perform(&self) -> Done {
-        let plan = self.source.stored()?.plan;
-        let (trial, record) = Record::of(&plan);
+        let (trial, record) = self.source.found()?.record();
         let filter = self.part.filter();
         let told = if self.json {
             show::json(&record, &filter).map(|line| line + "\n").collect()

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use heirloom_sim::{
-    Plan, Record, Stored, Violation,
+    Plan, Record, Stored, Trial, Violation,
     show::{self, Filter},
     shrink,
 };
@@ -20,7 +20,7 @@ use super::{
     batch::{Output, Swarming},
     numbers::{Seeds, Shard, time},
     replays,
-    source::Source,
+    source::{Found, Source},
 };
 
 #[derive(Debug, Args)]
@@ -38,31 +38,49 @@ impl Run {
             return Swarming { seeds, kind: self.source.kind, shard: Shard::WHOLE, output: Output::default() }
                 .perform();
         }
-        let stored = self.source.stored()?;
+        let found = self.source.found()?;
         let started = Instant::now();
-        let replayed = stored.replay();
-        let seconds = started.elapsed().as_secs_f64();
         let mut out = io::stdout().lock();
-        match &replayed.trial.result {
+        match found {
+            Found::Plan(stored) => {
+                let replayed = stored.replay();
+                self.tell_of(&mut out, "every promise is kept", started, &replayed.trial)?;
+                replays::tell_of(&mut out, &replayed)?;
+                Ok(Status::of(replayed.trial.failure))
+            }
+            Found::Tale(tale) => {
+                let trial = tale.trial();
+                let kept = match tale.expectations() {
+                    0 => "every promise is kept".into(),
+                    1 => "every promise is kept, and the expectation is met".into(),
+                    count => format!("every promise is kept, and {count} expectations are met"),
+                };
+                self.tell_of(&mut out, &kept, started, &trial)?;
+                Ok(Status::of(trial.failure))
+            }
+        }
+    }
+
+    fn tell_of(&self, out: &mut impl io::Write, kept: &str, started: Instant, trial: &Trial) -> io::Result<()> {
+        let seconds = started.elapsed().as_secs_f64();
+        match &trial.result {
             Ok(report) => {
                 let simulated = report.simulated.as_secs_f64();
                 writeln!(
                     out,
-                    "every promise is kept: {} commits, {} events, {simulated:.1} s simulated in {seconds:.2} s; equal {:.1} s \
+                    "{kept}: {} commits, {} events, {simulated:.1} s simulated in {seconds:.2} s; equal {:.1} s \
                      after the last fault (hash {:016x})",
                     report.commits,
                     report.events,
                     report.quiet_after.as_secs_f64(),
                     report.digest
-                )?;
+                )
             }
             Err(violation) => {
                 writeln!(out, "{violation}")?;
-                writeln!(out, "replay: {}", self.source.replay())?;
+                writeln!(out, "replay: {}", self.source.replay())
             }
         }
-        replays::tell_of(&mut out, &replayed)?;
-        Ok(Status::of(replayed.trial.failure))
     }
 }
 

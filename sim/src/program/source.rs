@@ -1,9 +1,9 @@
-//! Where a run comes from: a scenario, a file or a seed, with settings of one's own.
+//! Where a run comes from: a scenario, a plan or a seed, with settings of one's own.
 
 use std::{fs, path::Path};
 
 use clap::Args;
-use heirloom_sim::{Choice, Profile, Stored, Swarm};
+use heirloom_sim::{BadPlan, Choice, Plan, Profile, Record, Stored, Swarm, Tale, Trial};
 
 use super::{Refused, scenarios};
 
@@ -36,7 +36,7 @@ fn copies(text: &str) -> Result<Choice, String> {
 /// One run.
 #[derive(Debug, Args)]
 pub(crate) struct Source {
-    /// A scenario by its name (failover, split, rolling, sleeper), or a file with a plan.
+    /// A scenario by its name (`heirloom-sim book` lists them), or a file with a scenario or a plan.
     #[arg(conflicts_with_all = ["seed", "profile", "copies"])]
     plan: Option<String>,
     /// What is drawn from this seed.
@@ -52,15 +52,25 @@ pub(crate) struct Source {
 impl Source {
     /// The plan, with what its run was like if it was stored.
     pub(crate) fn stored(&self) -> Result<Stored, Refused> {
-        let (name, text) = match (&self.plan, self.seed) {
-            (Some(name), _) => (name.clone(), text_of(name)?),
-            (None, None) => return Err(Refused("say a scenario, a file with a plan, or --seed".into())),
-            (None, Some(seed)) => {
-                let plan = self.kind.swarm().plan(seed);
-                ("the seed".into(), Stored { plan, checks: Vec::new(), want: None }.to_string())
-            }
+        Ok(self.found()?.stored())
+    }
+
+    /// What is said there.
+    pub(crate) fn found(&self) -> Result<Found, Refused> {
+        let (name, found) = match (&self.plan, self.seed) {
+            (Some(name), _) => (name.clone(), read_file(name)?),
+            (None, None) => return Err(Refused("say a scenario, a file with a scenario or a plan, or --seed".into())),
+            (None, Some(seed)) => ("the seed".into(), Found::Plan(bare(&self.kind.swarm().plan(seed)))),
         };
-        read(&name, &self.with_settings(&text)?)
+        if self.settings.is_empty() {
+            return Ok(found);
+        }
+        let text = self.with_settings(&found.stored().to_string())?;
+        let stored: Stored = text.parse().map_err(|BadPlan { story, .. }| Refused(format!("{name}: {story}")))?;
+        Ok(match found {
+            Found::Plan(_) => Found::Plan(stored),
+            Found::Tale(tale) => Found::Tale(tale.with_plan(stored.plan)),
+        })
     }
 
     /// The command that lets it happen again.
@@ -91,20 +101,52 @@ impl Source {
     }
 }
 
-/// The text of a file, or of the scenario of this name.
-fn text_of(name: &str) -> Result<String, Refused> {
-    if let Some(text) = scenarios::named(name).filter(|_| !Path::new(name).is_file()) {
-        return Ok(text.into());
+/// What can be run.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Plan(Stored),
+    Tale(Tale),
+}
+
+impl Found {
+    /// Lets it happen, and keeps a record of it.
+    pub(crate) fn record(&self) -> (Trial, Record) {
+        match self {
+            Self::Plan(stored) => Record::of(&stored.plan),
+            Self::Tale(tale) => Record::judged(tale.plan(), vec![tale.judge()]),
+        }
     }
-    fs::read_to_string(name)
-        .map_err(|error| Refused(format!("{name}: {error}; it is no scenario either: {}", scenarios::names())))
+
+    /// The plan alone.
+    pub(crate) fn stored(&self) -> Stored {
+        match self {
+            Self::Plan(stored) => stored.clone(),
+            Self::Tale(tale) => bare(tale.plan()),
+        }
+    }
 }
 
-/// Reads a plan from a file.
-pub(crate) fn read_file(name: &str) -> Result<Stored, Refused> {
-    read(name, &text_of(name)?)
+/// A plan of which nothing was noted.
+fn bare(plan: &Plan) -> Stored {
+    Stored { plan: plan.clone(), checks: Vec::new(), want: None }
 }
 
-fn read(name: &str, text: &str) -> Result<Stored, Refused> {
-    text.parse().map_err(|error| Refused(format!("{name}:{error}")))
+/// Reads a scenario or a plan from a file, or the scenario of this name.
+pub(crate) fn read_file(name: &str) -> Result<Found, Refused> {
+    let text = match scenarios::named(name).filter(|_| !Path::new(name).is_file()) {
+        Some(text) => text.into(),
+        None => fs::read_to_string(name)
+            .map_err(|error| Refused(format!("{name}: {error}; it is no scenario either: {}", scenarios::names())))?,
+    };
+    let wrong = |error: BadPlan| Refused(format!("{name}:{error}"));
+    match is_plan(&text) {
+        true => text.parse().map(Found::Plan).map_err(wrong),
+        false => Tale::read(name, &text).map(Found::Tale).map_err(wrong),
+    }
+}
+
+/// A plan says so in its first line.
+fn is_plan(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.next().is_none_or(|first| first.starts_with("heirloom-sim"))
 }

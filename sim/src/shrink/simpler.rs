@@ -172,6 +172,7 @@ impl Action {
             | Self::Mend(from, to)
             | Self::Mute(from, to)
             | Self::Thin(from, to, _)
+            | Self::ThinGroup(from, to, _)
             | Self::Unmute(from, to)
             | Self::Hold(from, to)
             | Self::Release(from, to)

@@ -17,7 +17,7 @@ use crate::{
 const SECOND: u64 = 1_000_000_000;
 
 /// Writes a time as seconds, to the last nanosecond.
-pub(super) fn show_time(length: Duration) -> String {
+pub(crate) fn show_time(length: Duration) -> String {
     let (whole, part) = (nanos(length) / SECOND, nanos(length) % SECOND);
     let digits = format!("{part:09}");
     match digits.trim_end_matches('0') {
@@ -52,11 +52,11 @@ pub(crate) fn read_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is too long: 0s to {}", show_time(LIFETIME_MAX)))
 }
 
-pub(super) fn show_moment(at: Moment) -> String {
+pub(crate) fn show_moment(at: Moment) -> String {
     show_time(at.since(Moment::ZERO))
 }
 
-pub(super) fn read_number<T: core::str::FromStr + Display + PartialOrd>(
+pub(crate) fn read_number<T: core::str::FromStr + Display + PartialOrd>(
     text: &str,
     least: T,
     most: T,
@@ -73,7 +73,7 @@ pub(crate) fn show_key(key: SessionKey) -> String {
     }
 }
 
-pub(super) fn read_key(text: &str) -> Result<SessionKey, String> {
+pub(crate) fn read_key(text: &str) -> Result<SessionKey, String> {
     let wrong = || format!("`{text}` is no session: s and its number, like s4, or a key of 32 hex digits");
     if let Some(number) = text.strip_prefix('s') {
         return number.parse().map(clients::key).map_err(|_| wrong());
@@ -83,7 +83,7 @@ pub(super) fn read_key(text: &str) -> Result<SessionKey, String> {
     Ok(SessionKey(key.to_be_bytes()))
 }
 
-pub(super) fn show_durability(durability: Durability) -> String {
+pub(crate) fn show_durability(durability: Durability) -> String {
     match durability {
         Durability::Local => "local".into(),
         Durability::One => "one".into(),
@@ -93,7 +93,7 @@ pub(super) fn show_durability(durability: Durability) -> String {
     }
 }
 
-pub(super) fn read_durability(text: &str) -> Result<Durability, String> {
+pub(crate) fn read_durability(text: &str) -> Result<Durability, String> {
     let copies = || text.strip_prefix("copies:").and_then(|copies| copies.parse().ok()).map(Durability::Copies);
     let found = match text {
         "local" => Some(Durability::Local),
@@ -105,7 +105,7 @@ pub(super) fn read_durability(text: &str) -> Result<Durability, String> {
     found.ok_or_else(|| format!("durability is `{text}`: local, one, all, majority or copies:1"))
 }
 
-pub(super) fn show_lifetime(lifetime: Lifetime) -> String {
+pub(crate) fn show_lifetime(lifetime: Lifetime) -> String {
     match lifetime {
         Lifetime::Never => "never".into(),
         Lifetime::Idle(length) => format!("idle:{}", show_time(length)),
@@ -113,7 +113,7 @@ pub(super) fn show_lifetime(lifetime: Lifetime) -> String {
     }
 }
 
-pub(super) fn read_lifetime(text: &str) -> Result<Lifetime, String> {
+pub(crate) fn read_lifetime(text: &str) -> Result<Lifetime, String> {
     match text.split_once(':') {
         None if text == "never" => Ok(Lifetime::Never),
         Some(("idle", length)) => read_time(length).map(Lifetime::Idle),
@@ -122,26 +122,26 @@ pub(super) fn read_lifetime(text: &str) -> Result<Lifetime, String> {
     }
 }
 
-pub(super) fn show_attributes(attributes: &BTreeSet<Attribute>) -> String {
+pub(crate) fn show_attributes(attributes: &BTreeSet<Attribute>) -> String {
     let numbers: Vec<String> = attributes.iter().map(|attribute| attribute.0.to_string()).collect();
     numbers.join(",")
 }
 
-pub(super) fn read_attributes(text: &str) -> Result<BTreeSet<Attribute>, String> {
+pub(crate) fn read_attributes(text: &str) -> Result<BTreeSet<Attribute>, String> {
     text.split(',').map(|number| read_number(number, 0, u8::MAX).map(Attribute)).collect()
 }
 
-pub(super) const DISCOVERIES: [(&str, Discovery); 4] =
+pub(crate) const DISCOVERIES: [(&str, Discovery); 4] =
     [("group", Discovery::Group), ("peers", Discovery::Peers), ("both", Discovery::Both), ("seed", Discovery::Seed)];
 
-pub(super) const PLACES: [(&str, Places); 4] =
+pub(crate) const PLACES: [(&str, Places); 4] =
     [("alike", Places::Alike), ("machines", Places::Machines), ("zones", Places::Zones), ("domains", Places::Domains)];
 
-pub(super) fn show_named<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
+pub(crate) fn show_named<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
     names.iter().find(|(_, named)| named == value).map_or("unnamed", |(name, _)| name)
 }
 
-pub(super) fn read_named<T: Copy>(names: &[(&'static str, T)], what: &str, text: &str) -> Result<T, String> {
+pub(crate) fn read_named<T: Copy>(names: &[(&'static str, T)], what: &str, text: &str) -> Result<T, String> {
     let found = names.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let all: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
@@ -211,14 +211,14 @@ fn parts(weather: &mut Weather) -> [(&'static str, Part<'_>); 17] {
 }
 
 /// Writes in what a weather differs from calm.
-pub(super) fn show_weather(weather: &Weather) -> Vec<String> {
+pub(crate) fn show_weather(weather: &Weather) -> Vec<String> {
     let (mut calm, mut weather) = (Weather::calm(), weather.clone());
     let pairs = parts(&mut weather).into_iter().zip(parts(&mut calm));
     let pairs = pairs.map(|((name, part), (_, usual))| (name, part.show(), usual.show()));
     pairs.filter(|(_, part, usual)| part != usual).map(|(name, part, _)| format!("{name}={part}")).collect()
 }
 
-pub(super) fn read_weather(words: &[&str]) -> Result<Weather, String> {
+pub(crate) fn read_weather(words: &[&str]) -> Result<Weather, String> {
     let mut weather = Weather::calm();
     for word in words {
         let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is no part of it: like loss=50"))?;

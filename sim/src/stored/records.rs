@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// How wrong a clock may be, in parts of a million.
-const DRIFT_MAX: i64 = 500;
+pub(crate) const DRIFT_MAX: i64 = 500;
 /// The longest value that a plan may ask for.
 const BYTES_MAX: usize = 1 << 24;
 /// The newest version of the protocol that may be installed.
-const VERSION_MAX: u8 = 2;
+pub(crate) const VERSION_MAX: u8 = 2;
 
 /// Writes what happens, and after which word of the line its moment stands.
 pub(crate) fn show(action: &Action) -> (&'static str, String) {
@@ -38,6 +38,7 @@ pub(crate) fn show(action: &Action) -> (&'static str, String) {
         Action::Mend(from, to) => fault(format!("mend {from}>{to}")),
         Action::Mute(from, to) => fault(format!("mute {from}>{to}")),
         Action::Thin(from, to, loss) => fault(format!("thin {from}>{to} {loss}")),
+        Action::ThinGroup(from, to, loss) => fault(format!("thin {from}>{to} {loss} group")),
         Action::Unmute(from, to) => fault(format!("unmute {from}>{to}")),
         Action::Hold(from, to) => fault(format!("hold {from}>{to}")),
         Action::Release(from, to) => fault(format!("release {from}>{to}")),
@@ -96,6 +97,10 @@ impl Reader {
             ["thin", link, loss] => {
                 let (from, to) = self.link(link)?;
                 Action::Thin(from, to, read_number(loss, 0, 1000)?)
+            }
+            ["thin", link, loss, "group"] => {
+                let (from, to) = self.link(link)?;
+                Action::ThinGroup(from, to, read_number(loss, 0, 1000)?)
             }
             ["kill", host, "delivered"] => Action::Kill(self.host(host)?, LastBytes::Delivered),
             ["kill", host, "lost"] => Action::Kill(self.host(host)?, LastBytes::Lost),
@@ -190,7 +195,7 @@ const LINKS: [(&str, OnLink); 7] = [
 const CLIENT: &str = "n0 touch s1, n0 set m1 all, n0 remove m1 one, n0 send n1, n0 send all, or n0 and write, create or end with s1 set=0 durability=all";
 
 const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, drain n0 5s, countout n0, \
-    wall n0 -500ms, drift n0 -300 (parts of a million), thin n0>n1 500 (of a thousand datagrams), lag n0>n1 0.2s, \
+    wall n0 -500ms, drift n0 -300 (parts of a million), thin n0>n1 500 (of a thousand datagrams), thin n0>n1 500 group (of those to the group), lag n0>n1 0.2s, \
     cut, mend, mute, unmute, hold, release or break n0>n1, split or join n0,n1 n2, weather loss=50, heal";
 
 fn unknown(words: &[&str]) -> String {
@@ -207,7 +212,7 @@ fn step_of(text: &str) -> Result<i64, String> {
     step.ok_or_else(|| format!("`{text}` is no step of a clock: like -500ms"))
 }
 
-fn ask(key: SessionKey, start: Start, parts: &[&str]) -> Result<Ask, String> {
+pub(crate) fn ask(key: SessionKey, start: Start, parts: &[&str]) -> Result<Ask, String> {
     let mut durability = None;
     let mut ask = Ask { start, ..Ask::set(key, 0, heirloom_core::Durability::Local) };
     ask.sets.clear();
