@@ -2,11 +2,22 @@
 
 use std::time::Duration;
 
-use heirloom_core::AtRisk;
+use heirloom_core::{AtRisk, StreamId, Transmit};
 
 use crate::Net;
 
 impl Net {
+    /// Keeps what a member has handed over until the next pump.
+    pub fn later(&mut self, n: usize, transmits: Vec<Transmit>) {
+        self.late.extend(transmits.into_iter().map(|transmit| (n, transmit)));
+    }
+
+    /// The streams of a member to another one, as the first calls them.
+    pub fn streams(&self, n: usize, other: usize) -> Vec<StreamId> {
+        let between = self.other_ends.iter().filter(|(end, (theirs, _))| end.0 == n && *theirs == other);
+        between.map(|(end, _)| end.1).collect()
+    }
+
     /// Makes a member hand over and leave while it serves; tells how long that took and what was at risk in the end.
     ///
     /// # Panics

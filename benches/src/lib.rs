@@ -4,6 +4,7 @@
 //! members and readings of the wall clock are as long as real ones, so that frames are as well.
 
 mod changes;
+pub mod micro;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -88,6 +89,8 @@ pub struct Net {
     other_ends: BTreeMap<End, End>,
     /// Whom the rest cannot reach, and the other way round.
     apart: BTreeSet<usize>,
+    /// What members have handed over and nobody has carried yet.
+    late: Vec<(usize, Transmit)>,
     /// What was at risk when a member had left.
     left: BTreeMap<usize, AtRisk>,
 }
@@ -203,6 +206,9 @@ impl Net {
 
     /// Carries what is to be sent until there is nothing more.
     pub fn pump(&mut self) {
+        for (n, transmit) in std::mem::take(&mut self.late) {
+            self.carry(n, transmit);
+        }
         let mut quiet = false;
         while !quiet {
             quiet = true;

@@ -61,6 +61,9 @@ mod backoff;
 mod beats;
 mod commits;
 mod copies;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod costs;
 mod delta;
 mod digest;
 #[doc = include_str!("embedding.md")]

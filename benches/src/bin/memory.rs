@@ -1,9 +1,9 @@
 //! What a session costs in memory on its owner, on who holds a copy, and on all others.
 
-use std::alloc::System;
+use std::{alloc::System, time::Duration};
 
-use heirloom_benches::{Net, keys};
-use heirloom_core::{Copies, SessionKey};
+use heirloom_benches::{Net, SETTLES_IN, keys, value};
+use heirloom_core::{Copies, Delta, Durability, SessionKey};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -14,23 +14,27 @@ const MEMBERS: usize = 5;
 fn main() {
     let sessions = std::env::args().nth(1).map_or(100_000, |count| count.parse().expect("a number of sessions"));
     println!(
-        "{sessions} sessions of one attribute, {MEMBERS} members, backups:1; bytes and blocks of the allocator a session"
+        "{sessions} sessions, {MEMBERS} members, backups:1; bytes of the allocator a session besides its values, and in how many blocks"
     );
     println!();
-    println!("| value | owner | copy | each of the 3 others |");
-    println!("|---|---|---|---|");
-    let kept = all_on_two(sessions);
-    let empty = held(&[], 0);
-    for length in [100, 1024] {
-        let full = held(&kept, length);
-        let row = full.iter().zip(&empty).zip([length, length, 0, 0, 0]).map(|((full, empty), payload)| {
-            let bytes = full.0.checked_sub(empty.0).expect("a session takes memory") - payload * sessions;
+    println!("| attributes | value | owner | copy | each of the 3 others |");
+    println!("|---|---|---|---|---|");
+    let all = all_on_two(sessions);
+    for (attributes, length) in [(1, 100), (1, 1024), (10, 100), (100, 100)] {
+        // As many attributes altogether, but for the first rows.
+        let kept = &all[..sessions.min((sessions * 10).div_ceil(attributes))];
+        let full = held(kept, attributes, length);
+        // What a member takes without sessions is another's.
+        let empty = held(&[], attributes, length);
+        let payload = attributes * length;
+        let row = full.iter().zip(&empty).zip([payload, payload, 0, 0, 0]).map(|((full, empty), payload)| {
+            let bytes = full.0.checked_sub(empty.0).expect("a session takes memory") - payload * kept.len();
             let blocks = full.1.checked_sub(empty.1).expect("a session takes blocks");
-            format!("{} in {}", per(bytes, sessions), per(blocks, sessions))
+            format!("{} in {}", per(bytes, kept.len()), per(blocks, kept.len()))
         });
         let row: Vec<_> = row.collect();
         assert!(row[3..].iter().all(|other| *other == row[2]), "the others are alike");
-        println!("| {length} B | {} | {} | {} |", row[0], row[1], row[2]);
+        println!("| {attributes} | {length} B | {} | {} | {} |", row[0], row[1], row[2]);
     }
 }
 
@@ -42,9 +46,18 @@ fn all_on_two(count: usize) -> Vec<SessionKey> {
 }
 
 /// Bytes and blocks that each member holds when the first one has written these sessions.
-fn held(keys: &[SessionKey], length: usize) -> Vec<(usize, usize)> {
+fn held(keys: &[SessionKey], attributes: usize, length: usize) -> Vec<(usize, usize)> {
     let mut net = Net::ready(MEMBERS, Copies::Backups(1));
-    net.load(keys, length, |_, _, _| 0);
+    for (at, key) in keys.iter().enumerate() {
+        let names = (0..attributes).map(|name| (format!("user{name}"), value(at, length)));
+        let delta = names.fold(Delta::new(), |delta, (name, value)| delta.set(name, value));
+        let now = net.now();
+        net.node_mut(0).commit(now, *key, delta, Durability::All).expect("the node serves");
+        if at % 64 == 63 {
+            net.run(Duration::from_millis(1));
+        }
+    }
+    net.run_until_settled(SETTLES_IN);
     let counts: Vec<_> = (0..MEMBERS).map(|n| net.node(n).records().count()).collect();
     assert_eq!(counts, [keys.len(), keys.len(), 0, 0, 0], "two hold them");
     let freed = (0..MEMBERS).map(|n| {

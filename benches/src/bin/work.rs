@@ -10,6 +10,8 @@ use heirloom_core::{Copies, Delta, Durability, Node, SessionKey, StreamId, Time,
 
 const WRITER: usize = 0;
 const VALUE: usize = 100;
+/// Numbers of values that are loaded are below this one: a write of what is there already would not be sent.
+const LOADED: usize = 1 << 32;
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -25,7 +27,7 @@ fn main() {
     mine.retain(|key| net.holders(key).contains(&WRITER));
     mine.truncate(sessions);
     net.load(&mine, VALUE, |_, _, _| WRITER);
-    let mut writes = (0..commits).map(|n| (mine[n % mine.len()], attribute(value(n, VALUE)))).peekable();
+    let mut writes = (0..commits).map(|n| (mine[n % mine.len()], attribute(value(LOADED + n, VALUE)))).peekable();
     let mut applied = 0;
     while writes.peek().is_some() {
         let now = net.now();
