@@ -1,0 +1,102 @@
+//! Tomcat's cluster, by a rig that is not part of this project: a folder with `run.sh`, which takes names of workloads, and
+//! writes a line of JSON for each measurement into the file that `HL_OUT` names.
+
+use std::{
+    env, fs, io,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde::Deserialize;
+
+use crate::cells::{Figure, Unit};
+
+/// How it is called in the table.
+pub(crate) const NAME: &str = "Tomcat";
+
+/// What is used of a line.
+#[derive(Debug, Deserialize)]
+struct Line {
+    w: String,
+    mgr: Option<String>,
+    nodes: Option<u32>,
+    opts: Option<u32>,
+    size: Option<u32>,
+    threads: Option<u32>,
+    rate_applied: Option<f64>,
+    p50_us: Option<f64>,
+    p99_us: Option<f64>,
+    stale_copies: Option<u32>,
+    sessions: Option<u32>,
+    n2_start_ms: Option<f64>,
+    n2_copies: Option<u32>,
+    heap_alone: Option<f64>,
+}
+
+/// One round of the rig: the rates of `DeltaManager`, and the transfer to a member that joins.
+pub(crate) fn run(folder: &Path) -> io::Result<Vec<(String, Figure)>> {
+    let out = env::temp_dir().join(format!("heirloom-race-{}.jsonl", std::process::id()));
+    let mut command = Command::new(folder.join("run.sh"));
+    command.args(["w1", "w4"]).env("HL_OUT", &out).env("HL_REPS", "1").env("HL_SECS", "2").env("HL_WARM", "5");
+    command.env("HL_MGR", "delta").env("HL_NODES", "2 3 4").env("HL_COUNTS", "10000 100000").env("HL_QUIET", "0");
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    let text = fs::read_to_string(&out);
+    // It is in the folder for temporary files.
+    let _stays = fs::remove_file(&out);
+    if !status.success() {
+        return Err(io::Error::other(format!("{} ended with {status}", folder.join("run.sh").display())));
+    }
+    let lines = text?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<Line>>();
+    Ok(lines.iter().flat_map(Line::figures).collect())
+}
+
+impl Line {
+    /// The cells that it belongs to.
+    fn figures(&self) -> Vec<(String, Figure)> {
+        if self.mgr.as_deref() != Some("delta") {
+            return Vec::new();
+        }
+        match self.w.as_str() {
+            "w1" => self.rate().into_iter().collect(),
+            "w4" => self.join(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn rate(&self) -> Option<(String, Figure)> {
+        let (nodes, opts, size, threads) = (self.nodes?, self.opts?, self.size?, self.threads?);
+        let cell = match (nodes, opts, size, threads) {
+            (2, 6, 1024, 1) => "write 1 KiB, one copy, 1 caller".to_owned(),
+            (2, 6, 1024, 2) => "write 1 KiB, one copy, 2 callers".into(),
+            (2, 6, 100, 2) => "write 100 B, one copy, 2 callers".into(),
+            (2, 6, 102_400, 2) => "write 100 KiB, one copy, 2 callers".into(),
+            // The rig has no more than two callers.
+            (3 | 4, 6, 1024, 2) => format!("write 1 KiB, a copy on each of {nodes} members, 16 callers"),
+            (2, 8, 1024, 2) => "asynchronous writes of 1 KiB until applied, 32 sessions".into(),
+            _ => return None,
+        };
+        let number = self.rate_applied?;
+        let times = match (opts, self.p50_us, self.p99_us, self.stale_copies) {
+            (6, Some(p50), Some(p99), _) => format!(", p50 {p50:.1}µs, p99 {p99:.1}µs"),
+            (8, _, _, Some(stale)) => format!(", {stale} of 32 copies stale"),
+            _ => String::new(),
+        };
+        let callers = if 2 < nodes { ", 2 callers" } else { "" };
+        Some((cell, Figure { number, text: format!("{number:.0}/s{times}{callers}"), unit: Unit::PerSecond }))
+    }
+
+    fn join(&self) -> Vec<(String, Figure)> {
+        let (Some(sessions), Some(start), Some(copies)) = (self.sessions, self.n2_start_ms, self.n2_copies) else {
+            return Vec::new();
+        };
+        let lacking = if copies < sessions { format!(", {copies} have arrived") } else { String::new() };
+        let join = Figure { number: start, text: format!("{start:.0} ms{lacking}"), unit: Unit::Millis };
+        let mut figures = vec![(format!("join to {sessions} sessions of 1 KiB"), join)];
+        if let (100_000, Some(heap)) = (sessions, self.heap_alone) {
+            let bytes = heap - 1024.0;
+            let memory = Figure { number: bytes, text: format!("{bytes:.0} B of heap"), unit: Unit::Bytes };
+            figures.push(("memory of a session of 1 KiB beyond it, each member".into(), memory));
+        }
+        figures
+    }
+}
