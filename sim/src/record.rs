@@ -23,9 +23,11 @@ use crate::{
     violation::Violation,
 };
 
+mod bands;
 mod recorder;
 mod traffic;
 
+pub use bands::Band;
 pub(crate) use recorder::Recorder;
 
 /// All that happened in a run, in the order in which it did.
@@ -37,6 +39,8 @@ pub struct Record {
     pub lives: BTreeMap<MemberId, Life>,
     /// How many hosts there are.
     pub hosts: u16,
+    /// How many bytes each node held, once in a second.
+    pub memory: Vec<(Moment, HostId, usize)>,
     /// When all faults end by the plan.
     pub healed_at: Moment,
     /// When the run was over.
@@ -231,6 +235,23 @@ impl Record {
             | Happened::Read(..)
             | Happened::Mail(..)
             | Happened::Message(_)
+            | Happened::Left(..) => None,
+        })
+    }
+
+    /// All that travelled, each with when it was sent.
+    pub fn messages(&self) -> impl Iterator<Item = (Moment, &Message)> {
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            Happened::Message(message) => Some((entry.at, message)),
+            Happened::Done(_)
+            | Happened::State(..)
+            | Happened::View(..)
+            | Happened::Told(..)
+            | Happened::Copy(..)
+            | Happened::Commit(..)
+            | Happened::Read(..)
+            | Happened::Mail(..)
+            | Happened::Broken(_)
             | Happened::Left(..) => None,
         })
     }

@@ -10,10 +10,14 @@ use crate::{
 };
 
 mod json;
+mod page;
+mod svg;
 mod text;
 mod words;
 
 pub use json::json;
+pub use page::page;
+pub use svg::svg;
 pub use text::text;
 pub use words::words;
 

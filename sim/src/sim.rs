@@ -169,6 +169,7 @@ impl Sim {
             }
             if self.checked_at + CHECK_EVERY <= self.now() {
                 self.checked_at = self.now();
+                self.cluster.weigh();
                 let view = View::new(&self.cluster, &self.history, &self.ledger);
                 self.oracles.check(view)?;
                 self.cluster.running().for_each(|(_, process)| process.node.check());

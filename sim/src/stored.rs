@@ -32,7 +32,7 @@ mod read;
 pub(crate) mod records;
 mod write;
 
-pub(crate) use forms::{read_time, show_key};
+pub(crate) use forms::{read_time, show_key, show_weather};
 pub(crate) use records::show as show_action;
 
 /// The version of the form of stored plans.

@@ -6,7 +6,7 @@ use heirloom_sim::{
     Choice, HostId, Plan, Record, Tale, Trial,
     clients::key,
     record::{Fate, Happened, State, Step, Way},
-    show::{Filter, KINDS, json, text},
+    show::{Filter, KINDS, json, moment, page, svg, text},
 };
 
 /// What is written down about a run is seen from outside: it is the same run, to the last byte.
@@ -94,6 +94,47 @@ fn every_line_of_json_has_a_time_a_kind_and_a_text() {
         assert!(object["kind"] != "message" || object["sessions"].is_array() && object["fate"].is_string(), "{line}");
         before = at;
     }
+}
+
+/// Nothing in a page comes from elsewhere, and the record in it can be read whatever the title is.
+#[test]
+fn a_page_stands_alone() {
+    let record = failover();
+    let page = page(&record, "a </script> & more", "heirloom-sim run failover");
+    for wrong in ["http:", "https:", "src=", "@import", "url("] {
+        assert!(!page.contains(wrong), "{wrong}");
+    }
+    assert_eq!((page.matches("<script").count(), page.matches("</script>").count()), (2, 2));
+    assert!(!page.contains("{record}") && !page.contains("{lanes}"), "every part is there");
+    let data = page.split("id=\"record\">").nth(1).and_then(|rest| rest.split("</script>").next()).unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).expect("it is JSON");
+    assert_eq!(data["messages"].as_array().unwrap().len(), record.messages().count() * 8);
+    assert_eq!(data["entries"].as_array().unwrap().len() + record.messages().count(), record.entries.len());
+    assert_eq!((&data["hosts"], &data["title"]), (&4.into(), &"a </script> & more".into()));
+}
+
+/// The picture of the README is what the program makes of that scenario. Where a member sent something a little earlier
+/// or later is not compared: numbers are left out.
+#[test]
+fn the_picture_of_a_failover_is_what_the_program_makes() {
+    let (from, to) = (moment("6.9985s").ok(), moment("7.0045s").ok());
+    let made = svg(&failover(), &Filter { session: Some(key(1)), from, to, ..Filter::default() });
+    let opened = made.matches('<').count();
+    assert_eq!(made.matches("/>").count() * 2 + made.matches("</").count() * 2 - made.matches("/>").count(), opened);
+    let plain = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let stored = include_str!("../../docs/failover.svg");
+    assert!(
+        plain(stored) == plain(&made),
+        "write it anew: heirloom-sim show failover --svg docs/failover.svg --session s1 --from 6.9985s --to 7.0045s"
+    );
+}
+
+#[test]
+fn faults_that_begin_and_end_together_are_one_band() {
+    let tale: Tale = include_str!("../scenarios/split.toml").parse().expect("it is a scenario");
+    let bands = Record::of(tale.plan()).1.bands();
+    assert!(bands.iter().any(|band| band.text.starts_with("cut n0 ") && band.text.contains(" | ")), "{bands:?}");
+    assert!(bands.iter().all(|band| band.from < band.to));
 }
 
 fn failover() -> Record {

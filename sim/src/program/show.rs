@@ -1,6 +1,10 @@
 //! Shows what happens in a run.
 
-use std::io::{self, Write as _};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use clap::Args;
 use heirloom_core::{SessionKey, kinds};
@@ -20,6 +24,12 @@ pub(crate) struct Show {
     /// One object of JSON for each thing that happened, on a line of its own.
     #[arg(long)]
     json: bool,
+    /// A page in this file, to look at in a browser: lanes, views, messages, copies, commits; it fetches nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    html: Option<PathBuf>,
+    /// A picture of the part from --from to --to in this file, with the messages of --session or of --kind.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    svg: Option<PathBuf>,
 }
 
 /// Which part is shown.
@@ -53,6 +63,15 @@ impl Show {
     pub(crate) fn perform(&self) -> Done {
         let (trial, record) = self.source.found()?.record();
         let filter = self.part.filter();
+        if let Some(path) = &self.html {
+            fs::write(path, show::page(&record, &self.source.title(), &self.source.replay()))?;
+        }
+        if let Some(path) = &self.svg {
+            fs::write(path, show::svg(&record, &filter))?;
+        }
+        if self.html.is_some() || self.svg.is_some() {
+            return Ok(Status::of(trial.failure));
+        }
         let told = if self.json {
             show::json(&record, &filter).map(|line| line + "\n").collect()
         } else {
@@ -65,7 +84,7 @@ impl Show {
 }
 
 /// Prints as much as somebody reads.
-fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),

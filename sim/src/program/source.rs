@@ -73,6 +73,14 @@ impl Source {
         })
     }
 
+    /// What the run is called.
+    pub(crate) fn title(&self) -> String {
+        match (&self.plan, self.seed) {
+            (Some(name), _) => name.clone(),
+            (None, seed) => format!("seed {}", seed.unwrap_or(0)),
+        }
+    }
+
     /// The command that lets it happen again.
     pub(crate) fn replay(&self) -> String {
         let command = match (&self.plan, self.seed) {
@@ -86,12 +94,10 @@ impl Source {
     fn with_settings(&self, text: &str) -> Result<String, Refused> {
         let mut lines: Vec<String> = text.lines().map(String::from).collect();
         for setting in &self.settings {
-            let (name, value) = setting.split_once('=').ok_or_else(|| {
-                Refused(format!("`{setting}` is no setting: write its name and its value, like idle=30s"))
-            })?;
-            let is_other = |line: &String| !line.starts_with(&format!("config {name} "));
-            lines.retain(is_other);
-            lines.push(format!("config {name} {value}"));
+            let line = config_line(setting)?;
+            let name = line.split_once(' ').and_then(|(_, rest)| rest.split_once(' ')).map_or("", |(name, _)| name);
+            lines.retain(|other| !other.starts_with(&format!("config {name} ")));
+            lines.push(line);
         }
         if !self.settings.is_empty() {
             // What was noted of it holds for the settings that it had.
@@ -149,4 +155,10 @@ pub(crate) fn read_file(name: &str) -> Result<Found, Refused> {
 fn is_plan(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.next().is_none_or(|first| first.starts_with("heirloom-sim"))
+}
+
+/// A setting as a plan says it.
+pub(crate) fn config_line(setting: &str) -> Result<String, Refused> {
+    let wrong = || Refused(format!("`{setting}` is no setting: write its name and its value, like idle=30s"));
+    setting.split_once('=').map(|(name, value)| format!("config {name} {value}")).ok_or_else(wrong)
 }

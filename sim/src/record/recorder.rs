@@ -13,6 +13,7 @@ pub(crate) struct Recorder {
     entries: Vec<Entry>,
     pub(super) traffic: Traffic,
     seen: BTreeMap<HostId, Seen>,
+    memory: Vec<(Moment, HostId, usize)>,
 }
 
 /// A host when it was last looked at.
@@ -57,7 +58,7 @@ impl Recorder {
 
     /// The whole record.
     pub(crate) fn finish(self, cluster: &Cluster) -> Record {
-        let Self { mut entries, traffic, .. } = self;
+        let Self { mut entries, traffic, memory, .. } = self;
         let slow = cluster.net().weather().delay_tail.max(cluster.net().weather().delay_max);
         traffic.finish(slow + cluster.net().weather().quantum, &mut entries);
         entries.sort_by_key(|entry| entry.at);
@@ -67,7 +68,7 @@ impl Recorder {
             lives.map(move |(index, life)| (*life, Life(host, index + 1)))
         });
         let hosts = u16::try_from(cluster.all().count()).unwrap_or(u16::MAX);
-        Record { entries, lives: lives.collect(), hosts, healed_at: Moment::ZERO, end: cluster.now() }
+        Record { entries, lives: lives.collect(), hosts, memory, healed_at: Moment::ZERO, end: cluster.now() }
     }
 }
 
@@ -93,6 +94,15 @@ impl Cluster {
     /// Keeps a record from now on.
     pub(crate) fn record(&mut self) {
         self.recorder = Some(Box::default());
+    }
+
+    /// Adds how much each node holds to the record, if one is kept.
+    pub(crate) fn weigh(&mut self) {
+        if let Some(mut recorder) = self.recorder.take() {
+            let held = self.running().map(|(host, process)| (self.now(), host, process.node.memory()));
+            recorder.memory.extend(held);
+            self.recorder = Some(recorder);
+        }
     }
 
     /// Adds something to the record, if one is kept.
