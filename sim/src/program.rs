@@ -7,8 +7,10 @@ use heirloom_sim::Failure;
 
 mod batch;
 mod bench;
+mod explain;
 mod marks;
 mod numbers;
+mod predict;
 mod replays;
 mod scenarios;
 mod show;
@@ -55,6 +57,12 @@ enum Command {
     /// Show what happens in a run: as text, as lines of JSON, as a page or as a picture.
     #[command(alias = "trace")]
     Show(show::Show),
+    /// Tell why a run breaks a promise: what led to it, and from when on it could not be kept any more.
+    Explain(explain::Explain),
+    /// Tell a run in numbers: what travelled, how long a failover took, how old copies were, how much was held.
+    Stats(explain::Stats),
+    /// Tell what to expect of settings: how often members that live are suspected, and when the dead are found.
+    Predict(predict::Predict),
     /// Make a failing run as short as it gets.
     Shrink(single::Shrink),
     /// Write a run as a plan, to keep it or to change it.
@@ -132,6 +140,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Marks(marks) => marks.perform(),
         Command::Bench(bench) => bench.perform(),
         Command::Show(show) => show.perform(),
+        Command::Explain(explain) => explain.perform(),
+        Command::Stats(stats) => stats.perform(),
+        Command::Predict(predict) => predict.perform(),
         Command::Shrink(shrink) => shrink.perform(),
         Command::Plan(write) => write.perform(),
     });

@@ -7,6 +7,7 @@ use heirloom_sim::{
     clients::key,
     record::{Fate, Happened, State, Step, Way},
     show::{Filter, KINDS, json, moment, page, svg, text},
+    stats,
 };
 
 /// What is written down about a run is seen from outside: it is the same run, to the last byte.
@@ -135,6 +136,21 @@ fn faults_that_begin_and_end_together_are_one_band() {
     let bands = Record::of(tale.plan()).1.bands();
     assert!(bands.iter().any(|band| band.text.starts_with("cut n0 ") && band.text.contains(" | ")), "{bands:?}");
     assert!(bands.iter().all(|band| band.from < band.to));
+}
+
+#[test]
+fn numbers_of_a_run_tell_of_traffic_writes_deaths_and_memory() {
+    let told = stats(&failover());
+    for part in [
+        "  datagrams to the group ",
+        "  with delta ",
+        "  durable ",
+        "  n0 was killed at 7.002000 s: out of the first view after 0.000",
+        "1 of its 1 sessions owned by others after 0.000",
+        "  held by n2 ",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
 }
 
 fn failover() -> Record {
