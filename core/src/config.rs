@@ -1,5 +1,7 @@
 //! What can be set about a node, with the limits that are checked before it starts.
 
+pub mod keys;
+
 use alloc::{format, string::String};
 use core::time::Duration;
 
@@ -243,7 +245,7 @@ impl Config {
             ("weight", usize::from(self.weight), 1, usize::from(WEIGHT_MAX)),
             ("probe_attempts", self.probe_attempts as usize, 1, 100),
             ("ended_max", self.ended_max, 1, 1 << 28),
-            ("sessions_max", self.sessions_max, 1, 1 << 28),
+            ("sessions_max", self.sessions_max, 1, SESSIONS_MAX),
             ("members_max", self.members_max, 1, MEMBERS_MAX),
             ("members_min", self.members_min, 1, self.members_max),
             ("attribute_bytes_max", self.attribute_bytes_max, 1, 1 << 26),
@@ -275,6 +277,9 @@ pub const PAYLOAD_MAX: usize = 128;
 
 /// The greatest weight of a member.
 pub(crate) const WEIGHT_MAX: u16 = 1000;
+
+/// The most sessions that a member may be set to hold.
+pub(crate) const SESSIONS_MAX: usize = 1 << 28;
 
 /// The most members that a view may be set to hold.
 pub(crate) const MEMBERS_MAX: usize = 1024;

@@ -400,6 +400,10 @@ fn layer(flag: &str, values: Vec<String>) -> Result<Flags, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use heirloom_core::config::keys::{OF_THE_CLUSTER, OF_THE_NODE};
+
     use super::*;
 
     /// Each flag with three values, and what they come to.
@@ -456,6 +460,26 @@ mod tests {
             assert_eq!(flag_first.expect(key), by_flag(first), "{key}");
             let variable_next = read(&[], &[(&variable, second)], Some(&line(third)));
             assert_eq!(variable_next.expect(key), by_flag(second), "{key}");
+        }
+    }
+
+    /// Whatever else reads the file of a node reads it by the same rule.
+    #[test]
+    fn a_key_of_the_file_says_of_the_cluster_what_the_core_says_that_it_does() {
+        let known: BTreeSet<String> =
+            flags().map(|flag| flag.replace('-', "_")).filter(|key| key != "config").collect();
+        let listed = OF_THE_CLUSTER.iter().chain(&OF_THE_NODE).map(|key| (*key).to_owned());
+        assert_eq!(known, listed.collect());
+        for (flag, values) in KEYS {
+            let key = flag.replace('-', "_");
+            for value in values {
+                let by_flag = read(&[format!("--{flag}={value}")], &[], None).expect(flag).config;
+                let mut by_core = read(&[], &[], None).expect("the defaults").config;
+                if OF_THE_CLUSTER.contains(&&key[..]) {
+                    by_core.set(&key, value).expect(flag);
+                }
+                assert_eq!(by_flag, by_core, "{flag}");
+            }
         }
     }
 

@@ -6,8 +6,8 @@ use core::{
 };
 
 use heirloom_core::{
-    ConfigError, Copies, Durability, PAYLOAD_MAX, Partition, Unit, WhenFull,
-    config::{self, LIFETIME_MAX},
+    ConfigError, Copies, Durability, Partition, Unit, WhenFull,
+    config::{self, keys},
 };
 use rustix::system::uname;
 
@@ -62,13 +62,11 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn parse_idle(text: &str) -> Result<u64, String> {
-    let most = LIFETIME_MAX.as_secs();
-    let seconds = text.parse().ok().filter(|seconds| *seconds <= most);
-    seconds.ok_or_else(|| format!("write whole seconds, 0 to {most}"))
+    keys::seconds(text)
 }
 
 pub(super) fn parse_payload(text: &str) -> Result<String, String> {
-    if text.len() <= PAYLOAD_MAX { Ok(text.into()) } else { Err(format!("write at most {PAYLOAD_MAX} bytes")) }
+    keys::payload(text)
 }
 
 pub(super) fn parse_count(text: &str) -> Result<usize, String> {
@@ -77,29 +75,11 @@ pub(super) fn parse_count(text: &str) -> Result<usize, String> {
 }
 
 pub(super) fn parse_sessions(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (1..=SESSIONS_MAX).contains(count));
-    count.ok_or_else(|| format!("write a whole number, 1 to {SESSIONS_MAX}"))
+    keys::sessions(text)
 }
 
-/// As many as the protocol's setting allows.
-const SESSIONS_MAX: usize = 1 << 28;
-
-/// As in the configuration of Redis: `1kb` is 1024 bytes, `1k` is 1000.
 pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = match &unit.to_ascii_lowercase()[..] {
-        "" | "b" => Some(1),
-        "k" => Some(1000),
-        "kb" => Some(1 << 10),
-        "m" => Some(1_000_000),
-        "mb" => Some(1 << 20),
-        "g" => Some(1_000_000_000),
-        "gb" => Some(1 << 30),
-        _ => None,
-    };
-    let bytes = number.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-    bytes.ok_or_else(|| "write a whole number of bytes, or with kb, mb or gb, like 512mb".into())
+    keys::bytes(text)
 }
 
 pub(super) fn parse_partition(text: &str) -> Result<Partition, String> {
@@ -107,8 +87,7 @@ pub(super) fn parse_partition(text: &str) -> Result<Partition, String> {
 }
 
 pub(super) fn parse_members(text: &str) -> Result<usize, String> {
-    // The rest is checked with all that is set.
-    text.parse().map_err(|_| "write a whole number".into())
+    keys::members(text)
 }
 
 pub(super) fn parse_when_full(text: &str) -> Result<WhenFull, String> {
@@ -131,24 +110,19 @@ pub(super) fn parse_runtime(text: &str) -> Result<Runtime, String> {
     }
 }
 
-/// A label stands beside others in one line, as a name does.
 pub(super) fn parse_label(text: &str) -> Result<String, String> {
-    parse_name(text)
+    keys::word(text)
 }
 
 pub(super) fn parse_weight(text: &str) -> Result<u16, String> {
-    let weight = text.parse().ok().filter(|weight| (1..=1000).contains(weight));
-    weight.ok_or_else(|| "write a whole number, 1 to 1000".into())
+    keys::weight(text)
 }
 
 /// More open files than any system gives to one process.
 const COUNT_MAX: usize = 1 << 24;
 
-/// A name stands in lines that programs read, so it is one word.
 pub(super) fn parse_name(text: &str) -> Result<String, String> {
-    let is_word = !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    let name = Some(text).filter(|text| is_word && (1..=NAME_BYTES_MAX).contains(&text.len()));
-    name.map(str::to_owned).ok_or_else(|| "write one word of 1 to 64 bytes".into())
+    keys::word(text)
 }
 
 /// As much as the protocol takes.
