@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::{
     config::{Config, ConfigError, LIFETIME_MAX},
     delta::{CommitError, Delta, Start},
+    planted::Bug,
     session::{Lifetime, Session},
 };
 
@@ -111,7 +112,7 @@ impl Limits {
         let mut seen = BTreeSet::new();
         for (name, value) in delta.changes.iter().rev() {
             let bytes = name.len() + value.as_ref().map_or(0, Bytes::len);
-            if self.attribute_bytes_max < bytes {
+            if self.attribute_bytes_max < bytes && !Bug::TakesTooLarge.is_planted() {
                 return Err(CommitError::AttributeTooLarge { bytes, max: self.attribute_bytes_max });
             }
             // The last change of a name counts.

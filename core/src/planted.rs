@@ -45,11 +45,19 @@ pub enum Bug {
     LeavesEarly,
     /// What others' clocks say is not heard: stamps come from one's own alone.
     DeafClock,
+    /// Of members that start at once each is the first.
+    EachIsFirst,
+    /// A writer does not look at how large what it writes is.
+    TakesTooLarge,
+    /// What comes under the old id of a session is not brought to the new one.
+    NoForwarding,
+    /// What was written after its creation makes room first.
+    WrittenFirst,
 }
 
 impl Bug {
     /// All of them, with the names that they are planted by.
-    pub const ALL: [(&str, Self); 19] = [
+    pub const ALL: [(&str, Self); 23] = [
         ("one-probe", Self::OneProbe),
         ("sleeper-evicts", Self::SleeperEvicts),
         ("late-beat", Self::LateBeat),
@@ -69,6 +77,10 @@ impl Bug {
         ("minority-serves", Self::MinorityServes),
         ("leaves-early", Self::LeavesEarly),
         ("deaf-clock", Self::DeafClock),
+        ("each-is-first", Self::EachIsFirst),
+        ("takes-too-large", Self::TakesTooLarge),
+        ("no-forwarding", Self::NoForwarding),
+        ("written-first", Self::WrittenFirst),
     ];
 
     /// Whether this is the one that is planted.

@@ -39,6 +39,15 @@ fn every_scenario_of_the_book_expects_something_and_names_a_fault_that_it_catche
     }
 }
 
+/// Each fault that can be planted is caught by some story.
+#[test]
+fn the_book_catches_every_planted_fault() {
+    let caught: BTreeSet<String> = book().iter().flat_map(|(_, tale)| tale.catches().to_vec()).collect();
+    for (fault, _) in heirloom_core::planted::Bug::ALL {
+        assert!(caught.contains(fault), "no scenario catches `{fault}`");
+    }
+}
+
 #[test]
 fn no_two_scenarios_of_the_book_have_the_same_timeline() {
     let mut told = BTreeMap::new();

@@ -63,7 +63,7 @@ fn a_bad_plan_is_refused_with_its_file_and_line() {
     assert_eq!((said.wrong, said.out), (story, String::new()));
     let said = sim(&["run", "nonsense"]);
     assert_eq!(said.status, Some(2));
-    assert!(said.wrong.contains("it is no scenario either: "), "{}", said.wrong);
+    assert!(said.wrong.contains("it is no scenario either: `heirloom-sim book` lists them"), "{}", said.wrong);
 }
 
 #[test]
@@ -84,6 +84,44 @@ fn a_run_is_shown_in_parts_as_text_or_json() {
     assert_eq!((&first["kind"], &first["step"], &first["write"]), (&"commit".into(), &"taken".into(), &5.into()));
     let said = sim(&["show", "failover", "--kind", "nonsense"]);
     assert!(said.status == Some(2) && said.wrong.contains("one of fault client"), "{}", said.wrong);
+}
+
+#[test]
+fn a_scenario_of_ones_own_is_judged_by_what_it_expects() {
+    let story = |cause: &str| {
+        format!(
+            "version = 1\nabout = \"A member dies.\"\nmembers = [\"a\", \"b\"]\ntimeline = [\"at 6 s kill a\"]\n\
+             expect = [\n    \"before 7 s b removes a for {cause}\",\n]\n[cluster]\nidle = \"30s\"\nended_for = \"30s\"\n"
+        )
+    };
+    let path = file("mine.toml", &story("refused"));
+    let path = path.to_str().unwrap();
+    let said = sim(&["run", path]);
+    assert_eq!(said.status, Some(0), "{}", said.out);
+    assert!(said.out.starts_with("every promise is kept, and the expectation is met: "), "{}", said.out);
+    file("mine.toml", &story("silence"));
+    let said = sim(&["run", path]);
+    let told = format!("{path}:6: expected `before 7 s b removes a for silence`, but heard was b at 6.0");
+    assert!(said.status == Some(1) && said.out.contains(&told), "{}", said.out);
+    assert_eq!(sim(&["replay", path]).status, Some(1));
+    assert_eq!(sim(&["show", path]).status, Some(1));
+    file("mine.toml", &story("fun"));
+    let said = sim(&["run", path]);
+    let told = format!("heirloom-sim: {path}:6: `for fun` is no cause: left, silence, broken, refused, superseded\n");
+    assert_eq!((said.status, said.wrong), (Some(2), told));
+}
+
+#[test]
+fn the_book_is_listed_and_each_story_can_be_taken_from_it() {
+    let said = sim(&["book"]);
+    assert!(said.status == Some(0) && said.out.lines().any(|line| line.starts_with("classic ")), "{}", said.out);
+    for name in said.out.lines().filter_map(|line| line.split_whitespace().next()) {
+        let printed = sim(&["book", name]);
+        assert!(printed.status == Some(0) && printed.out.starts_with("version = 1\n"), "{name}: {}", printed.wrong);
+    }
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).unwrap().count();
+    assert_eq!(said.out.lines().count(), files, "each scenario has a name");
+    assert_eq!(sim(&["book", "nonsense"]).status, Some(2));
 }
 
 /// Parts of a swarm are disjoint and together all of it, and how many threads there are makes no difference.

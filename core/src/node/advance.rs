@@ -323,7 +323,8 @@ impl Node {
 
     fn start_first(&mut self, now: Time) {
         if self.first_member_at().is_some_and(|at| at <= now) {
-            if self.membership.waits_for_others(now) || self.is_below_min() {
+            let waits = self.membership.waits_for_others(now) && !Bug::EachIsFirst.is_planted();
+            if waits || self.is_below_min() {
                 self.first_at = now + self.config.frequency;
             } else {
                 self.become_first(now);

@@ -149,6 +149,7 @@ impl Node {
             Leaving::No | Leaving::Left => {}
             Leaving::Serving { until, ends, change } => {
                 let taken = self.is_released() && self.feeds.values().all(|feed| feed.has_acked(change));
+                let taken = taken || Bug::LeavesEarly.is_planted();
                 if until <= now || self.is_last() || taken && self.is_safe() {
                     self.close_down(now, ends);
                     self.assess();

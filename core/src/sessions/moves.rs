@@ -8,6 +8,7 @@ use crate::{
     key::SessionKey,
     life::{EndCause, Life},
     member::MemberId,
+    planted::Bug,
     session::{BIRTHS_MAX, LINKS_MAX, Lifetime, Link, Session},
     stamp::Stamp,
     time::Time,
@@ -97,6 +98,9 @@ impl Sessions {
     /// Queues what does not stay in a record.
     pub(super) fn send_on(&mut self, key: SessionKey, until: Option<Time>, hops: u32) {
         let Some(session) = self.record(&key).filter(|session| !session.moves().is_empty()) else { return };
+        if Bug::NoForwarding.is_planted() {
+            return;
+        }
         let sources = self.sources(key);
         let brought = sources.iter().filter_map(|from| self.record(from)).flat_map(|from| from.moves().links());
         let back = brought.filter(|link| link.to == Some(key)).flat_map(|link| session.answers(link));

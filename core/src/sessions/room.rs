@@ -12,6 +12,7 @@ use crate::{
     key::SessionKey,
     limits::{self, Load},
     member::MemberId,
+    planted::Bug,
     session::Session,
     time::Time,
 };
@@ -206,7 +207,11 @@ impl Sessions {
         };
         let newest = order.newest();
         let (mut rest, mut looked) = (excess, 0);
-        for class in [Class::Expired, Class::New, Class::Written] {
+        let classes = match Bug::WrittenFirst.is_planted() {
+            true => [Class::Expired, Class::Written, Class::New],
+            false => [Class::Expired, Class::New, Class::Written],
+        };
+        for class in classes {
             let mut spare = if class == Class::New { order.new.minus(reserve) } else { Load::MAX };
             let mut places = order.of_class(class).filter(|(key, _)| Some(*key) != keep && Some(*key) != newest);
             while rest.min(spare) != Load::NONE && looked < SLICE {

@@ -14,15 +14,52 @@ macro_rules! book {
 }
 
 /// A name and a file.
-const ALL: &[(&str, &str)] = &book!["failover", "rolling", "sleeper", "split"];
+const ALL: &[(&str, &str)] = &book![
+    "asked-before-the-end",
+    "asleep-at-the-end",
+    "at-once-again",
+    "both-sides-write",
+    "broken-streams",
+    "classic",
+    "clock-behind",
+    "cold-start",
+    "counted-out",
+    "deaf-to-the-group",
+    "delta-first",
+    "donor-dies",
+    "drained",
+    "empty-start",
+    "ends-stay",
+    "failover",
+    "few-copies",
+    "full-member",
+    "greatest-age",
+    "half-lost",
+    "hung-member",
+    "islands",
+    "last-two-leave",
+    "last-use-of-the-dead",
+    "late-beat",
+    "long-collection",
+    "minority-pauses",
+    "new-id",
+    "nobody-left",
+    "old-copies",
+    "one-way",
+    "orphans",
+    "out-of-order",
+    "rolling",
+    "sleeper",
+    "split",
+    "stale-owner",
+    "too-large",
+    "two-releases",
+    "used-elsewhere",
+];
 
 /// The text of the scenario of this name.
 pub(crate) fn named(name: &str) -> Option<&'static str> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
-}
-
-pub(crate) fn names() -> String {
-    ALL.iter().map(|(name, _)| *name).collect::<Vec<&str>>().join(", ")
 }
 
 #[derive(Debug, Args)]
@@ -35,7 +72,8 @@ impl Book {
     pub(crate) fn perform(&self) -> Done {
         let mut out = io::stdout().lock();
         if let Some(name) = &self.name {
-            let text = named(name).ok_or_else(|| Refused(format!("`{name}` is no scenario: {}", names())))?;
+            let text = named(name)
+                .ok_or_else(|| Refused(format!("`{name}` is no scenario: `heirloom-sim book` lists them")))?;
             out.write_all(text.as_bytes())?;
             return Ok(Status::Kept);
         }

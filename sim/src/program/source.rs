@@ -141,8 +141,9 @@ fn bare(plan: &Plan) -> Stored {
 pub(crate) fn read_file(name: &str) -> Result<Found, Refused> {
     let text = match scenarios::named(name).filter(|_| !Path::new(name).is_file()) {
         Some(text) => text.into(),
-        None => fs::read_to_string(name)
-            .map_err(|error| Refused(format!("{name}: {error}; it is no scenario either: {}", scenarios::names())))?,
+        None => fs::read_to_string(name).map_err(|error| {
+            Refused(format!("{name}: {error}; it is no scenario either: `heirloom-sim book` lists them"))
+        })?,
     };
     let wrong = |error: BadPlan| Refused(format!("{name}:{error}"));
     match is_plan(&text) {
