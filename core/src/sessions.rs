@@ -12,20 +12,21 @@ mod model;
 mod moves;
 mod news;
 mod room;
+mod table;
 mod unchanged;
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 use core::{ops::Bound, time::Duration};
 
 pub use self::copies::Damage;
-use self::room::Counted;
 pub(crate) use self::{
     moves::{Moved, Moving},
     room::Room,
 };
+use self::{room::Counted, table::Table};
 use crate::{
     delta::{CommitError, Delta, Start},
     key::SessionKey,
@@ -40,7 +41,7 @@ use crate::{
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
-    table: BTreeMap<SessionKey, Entry>,
+    table: Table,
     room: Room,
     /// Changed since a reader last looked.
     changed: BTreeSet<SessionKey>,
@@ -127,7 +128,7 @@ impl Sessions {
         let there = self.is_there(writing.now, &key);
         delta.check_conditions(self.record(&key).filter(|_| there).map(Arc::as_ref))?;
         limits.check(&delta, self.there(writing, &key, there))?;
-        let entry = self.table.entry(key).or_default();
+        let entry = self.table.get_or_insert(key, Entry::default);
         let before = (entry.session.is_live(), entry.session.owner());
         entry.left_over = false;
         entry.partial &= delta.start == Start::FromWhatIsThere;
@@ -213,7 +214,7 @@ impl Sessions {
         hops: u32,
         merge: impl FnOnce(&mut Session) -> bool,
     ) -> Effect {
-        let entry = self.table.entry(key).or_insert_with(|| Entry { partial: true, ..Entry::default() });
+        let entry = self.table.get_or_insert(key, || Entry { partial: true, ..Entry::default() });
         let before = entry.before();
         let Brought { whole, until } = brought;
         entry.partial &= !whole;
@@ -222,7 +223,7 @@ impl Sessions {
             let own = before.deadline.filter(|_| before.live);
             self.send_on(key, own.max(until), hops);
         }
-        let entry = self.table.entry(key).or_default();
+        let entry = self.table.get_or_insert(key, Entry::default);
         entry.deadline = entry.deadline_after(now, &before, until);
         let effect = Effect {
             changed,
@@ -294,7 +295,7 @@ impl Sessions {
 
     /// Births that come back from the dead: only their end is kept.
     pub(crate) fn refuse(&mut self, key: SessionKey, births: &[Stamp], me: MemberId) {
-        let entry = self.table.entry(key).or_default();
+        let entry = self.table.get_or_insert(key, Entry::default);
         let live = entry.session.is_live();
         let session = Arc::make_mut(&mut entry.session);
         for birth in births {

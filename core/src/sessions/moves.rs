@@ -2,7 +2,7 @@
 
 use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 
-use super::{Brought, Effect, Sessions};
+use super::{Brought, Effect, Entry, Sessions};
 use crate::{
     delta::CommitError,
     key::SessionKey,
@@ -55,7 +55,7 @@ impl Sessions {
         }
         let replaced = session.owner().filter(|owner| *owner != me);
         let until = self.deadline(&old);
-        let entry = self.table.entry(old).or_default();
+        let entry = self.table.get_or_insert(old, Entry::default);
         let session = Arc::make_mut(&mut entry.session);
         if let Some(life) = session.head().copied() {
             let counter = life.counter + u32::from(life.owner != me);
