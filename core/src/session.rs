@@ -157,7 +157,12 @@ impl Session {
 
     /// The life that counts: the greatest that lasts; if none does, the greatest that has expired; if none has, the
     /// greatest that is not dead, or the greatest.
+    #[inline]
     pub(crate) fn head(&self) -> Option<&Life> {
+        // Most have one life, and that is the head whatever has become of it.
+        if let [life] = &self.lives[..] {
+            return Some(life);
+        }
         let latest = || self.lives.iter().rev();
         let lasting = || latest().find(|life| self.lasts(life));
         let unburied = || latest().find(|life| self.is_here(life.birth));
