@@ -109,7 +109,11 @@ impl Node {
 
     /// Sees which sessions are at risk, after anything that may have changed it.
     pub(super) fn assess(&mut self) {
-        let news: Vec<_> = self.feeds.values_mut().flat_map(Feed::take_news).collect();
+        let mut news = Vec::new();
+        for feed in self.feeds.values_mut() {
+            let mut more = feed.take_news();
+            if news.is_empty() { news = more } else { news.append(&mut more) }
+        }
         if self.risk.is_searching() && self.ownership.has_offered() && !self.relocation.is_walking() {
             self.risk.end_search();
         }
