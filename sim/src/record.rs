@@ -37,6 +37,8 @@ pub struct Record {
     pub entries: Vec<Entry>,
     /// Every life that there was.
     pub lives: BTreeMap<MemberId, Life>,
+    /// What a scenario calls its members, `n0` first, and its sessions, `s1` first; empty where nothing has another name.
+    pub called: [Vec<String>; 2],
     /// How many hosts there are.
     pub hosts: u16,
     /// How many bytes each node held, once in a second.
@@ -220,6 +222,14 @@ impl Record {
     /// How a life is called.
     pub fn name(&self, life: MemberId) -> String {
         self.lives.get(&life).map_or_else(|| life.to_string(), ToString::to_string)
+    }
+
+    /// What else members and sessions are called, in one line; empty where nothing has another name.
+    pub fn also_called(&self) -> String {
+        let [members, sessions] = &self.called;
+        let members = members.iter().enumerate().map(|(number, name)| format!("n{number} {name}"));
+        let sessions = sessions.iter().enumerate().map(|(number, name)| format!("s{} {name}", number + 1));
+        members.chain(sessions).collect::<Vec<_>>().join(", ")
     }
 
     /// The promise that was broken, if one was.

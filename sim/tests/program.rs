@@ -78,7 +78,8 @@ fn wrong_usage_is_status_2() {
 #[test]
 fn a_run_is_shown_in_parts_as_text_or_json() {
     let said = sim(&["show", "failover", "--session", "s1", "--kind", "commit", "--to", "6.5s"]);
-    assert_eq!((said.status, said.out.lines().count()), (Some(0), 4), "{}", said.out);
+    assert_eq!((said.status, said.out.lines().count()), (Some(0), 5), "{}", said.out);
+    assert!(said.out.contains("\nn0 a, n1 b, n2 c, n3 d, s1 basket, s2 profile\n"), "{}", said.out);
     let said = sim(&["show", "failover", "--json", "--kind", "commit", "--node", "n2"]);
     let first: serde_json::Value = serde_json::from_str(said.out.lines().next().unwrap()).unwrap();
     assert_eq!((&first["kind"], &first["step"], &first["write"]), (&"commit".into(), &"taken".into(), &5.into()));

@@ -119,7 +119,10 @@ impl Found {
     pub(crate) fn record(&self) -> (Trial, Record) {
         match self {
             Self::Plan(stored) => Record::of(&stored.plan),
-            Self::Tale(tale) => Record::judged(tale.plan(), vec![tale.judge()]),
+            Self::Tale(tale) => {
+                let (trial, record) = Record::judged(tale.plan(), vec![tale.judge()]);
+                (trial, Record { called: [tale.members().to_vec(), tale.sessions().to_vec()], ..record })
+            }
         }
     }
 

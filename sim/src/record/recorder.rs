@@ -68,7 +68,8 @@ impl Recorder {
             lives.map(move |(index, life)| (*life, Life(host, index + 1)))
         });
         let hosts = u16::try_from(cluster.all().count()).unwrap_or(u16::MAX);
-        Record { entries, lives: lives.collect(), hosts, memory, healed_at: Moment::ZERO, end: cluster.now() }
+        let called = Default::default();
+        Record { called, entries, lives: lives.collect(), hosts, memory, healed_at: Moment::ZERO, end: cluster.now() }
     }
 }
 

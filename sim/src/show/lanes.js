@@ -27,7 +27,7 @@ const OUTCOMES = {
 };
 const STATES = ["joining", "ready", "paused", "leaving", "asleep"];
 const STATE_WORDS = { joining: "joins", ready: "serves", paused: "takes no writes", leaving: "leaves", asleep: "does not run", down: "is down" };
-const LEFT = 52, AXIS = 26, BAND = 17, LANE = 96, BAR = 20, STRIP = 13;
+const LEFT = 60, AXIS = 26, BAND = 17, LANE = 96, BAR = 20, STRIP = 13;
 
 // ---- the record, made easy to draw ----
 
@@ -131,6 +131,9 @@ function draw() {
   g.fillStyle = colours.ink;
   g.font = "600 13px system-ui, 'Liberation Sans', sans-serif";
   for (let host = 0; host < record.hosts; host++) g.fillText("n" + host, 14, laneY(host) + BAR / 2);
+  g.fillStyle = colours.soft;
+  g.font = "12px system-ui, 'Liberation Sans', sans-serif";
+  record.called[0].forEach((name, host) => clipped(g, name, 14, laneY(host) + BAR + 9, LEFT - 14));
   drawWhole();
 }
 
@@ -166,14 +169,11 @@ function drawBands(g, height, width) {
   }
 }
 
+// As much of a text as there is room for; to measure each would be slow where there are thousands.
 function clipped(g, text, px, py, room) {
-  if (room < 16) return;
-  if (room < g.measureText(text).width) {
-    let short = text;
-    while (short && room < g.measureText(short + "\u2026").width) short = short.slice(0, -1);
-    text = short.length < 2 ? "" : short + "\u2026";
-  }
-  g.fillText(text, px, py);
+  const fits = Math.floor(room / 6.4);
+  if (text.length <= fits) g.fillText(text, px, py);
+  else if (3 <= fits) g.fillText(text.slice(0, fits - 1) + "\u2026", px, py);
 }
 
 function drawLane(g, host) {
@@ -189,7 +189,9 @@ function drawLane(g, host) {
     } else if (LEFT < x(from)) {
       g.strokeStyle = colours.bad;
       g.lineWidth = 2;
+      g.beginPath();
       cross(g, x(from), y + BAR / 2, 6);
+      g.stroke();
       g.lineWidth = 1;
     }
     hits.push([x1, y, x2, y + BAR, { text: `n${host} ${STATE_WORDS[state]} from ${seconds(from)} s to ${seconds(to)} s`, t: from }]);
@@ -250,13 +252,11 @@ function hatch(g, px, py, width, height) {
   g.restore();
 }
 
-function cross(g, px, py, size) {
-  g.beginPath();
-  g.moveTo(px - size, py - size);
-  g.lineTo(px + size, py + size);
-  g.moveTo(px - size, py + size);
-  g.lineTo(px + size, py - size);
-  g.stroke();
+function cross(path, px, py, size) {
+  path.moveTo(px - size, py - size);
+  path.lineTo(px + size, py + size);
+  path.moveTo(px - size, py + size);
+  path.lineTo(px + size, py - size);
 }
 
 // Which group a message is shown in; nothing if it is not shown.
@@ -271,7 +271,7 @@ function shownAs(i) {
 
 function drawMessages(g) {
   const begin = first(count, (i) => messages[i * SIZE], view.from - slowest);
-  const drawn = new Set();
+  const drawn = new Set(), paths = new Map(); // What is drawn alike is drawn at once.
   for (let i = begin * SIZE; i < messages.length && messages[i] <= view.to; i += SIZE) {
     const group = shownAs(i);
     if (!group) continue;
@@ -285,48 +285,53 @@ function drawMessages(g) {
     const down = from < to;
     const y1 = laneY(from) + (down ? BAR + STRIP + 5 : -4), yEnd = laneY(to) + (down ? -4 : BAR + STRIP + 5);
     let y2 = isLost ? y1 + Math.sign(yEnd - y1) * Math.min(22, Math.abs(yEnd - y1)) : yEnd;
-    g.strokeStyle = isLost ? colours.bad : colours[group];
-    g.globalAlpha = group === "life" || group === "ack" ? 0.45 : 0.85;
-    g.setLineDash(messages[i + 7] === 1 ? [4, 3] : []);
-    g.beginPath();
-    g.moveTo(x1, y1);
-    g.lineTo(x2, y2);
-    g.stroke();
-    g.setLineDash([]);
-    if (isLost) cross(g, x2, y2, 3); else head(g, x2, y2, x2 - x1, y2 - y1);
+    const style = group + messages[i + 7];
+    if (!paths.has(style)) paths.set(style, [new Path2D(), new Path2D(), group, messages[i + 7]]);
+    const [line, end] = paths.get(style);
+    line.moveTo(x1, y1);
+    line.lineTo(x2, y2);
+    if (isLost) cross(end, x2, y2, 3); else head(end, x2, y2, x2 - x1, y2 - y1);
     if (hits.length < 30000) hits.push([x1, y1, x2, y2, { message: i, t: messages[i] }]);
+  }
+  for (const [line, end, group, fate] of paths.values()) {
+    g.strokeStyle = fate === 2 ? colours.bad : colours[group];
+    g.globalAlpha = group === "life" || group === "ack" ? 0.45 : 0.85;
+    g.setLineDash(fate === 1 ? [4, 3] : []);
+    g.stroke(line);
+    g.setLineDash([]);
+    g.stroke(end);
   }
   g.globalAlpha = 1;
 }
 
-function head(g, px, py, dx, dy) {
+function head(path, px, py, dx, dy) {
   const length = Math.hypot(dx, dy) || 1, ux = dx / length, uy = dy / length;
-  g.beginPath();
-  g.moveTo(px - 5 * ux - 2.5 * uy, py - 5 * uy + 2.5 * ux);
-  g.lineTo(px, py);
-  g.lineTo(px - 5 * ux + 2.5 * uy, py - 5 * uy - 2.5 * ux);
-  g.stroke();
+  path.moveTo(px - 5 * ux - 2.5 * uy, py - 5 * uy + 2.5 * ux);
+  path.lineTo(px, py);
+  path.lineTo(px - 5 * ux + 2.5 * uy, py - 5 * uy - 2.5 * ux);
 }
 
 function drawCommits(g) {
+  const drawn = new Set(), crowd = marks();
   g.font = "13px system-ui, 'DejaVu Sans', sans-serif";
   g.textAlign = "center";
-  for (const commit of record.commits) {
+  for (const commit of shownCommits()) {
     const [write, subject, host, asked, steps] = commit;
-    if (view.to < asked || steps.at(-1)[0] < view.from) continue;
-    if (0 <= view.session && subject !== record.sessions[view.session]) continue;
     const [end, step, have] = steps.at(-1);
+    if (view.to < asked || end < view.from) continue;
     const [colour, mark, words] = OUTCOMES[step], y = laneY(host) - 9;
     g.strokeStyle = g.fillStyle = colours[colour];
     g.beginPath();
     g.moveTo(x(asked), y);
     g.lineTo(x(end), y);
     g.stroke();
-    g.fillText(mark, x(end), y);
-    if (0 <= view.session) {
-      g.font = "11px system-ui, 'Liberation Sans', sans-serif";
-      g.fillText("#" + write, x(end) + 16, y);
-      g.font = "13px system-ui, 'DejaVu Sans', sans-serif";
+    const spot = host + mark + Math.round(x(end) / 3);
+    if (!drawn.has(spot)) g.fillText(mark, x(end), y);
+    drawn.add(spot);
+    if (0 <= view.session && crowd.get(host)(x(end))) {
+      g.textAlign = "left";
+      g.fillText("#" + write, x(end) + 8, y);
+      g.textAlign = "center";
     }
     if (0 <= view.session) {
       for (const other of have) { // A tick where each copy was acknowledged.
@@ -340,6 +345,19 @@ function drawCommits(g) {
   }
   g.textAlign = "left";
 }
+
+// Whether a write that ends here in a lane has room for its number before the next mark.
+function marks() {
+  const ends = Array.from({ length: record.hosts }, () => []);
+  for (const [, , host, , steps] of shownCommits()) ends[host].push(x(steps.at(-1)[0]));
+  ends.forEach((own) => own.sort((one, other) => one - other));
+  return new Map(ends.map((own, host) => [host, (px) => {
+    const next = own[first(own.length, (i) => own[i], px + 0.01)];
+    return next === undefined || px + 48 < next;
+  }]));
+}
+
+const shownCommits = () => record.commits.filter((commit) => view.session < 0 || commit[1] === record.sessions[view.session]);
 
 function drawPin(g, height) {
   const pin = (t, colour, dash) => {
@@ -363,30 +381,4 @@ function drawPin(g, height) {
     g.fillStyle = colours.card;
     g.fillText(text, left + 6, 9.5);
   }
-}
-
-// ---- the whole run, as a strip to move in ----
-
-const wholeX = (t) => t / record.end * whole.clientWidth;
-let busy = null; // How many messages there are in each part of the run.
-function drawWhole() {
-  const g = sized(whole, 34), width = whole.clientWidth, height = 34;
-  if (!busy || busy.length !== width) {
-    busy = new Array(width).fill(0);
-    for (let i = 0; i < messages.length; i += SIZE) busy[Math.min(width - 1, Math.floor(wholeX(messages[i])))]++;
-  }
-  const most = Math.max(1, ...busy);
-  g.fillStyle = colours.life;
-  busy.forEach((n, px) => g.fillRect(px, height - 2 - Math.sqrt(n / most) * 24, 1, Math.sqrt(n / most) * 24));
-  g.fillStyle = colours.fault;
-  for (const [from, to] of record.bands) g.fillRect(wholeX(from), 0, Math.max(1, wholeX(to) - wholeX(from)), 5);
-  g.fillStyle = colours.bad;
-  for (const [t, , state] of record.states) if (state === "down" && 0 < t) g.fillRect(wholeX(t), 0, 2, 9);
-  if (record.violation) g.fillRect(wholeX(record.violation.t) - 1, 0, 3, height);
-  g.fillStyle = colours.focus;
-  g.globalAlpha = 0.18;
-  g.fillRect(wholeX(view.from), 0, Math.max(2, wholeX(view.to) - wholeX(view.from)), height);
-  g.globalAlpha = 1;
-  g.strokeStyle = colours.focus;
-  g.strokeRect(wholeX(view.from) + 0.5, 0.5, Math.max(2, wholeX(view.to) - wholeX(view.from)) - 1, height - 1);
 }

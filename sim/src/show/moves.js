@@ -1,7 +1,35 @@
-// What is written below the lanes, and what keys, the wheel and the pointer do.
+// What stands around the lanes: the whole run above, the list below; and what keys, the wheel and the pointer do.
+
+// ---- the whole run, as a strip to move in ----
+
+const wholeX = (t) => t / record.end * whole.clientWidth;
+let busy = null; // How many messages there are in each part of the run.
+function drawWhole() {
+  const g = sized(whole, 34), width = whole.clientWidth, height = 34;
+  if (!busy || busy.length !== width) {
+    busy = new Array(width).fill(0);
+    for (let i = 0; i < messages.length; i += SIZE) busy[Math.min(width - 1, Math.floor(wholeX(messages[i])))]++;
+  }
+  const most = Math.max(1, ...busy);
+  g.fillStyle = colours.life;
+  busy.forEach((n, px) => g.fillRect(px, height - 2 - Math.sqrt(n / most) * 24, 1, Math.sqrt(n / most) * 24));
+  g.fillStyle = colours.fault;
+  for (const [from, to] of record.bands) g.fillRect(wholeX(from), 0, Math.max(1, wholeX(to) - wholeX(from)), 5);
+  g.fillStyle = colours.bad;
+  for (const [t, , state] of record.states) if (state === "down" && 0 < t) g.fillRect(wholeX(t), 0, 2, 9);
+  if (record.violation) g.fillRect(wholeX(record.violation.t) - 1, 0, 3, height);
+  g.fillStyle = colours.focus;
+  g.globalAlpha = 0.18;
+  g.fillRect(wholeX(view.from), 0, Math.max(2, wholeX(view.to) - wholeX(view.from)), height);
+  g.globalAlpha = 1;
+  g.strokeStyle = colours.focus;
+  g.strokeRect(wholeX(view.from) + 0.5, 0.5, Math.max(2, wholeX(view.to) - wholeX(view.from)) - 1, height - 1);
+}
+
 // ---- the list below, and what is said of what is chosen ----
 
 const LISTED = 400;
+const MENDS = /^(start|resume|mend|unmute|release|heal|install) ?/; // What the world does that is no fault.
 function list() {
   const entries = record.entries, begin = first(entries.length, (i) => entries[i][0], view.from);
   const body = at("list");
@@ -16,11 +44,15 @@ function list() {
       continue;
     }
     const row = body.insertRow();
-    row.className = kind + (view.chosen?.entry === i ? " chosen" : "");
+    row.className = (MENDS.test(text) ? "" : kind) + (view.chosen?.entry === i ? " chosen" : "");
     for (const cell of [seconds(t), host < 0 ? "" : "n" + host, kind, text]) row.insertCell().textContent = cell;
     row.onclick = () => choose({ entry: i, t, text });
   }
-  if (left) body.insertRow().insertCell().textContent = `\u2026 ${left} more: zoom in`;
+  if (left) {
+    const cell = body.insertRow().insertCell();
+    cell.colSpan = 4;
+    cell.textContent = `\u2026 ${left} more: zoom in`;
+  }
 }
 
 function say(thing) {
@@ -208,7 +240,10 @@ function begin() {
     at("violation").firstElementChild.onclick = DO.violation;
     at("violation").lastElementChild.textContent = record.violation.story;
   }
-  at("session").append(new Option("all", "-1"), ...record.sessions.map((name, i) => new Option(name, String(i))));
+  at("session").append(new Option("all", "-1"), ...record.sessions.map((name, i) => {
+    const called = record.called[1][Number(name.slice(1)) - 1];
+    return new Option(called ? `${name} ${called}` : name, String(i));
+  }));
   at("session").onchange = (event) => setSession(Number(event.target.value));
   at("fate").onchange = (event) => { view.fate = event.target.value; update(); };
   for (const [id, name] of GROUPS) chip(id, name);

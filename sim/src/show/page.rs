@@ -48,7 +48,7 @@ fn data(record: &Record, title: &str, replay: &str) -> Value {
     }
     let row = |name: &str| rows.get(name).cloned().unwrap_or_default();
     json!({
-        "title": title, "replay": replay, "hosts": record.hosts,
+        "title": title, "replay": replay, "called": record.called, "hosts": record.hosts,
         "end": micros(record.end), "healed": micros(record.healed_at),
         "states": row("states"), "views": row("views"), "copies": row("copies"), "entries": row("entries"),
         "commits": commits(record), "bands": bands(record), "violation": data.violation(),

@@ -18,8 +18,11 @@ const LEGEND: &str = "\
 pub fn text(record: &Record, filter: &Filter) -> String {
     let mut columns = Columns::new(record, filter.session);
     let mut out = format!("{LEGEND}{}\n", if filter.session.is_some() { "  * owns it  + holds it" } else { "" });
-    let names: String = (0..record.hosts).map(|host| format!("{:<5}", HostId(host).to_string())).collect();
     // Writing to a text never fails.
+    if !record.called.iter().all(Vec::is_empty) {
+        let _ = writeln!(out, "{}", record.also_called());
+    }
+    let names: String = (0..record.hosts).map(|host| format!("{:<5}", HostId(host).to_string())).collect();
     let _ = writeln!(out, "{:>12}  {names} {:<9} what", "seconds", "kind");
     for entry in &record.entries {
         columns.follow(&entry.what);
