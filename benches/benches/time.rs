@@ -4,11 +4,14 @@
 
 use std::{
     env,
+    hint::black_box,
     time::{Duration, Instant},
 };
 
 use criterion::{Criterion, Throughput};
 use heirloom_benches::micro;
+use heirloom_core::{Delta, Durability};
+use heirloom_tests::Lab;
 
 fn main() {
     let large = env::var("SESSIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
@@ -31,5 +34,29 @@ fn main() {
             group.finish();
         }
     }
+    reads(&mut criterion);
     criterion.final_summary();
+}
+
+/// Reads of an application through the handle, and apart from them the hashing of an id.
+fn reads(criterion: &mut Criterion) {
+    let lab = Lab::default();
+    let member = lab.start(lab.settings(), lab.config());
+    member.handle.start_alone();
+    member.await_ready(0);
+    let handle = &member.handle;
+    let key = |session: u32| handle.key(0, &session.to_le_bytes()).expect("the id is short");
+    let keys: Vec<_> = (0..1_000).map(key).collect();
+    for key in &keys {
+        let delta = Delta::new().set("user", vec![b'x'; 1024]);
+        handle.commit(*key, delta, Durability::Local).wait().expect("the member serves");
+    }
+    let mut group = criterion.benchmark_group("handle");
+    let mut next = (0..keys.len()).cycle();
+    group.bench_function("read a session by its key", |bencher| {
+        bencher.iter(|| handle.session(&keys[next.next().unwrap_or_default()]).expect("it is there"));
+    });
+    group.bench_function("hash an id", |bencher| bencher.iter(|| key(black_box(7))));
+    group.finish();
+    member.stop();
 }

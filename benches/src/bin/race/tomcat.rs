@@ -100,3 +100,32 @@ impl Line {
         figures
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_rig_belong_to_cells_of_the_race() {
+        let lines = [
+            r#"{"w": "w1", "mgr": "delta", "nodes": 2, "opts": 6, "size": 1024, "threads": 1, "rate_in": 2024,
+                "rate_applied": 2024, "p50_us": 81.261, "p99_us": 7097.902, "stale_copies": 0, "other_cpu": 0.63}"#,
+            r#"{"w": "w1", "mgr": "delta", "nodes": 2, "opts": 8, "size": 1024, "threads": 2, "rate_applied": 37732,
+                "p50_us": 3.835, "p99_us": 6.42, "stale_copies": 31}"#,
+            r#"{"w": "w4", "mgr": "delta", "opts": 8, "sessions": 100000, "n2_start_ms": 7269, "n2_copies": 0, "heap_alone": 2060}"#,
+            r#"{"w": "w1", "mgr": "backup", "nodes": 2, "opts": 8, "size": 1024, "threads": 2, "rate_applied": 1}"#,
+        ];
+        let lines = lines.map(|line| serde_json::from_str::<Line>(line).expect("the rig writes such lines"));
+        let told: Vec<_> = lines.iter().flat_map(Line::figures).map(|(cell, figure)| (cell, figure.text)).collect();
+        let cells: Vec<_> = crate::cells::all().iter().map(|cell| cell.name().to_owned()).collect();
+        assert!(told.iter().all(|(cell, _)| cells.contains(cell)), "{told:?}");
+        let texts: Vec<_> = told.into_iter().map(|(_, text)| text).collect();
+        let expected = [
+            "2024/s, p50 81.3µs, p99 7097.9µs",
+            "37732/s, 31 of 32 copies stale",
+            "7269 ms, 0 have arrived",
+            "1036 B of heap",
+        ];
+        assert_eq!(texts, expected);
+    }
+}
