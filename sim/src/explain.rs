@@ -144,7 +144,8 @@ pub fn slice<'a>(record: &'a Record, violation: &Violation) -> Vec<&'a Entry> {
                 }
             }
             Happened::State(host, _) | Happened::Told(host, _) if !is_about(&entry.what) => {
-                if begin <= entry.at && matters(host) {
+                // What is told of another session is another story.
+                if begin <= entry.at && matters(host) && entry.what.sessions().is_empty() {
                     kept.insert(number, entry);
                 }
             }

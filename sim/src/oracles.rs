@@ -32,7 +32,6 @@ mod names;
 mod placed;
 
 use agreement::Agreement;
-pub(crate) use converge::tell;
 use durable::Durable;
 use ended::Ended;
 use expiry::Expiry;

@@ -82,7 +82,7 @@ pub enum Happened {
     /// A promise was broken.
     Broken(Violation),
     /// What a member has at the end of a session that the story of a violation tells of.
-    Left(HostId, SessionKey, String),
+    Left(HostId, SessionKey, Holding),
 }
 
 /// One life of a member: which host it ran on, and the how many'th it was there, from 1.
@@ -134,6 +134,17 @@ pub struct Copy {
     pub owner: Option<MemberId>,
     /// It has ended, for this cause.
     pub ended: Option<EndCause>,
+}
+
+/// What a member has of a session when the run is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Whether clients are shown it.
+    pub is_shown: bool,
+    /// What it holds, if anything.
+    pub copy: Option<Copy>,
+    /// Who must hold it by the view of this member.
+    pub holders: Vec<MemberId>,
 }
 
 /// What a write is to.

@@ -16,9 +16,9 @@ use crate::{
     ledger::{Ledger, Scope, Trouble},
     names::{Name, shown},
     net::{HostId, LastBytes, Presence},
-    oracles::{End, Oracles, View, tell},
+    oracles::{End, Oracles, View},
     plan::Plan,
-    record::{Happened, Record, Step, Subject},
+    record::{Copy, Happened, Holding, Record, Step, Subject},
     requests::Requests,
     violation::{Promise, Violation},
     weather::Weather,
@@ -375,10 +375,9 @@ impl Sim {
         for key in told {
             for (host, process) in self.cluster.running() {
                 let node = &process.node;
-                let shows = if node.session(&key).is_some() { "shows" } else { "hides" };
-                let held = record(node, &key).map_or("nothing".into(), |session| tell(session));
-                let story = format!("{shows} {held}; who must hold it: {:?}", node.holders(&key));
-                left.push(Happened::Left(host, key, story));
+                let (is_shown, holders) = (node.session(&key).is_some(), node.holders(&key));
+                let copy = record(node, &key).map(|session| Copy::of(session));
+                left.push(Happened::Left(host, key, Holding { is_shown, copy, holders }));
             }
         }
         left.into_iter().for_each(|what| self.cluster.note(|_| what));

@@ -55,7 +55,7 @@ pub(crate) fn story(session: Option<&Arc<Session>>) -> String {
 }
 
 /// A record in a few words.
-pub(crate) fn tell(session: &Session) -> String {
+pub(super) fn tell(session: &Session) -> String {
     let values = session.attributes().map(|(name, value)| {
         let serial = value.get(..8).and_then(|serial| serial.try_into().ok()).map_or(0, u64::from_le_bytes);
         format!("{}=#{serial}", name.escape_ascii())

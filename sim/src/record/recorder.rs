@@ -80,8 +80,8 @@ impl Seen {
         for (key, session) in process.node.records() {
             let before = left.remove(key);
             if before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, session)) {
-                let copy = copy(session);
-                if before.is_none_or(|before| self::copy(&before) != copy) {
+                let copy = Copy::of(session);
+                if before.is_none_or(|before| Copy::of(&before) != copy) {
                     found.push(Happened::Copy(host, *key, Some(copy)));
                 }
             }
@@ -139,6 +139,8 @@ fn sight(process: &Process) -> Sight {
     Sight { listed: members().map(|member| member.id).collect(), suspected }
 }
 
-fn copy(session: &Session) -> Copy {
-    Copy { shown: shown_in(session), owner: session.owner(), ended: session.ended() }
+impl Copy {
+    pub(crate) fn of(session: &Session) -> Self {
+        Self { shown: shown_in(session), owner: session.owner(), ended: session.ended() }
+    }
 }

@@ -4,7 +4,7 @@ use heirloom_core::{EndCause, Event, MemberId, RemovalCause, SeekCause};
 
 use crate::{
     history::Shown,
-    record::{Copy, Fate, Happened, Message, Record, Sight, State, Step, Subject, Way},
+    record::{Copy, Fate, Happened, Holding, Message, Record, Sight, State, Step, Subject, Way},
     stored::{show_action, show_key},
 };
 
@@ -28,7 +28,7 @@ pub fn words(record: &Record, what: &Happened) -> String {
         Happened::Mail(host, from) => format!("{host} gets a message of the application of {}", record.name(*from)),
         Happened::Message(message) => message_words(message),
         Happened::Broken(violation) => format!("{} is broken: {}", violation.promise, named(record, &violation.story)),
-        Happened::Left(host, key, story) => format!("{host} {} {}", show_key(*key), named(record, story)),
+        Happened::Left(host, key, holding) => format!("{host} {}", holding_words(record, &show_key(*key), holding)),
     }
 }
 
@@ -44,18 +44,13 @@ pub(crate) fn state_words(state: State) -> &'static str {
 }
 
 fn view_words(record: &Record, sight: &Sight) -> String {
-    let names = |lives: &mut dyn Iterator<Item = &MemberId>| {
-        let mut names: Vec<String> = lives.map(|life| record.name(*life)).collect();
-        names.sort();
-        names.join(" ")
-    };
     let listed = match sight.listed.is_empty() {
         true => "lists nobody else".into(),
-        false => format!("lists {}", names(&mut sight.listed.iter())),
+        false => format!("lists {}", lives_words(record, sight.listed.iter())),
     };
     match sight.suspected.is_empty() {
         true => listed,
-        false => format!("{listed}, and suspects {}", names(&mut sight.suspected.iter())),
+        false => format!("{listed}, and suspects {}", lives_words(record, sight.suspected.iter())),
     }
 }
 
@@ -65,6 +60,21 @@ fn copy_words(record: &Record, key: &str, copy: &Copy) -> String {
         Some(cause) => format!("holds that {key} has ended: {}", end_words(cause)),
         None => format!("holds {key} with {}{owner}", writes(&copy.shown)),
     }
+}
+
+fn holding_words(record: &Record, key: &str, holding: &Holding) -> String {
+    let Holding { is_shown, copy, holders } = holding;
+    let held = copy.as_ref().map_or_else(|| format!("holds nothing of {key}"), |copy| copy_words(record, key, copy));
+    let shows = if *is_shown { "shows it" } else { "does not show it" };
+    let holders = lives_words(record, holders.iter());
+    format!("{held} in the end, and {shows}; by its view it must be held by {holders}")
+}
+
+/// The names of lives, in order.
+fn lives_words<'a>(record: &Record, lives: impl Iterator<Item = &'a MemberId>) -> String {
+    let mut names: Vec<String> = lives.map(|life| record.name(*life)).collect();
+    names.sort();
+    names.join(" ")
 }
 
 /// The writes that are there, the newest of them last.
@@ -84,14 +94,10 @@ pub(crate) fn subject_words(subject: Subject) -> String {
 }
 
 fn step_words(record: &Record, write: &str, step: &Step) -> String {
-    let names = |lives: &[MemberId]| {
-        let mut names: Vec<String> = lives.iter().map(|life| record.name(*life)).collect();
-        names.sort();
-        match names.len() {
-            0 => "it alone has it".into(),
-            1 => format!("{} has it too", names[0]),
-            _ => format!("{} have it too", names.join(" ")),
-        }
+    let names = |lives: &[MemberId]| match lives.len() {
+        0 => "it alone has it".into(),
+        1 => format!("{} has it too", lives_words(record, lives.iter())),
+        _ => format!("{} have it too", lives_words(record, lives.iter())),
     };
     match step {
         Step::Waits => format!("asks others first, for {write}"),
