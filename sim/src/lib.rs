@@ -14,7 +14,8 @@
 //! Your own clients are a [`Workload`], and what must hold besides all promises is an [`Invariant`].
 //!
 //! A [`Tale`] is a scenario in a file, written as the story that it tells, with what is expected of it; so a test of a story
-//! is three lines. [`Scenario`] is for scripts: a named failover, step by step, with the same oracles watching.
+//! is three lines. A [`NodeFile`] is a node's own configuration, to see what it would come to. [`Scenario`] is for scripts: a
+//! named failover, step by step, with the same oracles watching.
 
 #![forbid(unsafe_code)]
 
@@ -32,10 +33,12 @@ mod history;
 mod host;
 mod ledger;
 mod logins;
+mod lost;
 mod mail;
 mod marks;
 mod names;
 mod net;
+mod node_file;
 mod noise;
 mod oracles;
 mod own;
@@ -72,10 +75,12 @@ pub use evictions::Evictions;
 pub use history::{Attempt, History, Shown, Story, There, Told, Use, shown, shown_in};
 pub use host::{Host, Process};
 pub use ledger::{Ledger, Scope, Trouble};
+pub use lost::lost;
 pub use mail::Mail;
 pub use marks::{Counts as Marks, Reached, missing};
 pub use names::{Name, NameWrite, Names};
 pub use net::{Arrival, HostId, LastBytes, Net, Paths, Presence};
+pub use node_file::NodeFile;
 pub use oracles::{Oracles, View};
 pub use own::{Invariant, Workload};
 pub use places::{Discovery, Places};

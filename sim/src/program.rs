@@ -29,8 +29,8 @@ struct Program {
 const EXAMPLES: &str = "\
 Examples:
   heirloom-sim run failover                       a member dies, and the sessions live on
-  heirloom-sim run mine.toml --set drop_time=1s   a story of your own, with settings of your own
-  heirloom-sim show split --session s1            what happens in it, line by line
+  heirloom-sim run mine.toml                      a story of your own, and what you expect of it
+  heirloom-sim run --config node.toml             what would happen to nodes with your configuration
   heirloom-sim swarm --seeds 0..1000              a thousand clusters, each with other faults
   heirloom-sim shrink --seed 17 --out short.plan  a failure, as short as it gets";
 

@@ -35,10 +35,10 @@ use crate::{own::Invariant, plan::Plan, run::Report, stored::BadPlan, trial::Tri
 
 mod deeds;
 mod expect;
-mod file;
+pub(crate) mod file;
 mod judge;
 mod order;
-mod settings;
+pub(crate) mod settings;
 mod traffic;
 mod words;
 

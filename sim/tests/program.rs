@@ -113,6 +113,27 @@ fn a_scenario_of_ones_own_is_judged_by_what_it_expects() {
 }
 
 #[test]
+fn a_nodes_own_file_is_the_base_of_what_if_runs() {
+    let path = file(
+        "node.toml",
+        "copies = \"backups:1\"\nidle = 30\nlisten = \"127.0.0.1:1\"\n[cluster]\nended_for = \"30s\"\n",
+    );
+    let path = path.to_str().unwrap();
+    let said = sim(&["run", "--config", path, "--members", "4"]);
+    assert_eq!(said.status, Some(0), "{}{}", said.out, said.wrong);
+    for told in ["every promise is kept: ", "sessions: ", "what travelled", "n0 was killed at ", "n1 was off at "] {
+        assert!(said.out.contains(told), "{told}: {}", said.out);
+    }
+    let said = sim(&["run", "failover", "--config", path]);
+    assert!(said.status == Some(0) && said.out.contains("out of the first view after"), "{}{}", said.out, said.wrong);
+    file("node.toml", "idle = 30\nlissen = \"127.0.0.1:1\"\n");
+    let said = sim(&["run", "--config", path]);
+    let told = format!("heirloom-sim: {path}:2: unknown key `lissen`, expected one of name, ");
+    assert!(said.status == Some(2) && said.wrong.starts_with(&told), "{}", said.wrong);
+    assert_eq!(sim(&["run", "--members", "4"]).status, Some(2));
+}
+
+#[test]
 fn the_book_is_listed_and_each_story_can_be_taken_from_it() {
     let said = sim(&["book"]);
     assert!(said.status == Some(0) && said.out.lines().any(|line| line.starts_with("classic ")), "{}", said.out);

@@ -10,9 +10,9 @@ use std::{
 
 use clap::Args;
 use heirloom_sim::{
-    Plan, Record, Stored, Trial, Violation,
+    Plan, Record, Stored, Trial, Violation, lost,
     show::{self, Filter},
-    shrink,
+    shrink, stats,
 };
 
 use super::{
@@ -49,13 +49,22 @@ impl Run {
                 Ok(Status::of(replayed.trial.failure))
             }
             Found::Tale(tale) => {
-                let trial = tale.trial();
+                let (trial, record) = match self.source.is_what_if() {
+                    true => {
+                        let (trial, record) = Record::judged(tale.plan(), vec![tale.judge()]);
+                        (trial, Some(record))
+                    }
+                    false => (tale.trial(), None),
+                };
                 let kept = match tale.expectations() {
                     0 => "every promise is kept".into(),
                     1 => "every promise is kept, and the expectation is met".into(),
                     count => format!("every promise is kept, and {count} expectations are met"),
                 };
                 self.tell_of(&mut out, &kept, started, &trial)?;
+                if let Some(record) = record {
+                    write!(out, "\n{}\n{}", lost(&record), stats(&record))?;
+                }
                 Ok(Status::of(trial.failure))
             }
         }
@@ -119,10 +128,10 @@ pub(crate) struct Shrink {
 
 impl Shrink {
     pub(crate) fn perform(&self) -> Done {
-        let plan = self.source.stored()?.plan;
-        let Some((stored, violation)) = shortest(&plan, self.budget) else {
+        let found = self.source.found()?;
+        let Some((stored, violation)) = shortest(&found.stored().plan, self.budget) else {
             println!("no promise is broken");
-            return Ok(Status::Kept);
+            return Ok(unexpected(&found));
         };
         let text = with_story(&stored, Some(&violation));
         let replay = match &self.out {
@@ -140,6 +149,19 @@ impl Shrink {
         println!("replay: {replay}");
         Ok(Status::of(trial.failure))
     }
+}
+
+/// What is not as expected in a run that keeps all promises. It can be made no shorter: where nothing happens it is not as
+/// expected either.
+fn unexpected(found: &Found) -> Status {
+    let Found::Tale(tale) = found else { return Status::Kept };
+    let Trial { result, failure, .. } = tale.trial();
+    if let Err(violation) = result {
+        println!(
+            "{violation}\nwhat was expected is nothing to make short: `heirloom-sim show` tells what happens instead"
+        );
+    }
+    Status::of(failure)
 }
 
 /// Makes a failing plan as short as it gets in that time.

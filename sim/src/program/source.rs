@@ -1,9 +1,12 @@
 //! Where a run comes from: a scenario, a plan or a seed, with settings of one's own.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
-use heirloom_sim::{BadPlan, Choice, Plan, Profile, Record, Stored, Swarm, Tale, Trial};
+use heirloom_sim::{BadPlan, Choice, NodeFile, Plan, Profile, Record, Stored, Swarm, Tale, Trial};
 
 use super::{Refused, scenarios};
 
@@ -47,6 +50,13 @@ pub(crate) struct Source {
     /// Another setting of every member, like idle=30s or copies=backups:2; as often as needed.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
+    /// A node's own configuration file: its settings, where the scenario has none of its own. Without a scenario it is a
+    /// crash, a failure of a machine and a leave, under traffic.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "profile", "copies"])]
+    config: Option<PathBuf>,
+    /// How many members there are where no scenario says it.
+    #[arg(long, default_value_t = 3, requires = "config", conflicts_with = "plan", value_parser = clap::value_parser!(u16).range(1..=64))]
+    members: u16,
 }
 
 impl Source {
@@ -57,9 +67,16 @@ impl Source {
 
     /// What is said there.
     pub(crate) fn found(&self) -> Result<Found, Refused> {
+        let base = self.base()?;
         let (name, found) = match (&self.plan, self.seed) {
-            (Some(name), _) => (name.clone(), read_file(name)?),
-            (None, None) => return Err(Refused("say a scenario, a file with a scenario or a plan, or --seed".into())),
+            (Some(name), _) => (name.clone(), read_on(name, base.as_ref())?),
+            (None, None) => match base {
+                Some(base) => {
+                    let tale = base.what_if(self.members).map_err(|error| Refused(error.story))?;
+                    ("the configuration".into(), Found::Tale(tale))
+                }
+                None => return Err(Refused("say a scenario, a file with a scenario or a plan, or --seed".into())),
+            },
             (None, Some(seed)) => ("the seed".into(), Found::Plan(bare(&self.kind.swarm().plan(seed)))),
         };
         if self.settings.is_empty() {
@@ -73,11 +90,24 @@ impl Source {
         })
     }
 
+    /// Whether it is a run of somebody's own configuration.
+    pub(crate) const fn is_what_if(&self) -> bool {
+        self.config.is_some()
+    }
+
+    fn base(&self) -> Result<Option<NodeFile>, Refused> {
+        let Some(path) = &self.config else { return Ok(None) };
+        let shown = path.display();
+        let text = fs::read_to_string(path).map_err(|error| Refused(format!("{shown}: {error}")))?;
+        NodeFile::read(&text).map(Some).map_err(|error| Refused(format!("{shown}:{error}")))
+    }
+
     /// What the run is called.
     pub(crate) fn title(&self) -> String {
         match (&self.plan, self.seed) {
             (Some(name), _) => name.clone(),
-            (None, seed) => format!("seed {}", seed.unwrap_or(0)),
+            (None, Some(seed)) => format!("seed {seed}"),
+            (None, None) => self.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         }
     }
 
@@ -85,10 +115,12 @@ impl Source {
     pub(crate) fn replay(&self) -> String {
         let command = match (&self.plan, self.seed) {
             (Some(name), _) => format!("heirloom-sim run {name}"),
+            (None, None) if self.is_what_if() => format!("heirloom-sim run --members {}", self.members),
             (None, seed) => self.kind.swarm().replay(seed.unwrap_or(0)),
         };
         let settings = self.settings.iter().map(|setting| format!(" --set {setting}"));
-        [command].into_iter().chain(settings).collect()
+        let base = self.config.iter().map(|path| format!(" --config {}", path.display()));
+        [command].into_iter().chain(base).chain(settings).collect()
     }
 
     fn with_settings(&self, text: &str) -> Result<String, Refused> {
@@ -142,6 +174,11 @@ fn bare(plan: &Plan) -> Stored {
 
 /// Reads a scenario or a plan from a file, or the scenario of this name.
 pub(crate) fn read_file(name: &str) -> Result<Found, Refused> {
+    read_on(name, None)
+}
+
+/// The same, with the settings of a node's file where it has none of its own.
+fn read_on(name: &str, base: Option<&NodeFile>) -> Result<Found, Refused> {
     let text = match scenarios::named(name).filter(|_| !Path::new(name).is_file()) {
         Some(text) => text.into(),
         None => fs::read_to_string(name).map_err(|error| {
@@ -149,9 +186,13 @@ pub(crate) fn read_file(name: &str) -> Result<Found, Refused> {
         })?,
     };
     let wrong = |error: BadPlan| Refused(format!("{name}:{error}"));
-    match is_plan(&text) {
-        true => text.parse().map(Found::Plan).map_err(wrong),
-        false => Tale::read(name, &text).map(Found::Tale).map_err(wrong),
+    match (is_plan(&text), base) {
+        (true, Some(_)) => {
+            Err(Refused(format!("{name} is a plan, which has all its settings: --config is for scenarios")))
+        }
+        (true, None) => text.parse().map(Found::Plan).map_err(wrong),
+        (false, Some(base)) => base.tale(name, &text).map(Found::Tale).map_err(wrong),
+        (false, None) => Tale::read(name, &text).map(Found::Tale).map_err(wrong),
     }
 }
 

@@ -73,27 +73,31 @@ const fn one() -> u64 {
 
 /// Tells in which line of a text a part of it begins.
 #[derive(Clone, Copy)]
-pub(super) struct Lines<'a>(&'a str);
+pub(crate) struct Lines<'a>(&'a str);
 
-impl Lines<'_> {
-    pub(super) fn of(self, at: usize) -> usize {
+impl<'a> Lines<'a> {
+    pub(crate) const fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    fn of(self, at: usize) -> usize {
         self.0.get(..at).map_or(1, |before| before.matches('\n').count() + 1)
     }
 
     /// What is wrong with a part.
-    pub(super) fn bad<T>(self, part: &Spanned<T>) -> impl Fn(String) -> BadPlan {
+    pub(crate) fn bad<T>(self, part: &Spanned<T>) -> impl Fn(String) -> BadPlan {
         let line = self.of(part.span().start);
         move |story| BadPlan { line, story }
     }
 
-    pub(super) fn bad_toml(self, error: &toml::de::Error) -> BadPlan {
+    pub(crate) fn bad_toml(self, error: &toml::de::Error) -> BadPlan {
         let story = error.message().split_whitespace().collect::<Vec<&str>>().join(" ");
         BadPlan { line: error.span().map_or(1, |span| self.of(span.start)), story }
     }
 }
 
 /// Reads a scenario; these are the settings of whatever it does not set.
-pub(super) fn read(name: &str, text: &str, base: &Base) -> Result<Tale, BadPlan> {
+pub(crate) fn read(name: &str, text: &str, base: &Base) -> Result<Tale, BadPlan> {
     let lines = Lines(text);
     let file: File = toml::from_str(text).map_err(|error| lines.bad_toml(&error))?;
     let version = *file.version.get_ref();
@@ -150,9 +154,16 @@ fn members(lines: Lines<'_>, listed: &[Spanned<String>]) -> Result<Vec<String>, 
 }
 
 /// From which settings a scenario starts.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Base {
-    pub(super) config: heirloom_core::Config,
+#[derive(Clone, Debug)]
+pub(crate) struct Base {
+    pub(crate) config: heirloom_core::Config,
+    pub(crate) discovery: Discovery,
+}
+
+impl Default for Base {
+    fn default() -> Self {
+        Self { config: heirloom_core::Config::default(), discovery: Discovery::Both }
+    }
 }
 
 fn setup(lines: Lines<'_>, file: &File, names: &Names, base: &Base) -> Result<Setup, BadPlan> {
@@ -177,7 +188,7 @@ fn setup(lines: Lines<'_>, file: &File, names: &Names, base: &Base) -> Result<Se
         config,
         own,
         weather: network(lines, &file.network)?,
-        discovery: one_of(lines, &DISCOVERIES, "discovery", &file.discovery, Discovery::Both)?,
+        discovery: one_of(lines, &DISCOVERIES, "discovery", &file.discovery, base.discovery)?,
         places: one_of(lines, &PLACES, "places", &file.places, Places::default())?,
         is_plain,
     })

@@ -101,6 +101,10 @@ impl Judge {
             Who::Every | Who::Each(_) => wrong.is_empty(),
         };
         match wrong.first() {
+            Some(_) if !is_kept && *who == Who::Anybody => {
+                let told = view.running().map(|(host, _)| self.tell_state(view, host));
+                Err(told.collect::<Vec<String>>().join("; "))
+            }
             Some(host) if !is_kept => Err(self.tell_state(view, **host)),
             Some(_) | None if hosts.is_empty() => Err("nobody runs".into()),
             Some(_) | None => Ok(()),

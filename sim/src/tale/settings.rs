@@ -9,10 +9,10 @@ use super::file::Lines;
 use crate::stored::BadPlan;
 
 /// A table of settings, with where each stands.
-pub(super) type Settings = BTreeMap<Spanned<String>, Spanned<Value>>;
+pub(crate) type Settings = BTreeMap<Spanned<String>, Spanned<Value>>;
 
 /// Settings, with what a table says of them.
-pub(super) fn with(lines: Lines<'_>, base: &Config, settings: &Settings) -> Result<Config, BadPlan> {
+pub(crate) fn with(lines: Lines<'_>, base: &Config, settings: &Settings) -> Result<Config, BadPlan> {
     let whole = |error: String| BadPlan { line: 1, story: error };
     let mut table = Table::try_from(base).map_err(|error| whole(error.to_string()))?;
     for (name, value) in settings {
