@@ -197,8 +197,9 @@ function drawLane(g, host) {
     hits.push([x1, y, x2, y + BAR, { text: `n${host} ${STATE_WORDS[state]} from ${seconds(from)} s to ${seconds(to)} s`, t: from }]);
   }
   for (const [from, to, change] of visible(views[host])) {
-    const x1 = Math.max(LEFT, x(from)), x2 = x(to), listed = change[2], suspected = change[3];
-    if (stateAt(host, from) === "down") continue;
+    const until = Math.min(to, stateEnd(host, from)), listed = change[2], suspected = change[3];
+    if (stateAt(host, from) === "down" || until < view.from) continue;
+    const x1 = Math.max(LEFT, x(from)), x2 = x(until);
     const names = listed.map((name) => suspected.includes(name) ? name + "?" : name).join(" ");
     if (LEFT < x(from)) {
       g.fillStyle = colours.card;
@@ -215,8 +216,9 @@ function drawLane(g, host) {
 function drawCopies(g, host, y) {
   for (const [from, to, change] of visible(copies[view.session][host])) {
     const [, , , owner, writes, ended, isOwner, held] = change;
-    if (!held || stateAt(host, from) === "down") continue;
-    const x1 = Math.max(LEFT, x(from)), x2 = Math.min(x(to), x(stateEnd(host, from)));
+    const until = Math.min(to, stateEnd(host, from));
+    if (!held || stateAt(host, from) === "down" || until < view.from) continue;
+    const x1 = Math.max(LEFT, x(from)), x2 = x(until);
     g.fillStyle = ended ? colours.ended : isOwner ? colours.owner : colours.copy;
     g.fillRect(x1, y, Math.max(1.5, x2 - x1 - 0.7), STRIP);
     g.fillStyle = isOwner && !ended ? colours.back : colours.ink;

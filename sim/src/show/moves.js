@@ -76,8 +76,8 @@ function choose(thing) {
 // ---- moving ----
 
 function show(from, to) {
-  const span = Math.min(Math.max(to - from, 20), record.end);
-  view.from = Math.max(0, Math.min(from, record.end - span));
+  const end = record.end * 1.01, span = Math.min(Math.max(to - from, 20), end); // What happens last has some room.
+  view.from = Math.max(0, Math.min(from, end - span));
   view.to = view.from + span;
   update();
 }
@@ -99,7 +99,7 @@ const DO = {
   in: () => zoom(0.5),
   out: () => zoom(2),
   traffic: () => show(0, Math.max(record.healed, record.violation?.t ?? 0) * 1.02),
-  all: () => show(0, record.end),
+  all: () => show(0, record.end * 1.01),
   help: () => at("help").showModal(),
   violation: () => record.violation && choose({ t: record.violation.t, text: record.violation.promise }),
 };
