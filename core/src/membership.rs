@@ -311,7 +311,8 @@ impl Membership {
     }
 
     fn admits(&mut self, beat: &Beat<'_>) -> bool {
-        if beat.from == self.me {
+        // The life that was at this address before has left beats that are still on their way.
+        if beat.from == self.me || beat.address == self.beats.address() {
             return false;
         }
         match self.removed.get(&beat.from) {
@@ -495,6 +496,16 @@ mod tests {
         membership.handle_unlinked(at(101), HIGHER, CloseCause::Refused);
         let expected = [Change::Suspect(HIGHER, RemovalCause::Broken), Change::Removed(HIGHER, RemovalCause::Refused)];
         assert_eq!(changes(&mut membership), expected);
+    }
+
+    #[test]
+    fn what_a_former_life_at_this_address_has_sent_greets_nobody() {
+        let mut membership = membership();
+        let late = Beat { address: address(ME), ..beat(HIGHER, 0, 1) };
+        membership.handle_beat(at(0), &late);
+        run_to(&mut membership, at(2000));
+        assert!(!duties(&mut membership).iter().any(|duty| matches!(duty, Duty::Dial(..))));
+        assert!(!membership.handle_hello(at(2000), &late));
     }
 
     /// Who must hold what is seen anew after each change: beats that say nothing new are none.
