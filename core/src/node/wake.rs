@@ -29,7 +29,11 @@ impl Node {
         self.stats.sleeps += 1;
         self.raise(Event::Slept(late));
         self.first_at = self.first_at + late;
-        self.membership.handle_slept(now, late);
+        // The end of a life that was told late comes up in the past. What is on its way may be late as well, but this node has
+        // listened: nobody's silence is shorter for it.
+        if self.config.drop_time / 2 < now.since(due.max(self.now)) {
+            self.membership.handle_slept(now, late);
+        }
         let nonce = self.rng.next();
         self.links.handle_slept(now, since, late, nonce);
     }
