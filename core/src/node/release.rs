@@ -27,7 +27,8 @@ impl Node {
     /// A member offers a copy: it need not hold it, or its owner is gone.
     pub(super) fn receive_offer_of_copy(&mut self, now: Time, peer: MemberId, key: SessionKey, theirs: Held) {
         let Some(mine) = self.sessions.record(&key).and_then(|session| session.held()) else {
-            if self.must_hold(&key) {
+            if self.must_hold(&key) || theirs.owner != self.id {
+                // Who takes the owner for gone may know that before this node, which is then the one to see to it.
                 self.pull(peer, key, Pulled::Offered);
             } else {
                 // Says that there is nothing here.
