@@ -99,14 +99,17 @@ impl Node {
         Ok(())
     }
 
-    /// Word without content of a session that this node neither holds nor must hold.
+    /// Word without content of a session that this node neither holds nor must hold. What the application has ended is no such
+    /// word: who sent it may count this node already, having noticed before it that another is gone.
     fn is_no_concern(&self, delta: &DeltaReader<'_>) -> bool {
         let key = delta.key();
-        !self.is_everywhere()
-            && delta.digest().is_some()
-            && delta.is_bare()
-            && self.sessions.record(&key).is_none()
-            && !self.must_hold(&key)
+        let is_word = delta.digest().is_some() && delta.is_bare();
+        if self.is_everywhere() || !is_word || self.sessions.record(&key).is_some() || self.must_hold(&key) {
+            return false;
+        }
+        let mut said = Session::default();
+        delta.merge_into(&mut said, self.now);
+        said.is_live() || said.ends().floor().is_none()
     }
 
     /// The copy that was asked for has come.
