@@ -242,6 +242,7 @@ impl Net {
         self.paths.presence.insert(host, presence);
         self.datagrams.handle_exit(host);
         if presence == Presence::Off {
+            self.streams.handle_off(host);
             self.review_streams(now);
         } else {
             self.exit_streams(now, host, last);

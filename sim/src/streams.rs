@@ -152,6 +152,12 @@ impl Streams {
         self.forget_unknown();
     }
 
+    /// A host is off: what its processes could not write yet goes with it.
+    pub(crate) fn handle_off(&mut self, host: HostId) {
+        let ends = self.links.values_mut().flat_map(|link| &mut link.ends);
+        ends.filter(|end| end.host == host).for_each(|end| end.pipe.rest = None);
+    }
+
     pub(crate) fn break_between(&mut self, now: Moment, one: HostId, other: HostId) {
         let pairs = [[one, other], [other, one]];
         let broken = self.links.iter().filter(|(_, link)| pairs.contains(&link.hosts()));
@@ -432,6 +438,14 @@ mod tests {
         net.handle_exit(Moment::ZERO, A, Presence::Down, LastBytes::Delivered);
         assert!(matches!(next(&mut net), Some((B, Arrival::Bytes { .. }))));
         assert!(matches!(next(&mut net), Some((B, Arrival::Closed { connection, .. })) if connection == at_b));
+    }
+
+    #[test]
+    fn what_a_host_could_not_write_before_it_was_off_never_arrives() {
+        let (mut net, at_a, at_b) = open(Weather { stream_room: 3, ..Weather::calm() });
+        net.write(Moment::ZERO, at_a, Bytes::from_static(b"cut off"));
+        net.handle_exit(Moment::ZERO, A, Presence::Off, LastBytes::Lost);
+        assert_eq!(received(&mut net, at_b), b"cut");
     }
 
     #[test]
