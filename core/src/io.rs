@@ -140,7 +140,7 @@ pub enum Event {
     /// This node sees enough others again.
     MajorityRegained,
     /// A copy here turned out to differ from what this member, which owns the session, holds; they bring each other what
-    /// they have. No member that does what it must lets this happen.
+    /// they have. Unless a third reaches one of the two and not the other, no member that does what it must lets this happen.
     Repaired(SessionKey, MemberId, Difference),
     /// This node has left the cluster: everything is handed over, or the time for that has passed.
     Left {

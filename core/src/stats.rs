@@ -70,7 +70,7 @@ pub struct Stats {
     /// too many.
     pub relays_refused: u64,
     /// Sessions of which this member and their owner turned out to hold different things: zero as long as all members do
-    /// what they must.
+    /// what they must and all reach each other.
     pub repairs: u64,
     /// How often this node was run later than its timer by more than half of `drop_time`.
     pub sleeps: u64,

@@ -80,6 +80,8 @@ pub struct Cluster {
     pub(crate) counts: Counts,
     /// What happens, if somebody wants to know.
     pub(crate) recorder: Option<Box<Recorder>>,
+    /// What a node held was spoiled.
+    is_damaged: bool,
     /// Which host a life ran on, for every life there ever was.
     pub(crate) lives: BTreeMap<MemberId, HostId>,
 }
@@ -108,6 +110,7 @@ impl Cluster {
             marks: Marks::default(),
             counts: Counts::default(),
             recorder: None,
+            is_damaged: false,
             lives: BTreeMap::new(),
         }
     }
@@ -189,6 +192,7 @@ impl Cluster {
 
     /// Spoils what a node holds of a session, without a word to anybody.
     pub(crate) fn damage(&mut self, host: HostId, key: SessionKey, damage: Damage) -> Result<(), Violation> {
+        self.is_damaged = true;
         self.input(host, |node, _| node.damage(&key, damage));
         self.turn(host)
     }
@@ -278,6 +282,11 @@ impl Cluster {
             self.wake(host)?;
         }
         Ok(true)
+    }
+
+    /// Whether what a node held was ever spoiled.
+    pub(crate) const fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     /// The next thing that a process told.

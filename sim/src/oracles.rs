@@ -170,6 +170,7 @@ impl Oracles {
         self.ended.handle_fact(view, &self.fates, fact)?;
         self.expiry.handle_fact(view, fact)?;
         names::handle_fact(view, fact)?;
+        converge::handle_fact(view, fact)?;
         self.join.handle_fact(view, &self.fates, fact)?;
         self.own.handle_fact(view, fact)
     }

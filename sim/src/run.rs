@@ -64,7 +64,6 @@ pub(crate) fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
     read_everywhere(sim)?;
     write_everywhere(sim)?;
     run_empty(sim)?;
-    check_repairs(sim)?;
     sim.check_over()?;
     let counts = sim.cluster().counts();
     let commits = u64::try_from(sim.history().attempts().count()).unwrap_or(u64::MAX);
@@ -105,16 +104,6 @@ fn check_silence(sim: &mut Sim) -> Result<(), Violation> {
     }
     let story = "members write to each other all the time, though nobody asks for anything".into();
     Err(Violation { promise: Promise::Calm, at: sim.now(), story })
-}
-
-/// Nothing but a fault of a member makes two of them differ in what both must hold.
-fn check_repairs(sim: &Sim) -> Result<(), Violation> {
-    let found: u64 = sim.cluster().running().map(|(_, process)| process.node.stats().repairs).sum();
-    if found == 0 {
-        return Ok(());
-    }
-    let story = format!("{found} copies were not what their owners had");
-    Err(Violation { promise: Promise::Converge, at: sim.now(), story })
 }
 
 /// Looks at every session on every member: nothing that there is may be missing.

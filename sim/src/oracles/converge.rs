@@ -6,12 +6,32 @@ use std::{
 };
 
 use bytes::Bytes;
-use heirloom_core::{MemberState, Session};
+use heirloom_core::{Event, MemberState, Session};
 
 use crate::{
+    cluster::{Fact, What},
+    ledger::Trouble,
+    net::HostId,
     oracles::{View, placed},
     violation::{Promise, Violation},
 };
+
+/// A copy is not what its owner has. Where a third member reaches only one of the two it is so by right: what is on its way to the
+/// other explains it. Else nothing does but a fault of a member.
+pub(crate) fn handle_fact(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+    let What::Event(Event::Repaired(key, owner, difference)) = &fact.what else { return Ok(()) };
+    let Some(other) = view.cluster.host_of(*owner).filter(|_| !view.cluster.is_damaged()) else { return Ok(()) };
+    let late = view.gone_after() + view.spread_after();
+    let is_late = |third: HostId, end: HostId| {
+        let calm = view.ledger.calm_between(&[Trouble::Reach, Trouble::Hold, Trouble::Slow], third, end);
+        calm.is_none_or(|since| view.now() < since + late)
+    };
+    let ends = [fact.host, other];
+    let mut thirds = view.cluster.all().filter(|third| !ends.contains(third));
+    let is_explained = thirds.any(|third| ends.into_iter().any(|end| is_late(third, end)));
+    let story = || format!("{} holds of {key} not what {other} has, which owns it: {difference:?}", fact.host);
+    Violation::unless(is_explained, Promise::Converge, view.now(), story)
+}
 
 /// The first difference between copies, or the first commit that is not yet decided.
 pub(crate) fn unrest(view: View<'_>) -> Option<Violation> {

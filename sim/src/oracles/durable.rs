@@ -46,6 +46,9 @@ impl Durable {
             if view.history.places(attempt.ask.key).iter().any(is_released) {
                 continue;
             }
+            if is_over_alike(view, process, attempt) {
+                continue;
+            }
             view.cluster.marks.judged("P2 a receipt names a member that runs");
             if let Some(lack) = view.history.lack(view.cluster, &process.node, attempt) {
                 return wrong(format!("{} told {} that {host} has it, but there {lack}", attempt.host, tale(attempt)));
@@ -233,4 +236,13 @@ pub(crate) fn tale(attempt: &Attempt) -> String {
         "#{serial} ({:?} {:?} {changes} of {} on {} at {}, told {:?})",
         ask.start, ask.durability, ask.key, attempt.host, attempt.at, attempt.told
     )
+}
+
+/// Whether a write is of a session that is over for its writer, which may not have heard of a use elsewhere, and the other has
+/// all that the writer has.
+fn is_over_alike(view: View<'_>, other: &Process, attempt: &Attempt) -> bool {
+    let Some((_, writer)) = view.cluster.living(attempt.life) else { return false };
+    let records = [writer, other].map(|process| record(&process.node, &attempt.ask.key));
+    let [Some(mine), Some(theirs)] = records else { return false };
+    !mine.is_live() && theirs.version().covers(&mine.version())
 }
