@@ -28,6 +28,8 @@ use crate::{
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// A run of more inputs than this does not end by itself.
 const INPUTS_MAX: u64 = 20_000_000;
+/// More inputs than this in one second mean that members answer each other's answers.
+const STORM: u64 = 500_000;
 
 /// One run.
 pub struct Sim {
@@ -42,6 +44,8 @@ pub struct Sim {
     pub(crate) is_plain: bool,
     pub(crate) faults: BTreeSet<Fault>,
     checked_at: Moment,
+    /// How many inputs there had been then.
+    checked_inputs: u64,
     /// Something that was waited for did not happen in time.
     is_late: bool,
     events: Vec<(Moment, HostId, Event)>,
@@ -68,6 +72,7 @@ impl Sim {
             is_plain,
             faults: BTreeSet::new(),
             checked_at: Moment::ZERO,
+            checked_inputs: 0,
             is_late: false,
             events: Vec::new(),
         }
@@ -162,6 +167,9 @@ impl Sim {
             let target = until.min(self.checked_at + CHECK_EVERY).min(due);
             while self.cluster.step(target)? {
                 self.attend()?;
+                let inputs = self.cluster.counts().inputs - self.checked_inputs;
+                let story = || format!("{inputs} inputs within a second");
+                Violation::unless(inputs < STORM, Promise::Calm, self.now(), story)?;
             }
             if due <= self.now() {
                 let view = View::new(&self.cluster, &self.history, &self.ledger);
@@ -170,6 +178,7 @@ impl Sim {
             if self.checked_at + CHECK_EVERY <= self.now() {
                 self.checked_at = self.now();
                 self.cluster.weigh();
+                self.checked_inputs = self.cluster.counts().inputs;
                 let view = View::new(&self.cluster, &self.history, &self.ledger);
                 self.oracles.check(view)?;
                 self.cluster.running().for_each(|(_, process)| process.node.check());
