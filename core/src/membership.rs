@@ -42,6 +42,8 @@ pub(crate) struct Membership {
     domain: String,
     neighbors: Neighbors,
     search: Search,
+    /// When each address got a beat that another had named and this member did not know.
+    named: BTreeMap<SocketAddr, Time>,
     /// Between greetings that are refused.
     backoff: Backoff,
     peers: BTreeMap<MemberId, Peer>,
@@ -109,6 +111,7 @@ impl Membership {
             domain: config.domain.clone(),
             neighbors: Neighbors::new(frequency, drop_time, config.members_max),
             search: Search::new(Backoff::new(seed, frequency), search_max, config.members_max),
+            named: BTreeMap::new(),
             backoff: Backoff::new(!seed, frequency),
             peers: BTreeMap::new(),
             removed: BTreeMap::new(),
@@ -133,7 +136,7 @@ impl Membership {
         if self.is_foreign(now, beat) || !self.admits(beat) {
             return;
         }
-        self.seek_others(beat);
+        self.seek_others(now, beat);
         let (news, until) = (!self.peers.contains_key(&beat.from), now + self.timing.drop_time);
         let Some(peer) = self.peer(now, beat) else { return };
         if !news && (beat.incarnation, beat.sequence) <= (peer.incarnation, peer.sequence) {

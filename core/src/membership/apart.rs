@@ -93,7 +93,7 @@ impl Membership {
             return false;
         }
         if !self.peers.contains_key(&beat.from) && beat.from != self.me {
-            self.seek_others(beat);
+            self.seek_others(now, beat);
             if self.neighbors.handle_beat(now, beat) {
                 self.search.handle_there(&beat.address, beat.from);
                 // It may not hear the group.
@@ -103,11 +103,18 @@ impl Membership {
         true
     }
 
-    /// Members that another sees and this one may not know yet.
-    pub(super) fn seek_others(&mut self, beat: &Beat<'_>) {
+    /// Members that another sees and this one may not know yet. Each gets one beat in a `frequency` at the most: what it is
+    /// sent names others in turn, and where some reach each other in one direction only that may go round in a ring.
+    pub(super) fn seek_others(&mut self, now: Time, beat: &Beat<'_>) {
+        let frequency = self.timing.frequency;
         for address in &beat.others {
             // A beat names few, and nearly always such as are known: a search is shorter than a set of all.
-            if !self.known_addresses().any(|known| known == *address) {
+            if self.known_addresses().any(|known| known == *address) {
+                continue;
+            }
+            self.named.retain(|_, at| now < *at + frequency);
+            if !self.named.contains_key(address) && self.named.len() < self.members_max {
+                self.named.insert(*address, now);
                 self.duties.push_back(Duty::BeatTo(*address, false));
             }
         }
@@ -169,6 +176,21 @@ mod tests {
             }
         }
         greetings
+    }
+
+    /// P7: three that each hear the next, and name the one that they hear, do not answer each other for ever.
+    #[test]
+    fn an_address_that_others_name_gets_one_beat_in_a_frequency() {
+        let mut membership = listed(HIGHER);
+        duties(&mut membership);
+        let beats_at = |membership: &mut Membership, millis, sequence| {
+            let beat = Beat { others: vec![address(LOWER)], ..beat(HIGHER, 0, sequence) };
+            membership.handle_beat(at(millis), &beat);
+            duties(membership).contains(&Duty::BeatTo(address(LOWER), false))
+        };
+        assert!(beats_at(&mut membership, 100, 2));
+        assert!(!beats_at(&mut membership, 101, 3) && !beats_at(&mut membership, 599, 4));
+        assert!(beats_at(&mut membership, 600, 5));
     }
 
     #[test]
