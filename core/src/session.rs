@@ -170,6 +170,11 @@ impl Session {
         lasting().or_else(unburied).or_else(wanted).or(self.lives.last())
     }
 
+    /// The birth that shows, if one does.
+    pub(crate) fn lasting(&self) -> Option<Stamp> {
+        self.head().filter(|life| self.lasts(life)).map(|life| life.birth)
+    }
+
     pub(crate) fn life(&self, birth: Stamp) -> Option<&Life> {
         self.lives.binary_search_by(|life| life.birth.cmp(&birth)).ok().map(|at| &self.lives[at])
     }

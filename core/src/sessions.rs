@@ -198,12 +198,18 @@ impl Sessions {
 
     /// Merges what another member brought.
     pub(crate) fn apply(&mut self, now: Time, delta: &DeltaReader<'_>, brought: Brought) -> Effect {
-        self.merge(now, delta.key(), brought, 0, |session| delta.merge_into(session, now))
+        let effect = self.merge(now, delta.key(), brought, 0, |session| delta.merge_into(session, now));
+        self.see_what_lasts(now, delta.key(), brought, effect, || {
+            let mut said = Session::default();
+            delta.merge_into(&mut said, now);
+            said.lasting()
+        })
     }
 
     /// Merges a session that came in parts.
     pub(crate) fn apply_whole(&mut self, now: Time, key: SessionKey, whole: &Session, brought: Brought) -> Effect {
-        self.merge(now, key, brought, 0, |session| session.merge(whole))
+        let effect = self.merge(now, key, brought, 0, |session| session.merge(whole));
+        self.see_what_lasts(now, key, brought, effect, || whole.lasting())
     }
 
     fn merge(

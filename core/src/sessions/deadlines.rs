@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use super::{Entry, Sessions, tenth};
-use crate::{key::SessionKey, member::MemberId, planted::Bug, session::Lifetime, stamp::Stamp, time::Time};
+use super::{Brought, Effect, Entry, Sessions, tenth};
+use crate::{key::SessionKey, life::Life, member::MemberId, planted::Bug, session::Lifetime, stamp::Stamp, time::Time};
 
 /// What an entry was before something was merged into it.
 pub(super) struct Before {
@@ -130,10 +130,35 @@ impl Entry {
             // What was hidden, and is used elsewhere all the same.
             (head.birth, self.deadline)
         };
-        let life = self.session.life(birth)?;
-        // A greatest age is set at the birth and never changed: whose owner says that it is reached is right.
-        let expired = life.is_over() && !life.expired.by_age && !self.session.ends().kills(birth);
+        let expired = self.is_over_by_idleness(birth);
         (expired && is_early(now, self.session.lifetime_of(birth), deadline)).then_some(birth)
+    }
+
+    /// A greatest age is set at the birth and never changed: whose owner says that it is reached is right.
+    fn is_over_by_idleness(&self, birth: Stamp) -> bool {
+        let is_over = |life: &Life| life.is_over() && !life.expired.by_age;
+        self.session.life(birth).is_some_and(is_over) && !self.session.ends().kills(birth)
+    }
+}
+
+impl Sessions {
+    /// A birth may be over here, beside another, that lasts for who has brought it: who expired it did not know of the use.
+    pub(super) fn see_what_lasts(
+        &self,
+        now: Time,
+        key: SessionKey,
+        brought: Brought,
+        effect: Effect,
+        lasting: impl FnOnce() -> Option<Stamp>,
+    ) -> Effect {
+        let Some(entry) = self.table.get(&key) else { return effect };
+        if effect.early.is_some() || entry.session.lives.len() < 2 {
+            return effect;
+        }
+        let is_hidden_early = |birth: &Stamp| {
+            entry.is_over_by_idleness(*birth) && is_early(now, entry.session.lifetime_of(*birth), brought.until)
+        };
+        Effect { early: lasting().filter(is_hidden_early), ..effect }
     }
 }
 
