@@ -18,7 +18,7 @@ use std::{
 };
 
 use heirloom_core::{Config, Event, MemberState};
-use heirloom_runtime::{Handle, Poller, Settings};
+use heirloom_runtime::{DriverStats, Handle, Poller, Settings};
 use heirloom_std::Driver;
 
 /// Longer than anything takes, even on a machine that is busy with something else.
@@ -227,6 +227,19 @@ pub fn await_event(handle: &Handle, mut is_it: impl FnMut(&Event) -> bool) -> Ve
         }
     }
     events
+}
+
+/// Waits until the counters of a driver are so: they come with no event, so they are looked at again and again.
+///
+/// # Panics
+///
+/// When that takes long.
+pub fn await_stats(handle: &Handle, mut holds: impl FnMut(DriverStats) -> bool) {
+    let until = Instant::now() + LONG;
+    while !holds(handle.driver_stats()) {
+        assert!(Instant::now() < until, "{:?}", handle.driver_stats());
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Drives a node on this thread until something holds.

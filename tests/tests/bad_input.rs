@@ -8,13 +8,12 @@ use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     sync::Arc,
-    thread,
     time::Instant,
 };
 
 use heirloom_core::{Delta, Durability, Event};
 use heirloom_runtime::{Poller, Settings, StartError};
-use heirloom_tests::{Driven, LONG, Lab, Member, introduce};
+use heirloom_tests::{Driven, LONG, Lab, Member, await_stats, introduce};
 
 /// An address of documentation: no machine has it.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -67,11 +66,7 @@ fn assert_unharmed(members: [Member; 2], driven: Driven) {
     let key = a.handle.key(0, b"s1").unwrap();
     let commit = a.handle.commit(key, Delta::new().set("n", "1"), Durability::All);
     assert_eq!(commit.wait().unwrap().members, [b.handle.id()], "{driven:?}");
-    let until = Instant::now() + LONG;
-    while 1 < a.handle.driver_stats().streams {
-        assert!(Instant::now() < until, "{driven:?}: {:?}", a.handle.driver_stats());
-        thread::sleep(Duration::from_millis(5));
-    }
+    await_stats(&a.handle, |stats| stats.streams <= 1);
     let lost = |event: &Event| matches!(event, Event::MemberRemoved(..) | Event::MemberSuspect(..));
     assert!(!core::iter::from_fn(|| a.handle.next_event().try_now()).any(|event| lost(&event)), "{driven:?}");
     members.into_iter().for_each(Member::stop);

@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::{fs, net::TcpStream, thread, time::Instant};
 
 use heirloom_core::{Delta, Durability, Event};
-use heirloom_tests::{Driven, LONG, Lab, Member, introduce};
+use heirloom_tests::{Driven, LONG, Lab, Member, await_stats, introduce};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that may be open besides those of the members.
@@ -46,10 +46,7 @@ fn silent_streams_up_to_the_limit_of_open_files_hold_up_nobody() {
         assert!(a.handle.driver_stats().turns - turns < 5000, "{driven:?}: {:?}", a.handle.driver_stats());
         drop(silent);
         setrlimit(Resource::Nofile, usual).unwrap();
-        while 1 < a.handle.driver_stats().streams {
-            assert!(Instant::now() < until, "{driven:?}: {:?}", a.handle.driver_stats());
-            thread::sleep(Duration::from_millis(5));
-        }
+        await_stats(&a.handle, |stats| stats.streams <= 1);
         let lost = |event: &Event| matches!(event, Event::MemberRemoved(..) | Event::MemberSuspect(..));
         assert!(!core::iter::from_fn(|| a.handle.next_event().try_now()).any(|event| lost(&event)), "{driven:?}");
         members.into_iter().for_each(Member::stop);

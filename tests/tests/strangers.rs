@@ -1,16 +1,14 @@
 //! What comes from those who are no members hurts nobody (P7).
 #![allow(clippy::unwrap_used, reason = "the lint does not see that helpers of tests are tests")]
 
-use core::time::Duration;
 use std::{
     io::{Read as _, Write as _},
     net::{TcpStream, UdpSocket},
-    time::Instant,
 };
 
 use heirloom_core::{Delta, Durability, Event};
-use heirloom_runtime::{Handle, Settings};
-use heirloom_tests::{LONG, Lab, introduce};
+use heirloom_runtime::Settings;
+use heirloom_tests::{LONG, Lab, await_stats, introduce};
 
 #[test]
 fn noise_is_counted_and_changes_nothing() {
@@ -29,7 +27,7 @@ fn noise_is_counted_and_changes_nothing() {
         // Closed or reset: there is no answer, and it does not last.
         assert!(matches!(stream.read(&mut [0; 8]), Ok(0) | Err(_)));
     }
-    await_stats(&a.handle, |handle| 8 <= handle.driver_stats().frame_errors.total());
+    await_stats(&a.handle, |stats| 8 <= stats.frame_errors.total());
     let key = a.handle.key(0, b"s1").unwrap();
     let commit = a.handle.commit(key, Delta::new().set("n", "1"), Durability::All);
     assert_eq!(commit.wait().unwrap().members, [b.handle.id()]);
@@ -50,24 +48,15 @@ fn streams_beyond_the_limit_are_closed_and_members_keep_theirs() {
     a.await_ready(1);
     b.await_ready(1);
     let silent: Vec<_> = (0..8).map(|_| TcpStream::connect(a.handle.address()).unwrap()).collect();
-    await_stats(&a.handle, |handle| 5 <= handle.driver_stats().streams_refused);
+    await_stats(&a.handle, |stats| 5 <= stats.streams_refused);
     assert!(a.handle.driver_stats().streams <= 4);
     let key = a.handle.key(0, b"s1").unwrap();
     let commit = a.handle.commit(key, Delta::new().set("n", "1"), Durability::All);
     assert_eq!(commit.wait().unwrap().members, [b.handle.id()]);
     // Those that say nothing are closed in time, and there is room again.
-    await_stats(&a.handle, |handle| handle.driver_stats().streams <= 1);
+    await_stats(&a.handle, |stats| stats.streams <= 1);
     drop(silent);
     for member in members {
         member.stop();
-    }
-}
-
-/// Counters come with no event.
-fn await_stats(handle: &Handle, mut holds: impl FnMut(&Handle) -> bool) {
-    let until = Instant::now() + LONG;
-    while !holds(handle) {
-        assert!(Instant::now() < until, "{:?}", handle.driver_stats());
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
