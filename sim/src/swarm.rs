@@ -4,6 +4,7 @@ use core::{fmt, str::FromStr, time::Duration};
 
 use crate::{
     chance::{Chance, Draws, Purpose},
+    places::Discovery,
     plan::{Choice, Plan},
 };
 
@@ -19,17 +20,19 @@ pub enum Profile {
     Hostile,
     /// Everything happens on ticks of one clock, so that things meet deadlines and each other.
     Lockstep,
+    /// What only repairs or doubles the work of something else is off: faults that it hides show without it.
+    Ablate,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Default, Self::Smoke, Self::Hostile, Self::Lockstep];
+    pub const ALL: [Self; 5] = [Self::Default, Self::Smoke, Self::Hostile, Self::Lockstep, Self::Ablate];
 
     /// How many faults there are.
     pub(crate) fn faults(self, draws: &mut Draws) -> u64 {
         let few = if draws.per_mille(200) { 0 } else { draws.between(1, 12) };
         match self {
-            Self::Default | Self::Smoke | Self::Lockstep => few,
+            Self::Default | Self::Smoke | Self::Lockstep | Self::Ablate => few,
             Self::Hostile => few + 25,
         }
     }
@@ -37,7 +40,7 @@ impl Profile {
     /// In how many of a thousand runs each kind of fault occurs.
     pub(crate) const fn kinds(self) -> u64 {
         match self {
-            Self::Default | Self::Smoke | Self::Lockstep => 400,
+            Self::Default | Self::Smoke | Self::Lockstep | Self::Ablate => 400,
             Self::Hostile => 900,
         }
     }
@@ -45,7 +48,7 @@ impl Profile {
     /// How many of a thousand runs wear the cluster down in other ways.
     pub(crate) const fn strain(self) -> u64 {
         match self {
-            Self::Default | Self::Smoke | Self::Lockstep => 250,
+            Self::Default | Self::Smoke | Self::Lockstep | Self::Ablate => 250,
             Self::Hostile => 700,
         }
     }
@@ -56,15 +59,17 @@ impl Profile {
             Self::Default | Self::Hostile => {}
             Self::Smoke => shorten(plan),
             Self::Lockstep => tick(plan),
+            Self::Ablate => ablate(plan),
         }
     }
 }
 
-const NAMES: [(&str, Profile); 4] = [
+const NAMES: [(&str, Profile); 5] = [
     ("default", Profile::Default),
     ("smoke", Profile::Smoke),
     ("hostile", Profile::Hostile),
     ("lockstep", Profile::Lockstep),
+    ("ablate", Profile::Ablate),
 ];
 
 impl fmt::Display for Profile {
@@ -109,6 +114,20 @@ fn tick(plan: &mut Plan) {
     }
 }
 
+/// Members that compare what they hold repair what should never differ, and those that know addresses beat what the group
+/// carries once more. Every promise holds without the one, without the other, and without both.
+fn ablate(plan: &mut Plan) {
+    let mut draws = Chance::new(plan.setup.seed).draws(Purpose::Plan, 0, 0, 13);
+    let without = draws.below(3);
+    if without != 0 {
+        let own = plan.setup.own.values_mut();
+        own.chain([&mut plan.setup.config]).for_each(|config| config.digest_every = Duration::ZERO);
+    }
+    if without != 1 {
+        plan.setup.discovery = draws.pick(&[Discovery::Group, Discovery::Peers]);
+    }
+}
+
 /// Which plans the seeds of a swarm make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swarm {
@@ -148,6 +167,18 @@ mod tests {
                 assert!(result.is_ok(), "{}: {result:?}", swarm.replay(seed));
             }
         }
+    }
+
+    #[test]
+    fn what_is_taken_away_is_not_there() {
+        let plans = (0..20).map(|seed| Swarm { profile: Profile::Ablate, copies: Choice::Any }.plan(seed));
+        let (mut quiet, mut single) = (0, 0);
+        for plan in plans {
+            quiet += usize::from(plan.setup.config.digest_every.is_zero());
+            single += usize::from(plan.setup.discovery != Discovery::Both);
+            assert!(plan.setup.config.digest_every.is_zero() || plan.setup.discovery != Discovery::Both);
+        }
+        assert!(0 < quiet && 0 < single);
     }
 
     #[test]

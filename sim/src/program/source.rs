@@ -13,7 +13,7 @@ use super::{Refused, scenarios};
 /// What the seeds make.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Kind {
-    /// How strong the faults are: smoke, default, hostile or lockstep.
+    /// How strong the faults are: smoke, default, hostile, lockstep or ablate.
     #[arg(long, default_value = "default", value_parser = profile)]
     profile: Profile,
     /// How sessions are copied: any (each seed draws it), everywhere, backups (each seed draws how many), backups:1 to
