@@ -184,9 +184,18 @@ impl Fetches {
 
     /// Gives up what has been asked for too long.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.give_up(|asking| asking.until <= now);
+    }
+
+    /// This member has left: nobody answers it any more.
+    pub(crate) fn handle_left(&mut self) {
+        self.give_up(|_| true);
+    }
+
+    fn give_up(&mut self, is_late: impl Fn(&Asking) -> bool) {
         let answers = &mut self.answers;
         self.asking.retain(|_, asking| {
-            let late = asking.until <= now;
+            let late = is_late(asking);
             if late {
                 let all = asking.wanted.iter().chain(&asking.later);
                 answers.extend(all.map(|wanted| (wanted.id, Fetched::Late)));

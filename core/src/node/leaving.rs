@@ -260,6 +260,7 @@ impl Node {
         }
         self.feeds.clear();
         self.messages.clear();
+        self.fetches.handle_left();
         self.membership.forget_all();
         self.count_others();
         self.raise(Event::Left { at_risk });
