@@ -113,6 +113,44 @@ impl Action {
             | Self::Heal(_) => false,
         }
     }
+
+    /// The hosts that it names, the one that it happens on or begins at first.
+    pub fn hosts(&self) -> Vec<HostId> {
+        self.clone().hosts_mut().into_iter().map(|host| *host).collect()
+    }
+
+    pub(crate) fn hosts_mut(&mut self) -> Vec<&mut HostId> {
+        match self {
+            Self::Start(host)
+            | Self::Install(host, _)
+            | Self::Kill(host, _)
+            | Self::PowerOff(host)
+            | Self::Pause(host)
+            | Self::Resume(host)
+            | Self::Leave(host)
+            | Self::Drain(host, _)
+            | Self::CountOut(host)
+            | Self::Drift(host, _)
+            | Self::StepWall(host, _)
+            | Self::Commit(host, _)
+            | Self::SetName(host, ..)
+            | Self::RemoveName(host, ..)
+            | Self::SendToAll(host)
+            | Self::Touch(host, _) => vec![host],
+            Self::Cut(from, to)
+            | Self::Mend(from, to)
+            | Self::Mute(from, to)
+            | Self::Thin(from, to, _)
+            | Self::ThinGroup(from, to, _)
+            | Self::Unmute(from, to)
+            | Self::Hold(from, to)
+            | Self::Release(from, to)
+            | Self::Break(from, to)
+            | Self::Lag(from, to, _)
+            | Self::Send(from, to) => vec![from, to],
+            Self::Weather(_) | Self::Heal(_) => Vec::new(),
+        }
+    }
 }
 
 /// What a run starts from.

@@ -139,7 +139,7 @@ pub fn slice<'a>(record: &'a Record, violation: &Violation) -> Vec<&'a Entry> {
             Happened::Message(_) | Happened::View(..) | Happened::Broken(_) | Happened::Mail(..) => {}
             Happened::Done(action) if action.is_of_a_client() => {}
             Happened::Done(action) => {
-                if begin <= entry.at && (action.nodes().is_empty() || action.nodes().iter().any(matters)) {
+                if begin <= entry.at && (action.hosts().is_empty() || action.hosts().iter().any(matters)) {
                     kept.insert(number, entry);
                 }
             }

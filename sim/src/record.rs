@@ -305,7 +305,7 @@ impl Happened {
     /// The host that it happened on, or that it came from.
     pub fn host(&self) -> Option<HostId> {
         match self {
-            Self::Done(action) => action.nodes().first().copied(),
+            Self::Done(action) => action.hosts().first().copied(),
             Self::State(host, _)
             | Self::View(host, _)
             | Self::Told(host, _)
@@ -322,7 +322,7 @@ impl Happened {
     /// All hosts that it is about.
     pub fn hosts(&self) -> Vec<HostId> {
         match self {
-            Self::Done(action) => action.nodes(),
+            Self::Done(action) => action.hosts(),
             Self::Message(message) => vec![message.from, message.to],
             Self::State(..)
             | Self::View(..)
@@ -378,41 +378,5 @@ impl Message {
     /// How long it was under way, if it arrived.
     pub fn took(&self, sent: Moment) -> Option<Duration> {
         self.arrived.map(|arrived| arrived.since(sent))
-    }
-}
-
-impl Action {
-    /// The hosts that are named, the one that it happens on or begins at first.
-    pub fn nodes(&self) -> Vec<HostId> {
-        match self {
-            Self::Start(host)
-            | Self::Install(host, _)
-            | Self::Kill(host, _)
-            | Self::PowerOff(host)
-            | Self::Pause(host)
-            | Self::Resume(host)
-            | Self::Leave(host)
-            | Self::Drain(host, _)
-            | Self::CountOut(host)
-            | Self::Drift(host, _)
-            | Self::StepWall(host, _)
-            | Self::Commit(host, _)
-            | Self::SetName(host, ..)
-            | Self::RemoveName(host, ..)
-            | Self::SendToAll(host)
-            | Self::Touch(host, _) => vec![*host],
-            Self::Cut(from, to)
-            | Self::Mend(from, to)
-            | Self::Mute(from, to)
-            | Self::Thin(from, to, _)
-            | Self::ThinGroup(from, to, _)
-            | Self::Unmute(from, to)
-            | Self::Hold(from, to)
-            | Self::Release(from, to)
-            | Self::Break(from, to)
-            | Self::Lag(from, to, _)
-            | Self::Send(from, to) => vec![*from, *to],
-            Self::Weather(_) | Self::Heal(_) => Vec::new(),
-        }
     }
 }

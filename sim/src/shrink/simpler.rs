@@ -1,7 +1,6 @@
 //! What may be simpler in a plan.
 
 use core::{mem::Discriminant, time::Duration};
-use std::collections::BTreeSet;
 
 use heirloom_core::{Config, Copies, Durability, Unit};
 
@@ -142,44 +141,4 @@ pub(super) fn rounded(plan: &Plan, grid: Duration) -> Plan {
     let last = plan.actions.last().map_or(Moment::ZERO, |(at, _)| *at);
     plan.healed_at = plan.healed_at.rounded_up(grid).max(last);
     plan
-}
-
-impl Action {
-    /// The hosts that it names.
-    fn hosts(&self) -> BTreeSet<HostId> {
-        self.clone().hosts_mut().into_iter().map(|host| *host).collect()
-    }
-
-    fn hosts_mut(&mut self) -> Vec<&mut HostId> {
-        match self {
-            Self::Start(host)
-            | Self::Install(host, _)
-            | Self::Kill(host, _)
-            | Self::PowerOff(host)
-            | Self::Pause(host)
-            | Self::Resume(host)
-            | Self::Leave(host)
-            | Self::Drain(host, _)
-            | Self::CountOut(host)
-            | Self::Drift(host, _)
-            | Self::StepWall(host, _)
-            | Self::Commit(host, _)
-            | Self::SetName(host, ..)
-            | Self::RemoveName(host, ..)
-            | Self::SendToAll(host)
-            | Self::Touch(host, _) => vec![host],
-            Self::Cut(from, to)
-            | Self::Mend(from, to)
-            | Self::Mute(from, to)
-            | Self::Thin(from, to, _)
-            | Self::ThinGroup(from, to, _)
-            | Self::Unmute(from, to)
-            | Self::Hold(from, to)
-            | Self::Release(from, to)
-            | Self::Break(from, to)
-            | Self::Lag(from, to, _)
-            | Self::Send(from, to) => vec![from, to],
-            Self::Weather(_) | Self::Heal(_) => Vec::new(),
-        }
-    }
 }
