@@ -1,6 +1,6 @@
 //! Who told when that a session was ended to make room: a write that met such an end may be gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom_core::{MemberId, SessionKey};
 
@@ -10,6 +10,8 @@ use crate::{clock::Moment, history::Attempt};
 #[derive(Clone, Debug, Default)]
 pub struct Evictions {
     told: BTreeMap<SessionKey, Vec<Word>>,
+    /// Who holds that a session was ended to make room.
+    held: BTreeSet<(MemberId, SessionKey)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +24,15 @@ impl Evictions {
     /// A member tells that a session was ended to make room, by itself or by another.
     pub fn handle_word(&mut self, at: Moment, life: MemberId, key: SessionKey) {
         self.told.entry(key).or_default().push(Word { at, life });
+    }
+
+    /// What a member holds of a session has changed: by now it says that this was ended to make room, or does not.
+    pub fn handle_state(&mut self, at: Moment, life: MemberId, key: SessionKey, is_evicted: bool) {
+        if !is_evicted {
+            self.held.remove(&(life, key));
+        } else if self.held.insert((life, key)) {
+            self.handle_word(at, life, key);
+        }
     }
 
     /// Whether what a commit wrote may have been ended to make room under this key: since then, or before by somebody of

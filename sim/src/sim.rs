@@ -292,6 +292,22 @@ impl Sim {
         Ok(())
     }
 
+    /// A member tells that it, or another, has made room. Where too few events fit, what it holds says so as well.
+    fn hear_eviction(&mut self, fact: &Fact) {
+        let evictions = self.history.evictions_mut();
+        match &fact.what {
+            What::Event(Event::SessionEnded(key, EndCause::Evicted)) => {
+                evictions.handle_word(self.cluster.now(), fact.life, *key);
+            }
+            What::Changed(key) => {
+                let living = self.cluster.living(fact.life);
+                let is_evicted = living.is_some_and(|(_, process)| process.node.ended(key) == Some(EndCause::Evicted));
+                evictions.handle_state(self.cluster.now(), fact.life, *key, is_evicted);
+            }
+            What::Event(_) | What::Outcome(..) | What::Fetched(..) | What::Message(_) => {}
+        }
+    }
+
     fn hear(&mut self, fact: &Fact) -> Result<(), Violation> {
         let now = self.cluster.now();
         match &fact.what {
@@ -309,9 +325,7 @@ impl Sim {
             return Err(Violation { promise: Promise::Turn, at: now, story });
         }
         self.hear_name(fact);
-        if let What::Event(Event::SessionEnded(key, EndCause::Evicted)) = &fact.what {
-            self.history.evictions_mut().handle_word(now, fact.life, *key);
-        }
+        self.hear_eviction(fact);
         let view = View::new(&self.cluster, &self.history, &self.ledger);
         self.oracles.handle_fact(view, fact)?;
         if let What::Fetched(id, fetched) = &fact.what {

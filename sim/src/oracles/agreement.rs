@@ -1,11 +1,12 @@
 //! P9: members that reach each other list each other, nobody lists the dead for long, and nobody alive is evicted for
 //! lost messages. Every removal must be justified by something that the world really did.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom_core::{Event, MemberId, MemberState, RemovalCause};
 
 use crate::{
+    clock::Moment,
     cluster::{Fact, What},
     history::lengthened,
     ledger::Trouble,
@@ -126,14 +127,21 @@ fn is_lossy(view: View<'_>) -> bool {
 
 /// Somebody who lists a member that has been dead for longer than that takes to see.
 fn listed_dead(view: View<'_>) -> Option<(HostId, HostId, MemberId)> {
-    let old = view.ledger.deaths().iter().filter(|(at, _)| *at + view.gone_after() <= view.now());
-    let dead: Vec<MemberId> = old.map(|(_, life)| *life).collect();
+    let dead: BTreeMap<MemberId, Moment> = view.ledger.deaths().iter().map(|(at, life)| (*life, *at)).collect();
     view.running().find_map(|(host, process)| {
         let asleep = &[Trouble::Reach, Trouble::Slow];
         let awake_since = view.ledger.calm_between(asleep, host, host)?;
         let awake = awake_since + view.gone_after() <= view.now();
-        let member = process.node.members().find(|member| awake && dead.contains(&member.id))?;
-        Some((host, view.cluster.host_of(member.id)?, member.id))
+        let listed = process.node.members().filter(|_| awake).filter_map(|member| {
+            let at = dead.get(&member.id)?;
+            Some((member.id, view.cluster.host_of(member.id)?, *at))
+        });
+        let mut late = listed.filter(|(_, of, at)| {
+            // What it had sent came when its stream moved again.
+            let released = view.ledger.calm_between(&[Trouble::Hold], host, *of);
+            released.map_or(*at, |released| released.max(*at)) + view.gone_after() <= view.now()
+        });
+        late.next().map(|(member, of, _)| (host, of, member))
     })
 }
 

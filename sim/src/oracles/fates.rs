@@ -101,12 +101,9 @@ impl Fates {
         if costs {
             fate.ended += usize::from(scenes().any(had));
         } else {
-            // Who hands over leaves as many copies as there are others to hold one.
-            let left = scenes().map(|(key, scene)| {
-                let others = scene.records.iter().filter(|(other, session)| **other != life && !lacks(key, session));
-                others.count()
-            });
-            fate.copies = fate.copies.min(left.max().unwrap_or_default()).max(1);
+            // Who hands over leaves as many copies as there are others that hold one.
+            let left = held.iter().filter(|holder| **holder != life).count();
+            fate.copies = fate.copies.min(left).max(1);
         }
         // Two that leave at once may each rely on the other; the last one tells what it could not hand over.
         fate.is_excused = held.iter().all(|holder| *holder == life) && (told || fate.copies <= fate.ended);
