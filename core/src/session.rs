@@ -185,7 +185,7 @@ impl Session {
         over.map(|life| (life.birth, life.counter)).collect()
     }
 
-    fn lasts(&self, life: &Life) -> bool {
+    pub(crate) fn lasts(&self, life: &Life) -> bool {
         !life.is_over() && self.is_here(life.birth)
     }
 

@@ -3,6 +3,7 @@
 //! Beside the replicated state of a session an entry keeps what is this node's own business: until when the session
 //! lives by the local clock, and who was told of its uses when.
 
+mod besides;
 mod copies;
 mod deadlines;
 #[cfg(test)]
@@ -22,11 +23,11 @@ use alloc::{
 use core::{ops::Bound, time::Duration};
 
 pub use self::copies::Damage;
+use self::{besides::Besides, room::Counted, table::Table};
 pub(crate) use self::{
     moves::{Moved, Moving},
     room::Room,
 };
-use self::{room::Counted, table::Table};
 use crate::{
     delta::{CommitError, Delta, Start},
     key::SessionKey,
@@ -51,6 +52,7 @@ pub(crate) struct Sessions {
     moved: VecDeque<Moved>,
     /// The links of all records: to which key, from which.
     links: BTreeSet<(SessionKey, SessionKey)>,
+    besides: Besides,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -177,7 +179,9 @@ impl Sessions {
                 Some(Lifetime::Never) | None => None,
             };
             (entry.used, entry.told) = (Some(now), now);
+            self.use_besides(now, &key);
         }
+        let entry = self.table.get_or_insert(key, Entry::default);
         let replaced = before.1.filter(|owner| before.0 && *owner != me);
         let ended = ends.filter(|_| before.0 && !entry.session.is_live());
         self.send_on(key, None, 0);
@@ -231,14 +235,19 @@ impl Sessions {
         }
         let entry = self.table.get_or_insert(key, Entry::default);
         entry.deadline = entry.deadline_after(now, &before, until);
-        let effect = Effect {
+        let mut effect = Effect {
             changed,
             replaced: before.owner.filter(|owner| Some(*owner) != entry.session.owner()),
             ended: entry.session.ended().filter(|_| before.live),
             early: entry.expired_early(now, &before),
         };
         let used = entry.used_by(now, changed);
+        let lasted = before.lasted().filter(|_| 1 < entry.session.lives.len());
         self.note(key, before.live, used);
+        if let Some((birth, until)) = lasted {
+            self.note_beside(key, birth, until);
+        }
+        effect.early = effect.early.or(self.expired_early_beside(now, &key));
         effect
     }
 
@@ -314,6 +323,7 @@ impl Sessions {
     /// A client of this node used a session. Tells whether that is news for others: a tenth of the idle time has passed
     /// since they were told.
     pub(crate) fn use_here(&mut self, now: Time, key: &SessionKey) -> bool {
+        self.use_besides(now, key);
         let Some(entry) = self.table.get_mut(key) else { return false };
         let idle = match entry.session.lifetime() {
             Some(Lifetime::Idle(idle)) => idle,
@@ -356,6 +366,7 @@ impl Sessions {
             assert!(!entry.session.is_live(), "only an end is forgotten");
             self.reckon_out(*key, entry.counted);
             self.forget_links(key, &entry.session);
+            self.besides.forget(key);
         }
     }
 
@@ -397,6 +408,7 @@ impl Sessions {
     /// Asserts what is true between calls.
     pub(crate) fn check_table(&self) {
         self.check_room();
+        self.check_besides();
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// None is below it.
+    pub(crate) const LOWEST: Self = Self { clock: 0, writer: MemberId(0) };
+
     /// What the wall clock showed, or a little more.
     pub(crate) fn wall(self) -> Wall {
         Wall(self.clock >> COUNTER_BITS)

@@ -79,6 +79,7 @@ impl Sessions {
             self.reckon_out(*key, entry.counted);
             self.changed.insert(*key);
             self.forget_links(key, &entry.session);
+            self.besides.forget(key);
         }
     }
 }

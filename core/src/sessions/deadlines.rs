@@ -15,6 +15,13 @@ pub(super) struct Before {
     pub(super) deadline: Option<Time>,
 }
 
+impl Before {
+    /// The birth that it showed first, and until when that was to live.
+    pub(super) fn lasted(&self) -> Option<(Stamp, Time)> {
+        Some((self.birth.filter(|_| self.live)?, self.deadline?))
+    }
+}
+
 impl Sessions {
     /// When it ends if it is not used any more.
     pub(crate) fn deadline(&self, key: &SessionKey) -> Option<Time> {
@@ -135,7 +142,7 @@ impl Entry {
     }
 
     /// A greatest age is set at the birth and never changed: whose owner says that it is reached is right.
-    fn is_over_by_idleness(&self, birth: Stamp) -> bool {
+    pub(super) fn is_over_by_idleness(&self, birth: Stamp) -> bool {
         let is_over = |life: &Life| life.is_over() && !life.expired.by_age;
         self.session.life(birth).is_some_and(is_over) && !self.session.ends().kills(birth)
     }
@@ -163,7 +170,7 @@ impl Sessions {
 }
 
 /// Whether the time of a session that has expired is not over, when it ends then.
-fn is_early(now: Time, lifetime: Option<Lifetime>, deadline: Option<Time>) -> bool {
+pub(super) fn is_early(now: Time, lifetime: Option<Lifetime>, deadline: Option<Time>) -> bool {
     match lifetime {
         Some(Lifetime::Idle(_)) => deadline.is_some_and(|deadline| now < deadline),
         // Copies count down from when they were told, and by clocks of their own: a little later is not early.

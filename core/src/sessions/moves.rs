@@ -120,6 +120,7 @@ impl Sessions {
                 moved.entry(to).or_default().add_link(link);
             }
         }
+        moved.iter().for_each(|(to, session)| self.besides.handle_moved(key, *to, session));
         let moved = moved.into_iter().map(|(to, session)| Moved { from: key, to, session, until, hops });
         self.moved.extend(moved);
     }
