@@ -10,7 +10,7 @@ use crate::{
     member::{MemberId, MemberState},
     ownership::Pulled,
     planted::Bug,
-    session::{LifetimeRegister, Session},
+    session::{Change, LifetimeRegister, Session},
     stamp::Stamp,
     time::Time,
     wire::Held,
@@ -135,6 +135,17 @@ impl Node {
             self.stats.pulls += 1;
             feed.note(Note::Pull(key));
             self.ownership.handle_pulled(peer, key, why);
+        }
+    }
+
+    /// A member asks for all that is held here of a session. Where that comes from goes along, to who must hold it: nobody is
+    /// told of a key without the links that tell which of his ends were meant for it (P3).
+    pub(super) fn receive_pull(&mut self, now: Time, peer: MemberId, key: SessionKey) {
+        let mut keys = self.sessions.ancestors(key);
+        keys.retain(|from| self.other_holders(from).contains(&peer));
+        keys.push(key);
+        if let Some(feed) = self.feeds.get_mut(&peer) {
+            keys.into_iter().for_each(|key| feed.lack(now, key, Change::default()));
         }
     }
 

@@ -11,7 +11,6 @@ use crate::{
     member::{MemberId, MemberState},
     planted::Bug,
     protocol::NEXT,
-    session::Change,
     time::Time,
     wire::{self, Ack, AckMore, Declared, FeedHead, Frame, Item, Items, Kind, Ping},
 };
@@ -285,11 +284,7 @@ impl Node {
                     feed.note(Note::OfferedBefore);
                 }
             }
-            Item::Pull(key) => {
-                if let Some(feed) = self.feeds.get_mut(&peer) {
-                    feed.lack(now, key, Change::default());
-                }
-            }
+            Item::Pull(key) => self.receive_pull(now, peer, key),
             Item::Round(round) => self.joiners.handle_round(peer, round),
             Item::Done(round, view, settled) => self.rounds.handle_done(peer, round, view, settled),
         }
