@@ -69,9 +69,8 @@ impl Node {
         self.stats.adoptions += 1;
         let lasting = self.sessions.record(&key).filter(|session| session.is_live() || session.is_unburied());
         let owner = lasting.and_then(|session| session.owner());
-        let is_known = |owner: &MemberId| self.others.all.contains(owner) || self.ownership.is_gone(*owner);
-        if let Some(owner) = owner.filter(|owner| *owner != self.id && !is_known(owner)) {
-            // Never met, so nobody here knows whether it is dead, and serves it still.
+        if let Some(owner) = owner.filter(|owner| *owner != self.id && !self.others.all.contains(owner)) {
+            // If it was never met nobody here knows whether it is dead, whatever others say, or serves it still.
             let clock = self.clock.last();
             self.breaks.entry(owner).or_insert(Break { since: now, clock, lurking: true, too_long: false });
         }
