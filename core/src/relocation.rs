@@ -25,6 +25,8 @@ pub(crate) struct Relocation {
     astray: BTreeSet<SessionKey>,
     /// Members that offered what they need not hold of sessions that this node owns, with the digest of it.
     offers: BTreeMap<SessionKey, BTreeMap<MemberId, Offer>>,
+    /// Sessions that need not be held here by this node's view, and are to by the view of who spoke of them, and when.
+    words: BTreeMap<SessionKey, (MemberId, Time)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +177,32 @@ impl Relocation {
         self.offers.remove(key);
     }
 
+    /// A member spoke of a session of which this node neither holds nor must hold anything. It may have noticed before this node
+    /// that another is gone.
+    pub(crate) fn handle_word(&mut self, now: Time, key: SessionKey, from: MemberId) {
+        if self.words.len() < WORDS_MAX {
+            self.words.insert(key, (from, now));
+        }
+    }
+
+    /// The placement has changed: takes the words since `then` of sessions that this node `must_hold` by now, and forgets older
+    /// ones.
+    pub(crate) fn take_words(
+        &mut self,
+        then: Time,
+        must_hold: impl Fn(&SessionKey) -> bool,
+    ) -> Vec<(SessionKey, MemberId)> {
+        let mut taken = Vec::new();
+        self.words.retain(|key, (from, at)| {
+            let is_due = then <= *at && must_hold(key);
+            if is_due {
+                taken.push((*key, *from));
+            }
+            then <= *at && !is_due
+        });
+        taken
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         [self.walk.map(|walk| walk.next), self.pending_at].into_iter().flatten().min()
     }
@@ -189,6 +217,9 @@ impl Relocation {
         self.walk.is_none() && self.pending.is_empty() && self.offers.is_empty()
     }
 }
+
+/// Words that are remembered: what is lost beyond is found by the digests.
+const WORDS_MAX: usize = 4096;
 
 /// Placements that are remembered during one walk.
 const BEFORE_MAX: usize = 8;

@@ -61,10 +61,24 @@ impl Node {
             self.digests.handle_view(self.now, self.placement.ready(), members);
             if !self.is_everywhere() {
                 self.relocation.handle_placement(self.now, before);
+                self.see_to_words();
             }
         }
         self.replaced = true;
         self.recount();
+    }
+
+    /// Others may have noticed first who is gone, and counted this node among those who must hold what they spoke of.
+    fn see_to_words(&mut self) {
+        let Config { drop_time, probe_time, .. } = self.config;
+        // They have no more time than that to be the first.
+        let then = self.now - drop_time - probe_time;
+        let placement = &self.placement;
+        for (key, from) in self.relocation.take_words(then, |key| placement.holders(key).contains(&self.id)) {
+            if self.sessions.record(&key).is_none() {
+                self.pull(from, key, Pulled::Differs);
+            }
+        }
     }
 
     /// Whether a session may be served from what is held here.

@@ -57,7 +57,11 @@ impl Node {
         delta: &DeltaReader<'_>,
     ) -> Result<(), FrameError> {
         let parts = self.collect(stream, false, delta)?;
-        if matches!(parts, Parts::Unfinished) || self.refuses(now, peer, delta) || self.is_no_concern(delta) {
+        if matches!(parts, Parts::Unfinished) || self.refuses(now, peer, delta) {
+            return Ok(());
+        }
+        if self.is_no_concern(delta) {
+            self.relocation.handle_word(now, delta.key(), peer);
             return Ok(());
         }
         let (key, owned) = (delta.key(), self.owns(&delta.key()));
