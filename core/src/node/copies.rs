@@ -201,11 +201,13 @@ impl Node {
     /// Sees whether a copy here must go, or is to be completed. What is known of already waits for its turn: two members that
     /// answer each other must not do so at the speed of the network.
     pub(super) fn look_at_copy(&mut self, now: Time, key: SessionKey, pace: Pace) {
-        let Some(owner) = self.sessions.record(&key).and_then(|session| session.owner()) else {
+        let session = self.sessions.record(&key);
+        let Some((session, owner)) = session.and_then(|session| Some((session, session.owner()?))) else {
             self.relocation.settle(&key);
             return;
         };
-        let partial = self.sessions.is_partial(&key);
+        // Who takes over what another gives up at the same time owns a life without content.
+        let partial = self.sessions.is_partial(&key) || session.is_live() && session.is_bare();
         let stays = owner == self.id || self.must_hold(&key);
         let present = owner == self.id || self.others.all.contains(&owner);
         self.sessions.set_left_over(&key, !stays);
