@@ -14,7 +14,10 @@ use crate::{
     violation::{Promise, Violation},
 };
 
+mod draft;
 mod simpler;
+
+pub(crate) use draft::Draft;
 
 /// How many other seeds are tried where much is taken out at once.
 const LUCK: u64 = 3;
@@ -31,52 +34,63 @@ pub fn shrink_by(
     judge: impl Fn(&Plan) -> Option<Violation>,
     may_run: impl FnMut() -> bool,
 ) -> Option<(Plan, Violation)> {
-    let violation = judge(plan)?;
+    let (draft, violation) = shrink_draft(plan, |draft| judge(&draft.plan), may_run)?;
+    Some((draft.plan, violation))
+}
+
+/// The same where who judges must know what is left of the plan.
+pub(crate) fn shrink_draft(
+    plan: &Plan,
+    judge: impl Fn(&Draft) -> Option<Violation>,
+    may_run: impl FnMut() -> bool,
+) -> Option<(Draft, Violation)> {
+    let draft = Draft::whole(plan);
+    let violation = judge(&draft)?;
     let promise = violation.promise;
-    let mut shrinker = Shrinker { plan: plan.clone(), violation, promise, judge, may_run };
+    let mut shrinker = Shrinker { draft, violation, promise, judge, may_run };
     loop {
-        let before = shrinker.plan.clone();
+        let before = shrinker.draft.clone();
         // `None` when no more runs are allowed.
         let pass = shrinker.shorten().and_then(|()| shrinker.calm()).and_then(|()| shrinker.thin_out());
         let pass = pass.and_then(|()| shrinker.drop_hosts()).and_then(|()| shrinker.round());
-        if pass.is_none() || shrinker.plan == before {
-            return Some((shrinker.plan, shrinker.violation));
+        if pass.is_none() || shrinker.draft == before {
+            return Some((shrinker.draft, shrinker.violation));
         }
     }
 }
 
 struct Shrinker<J, M> {
     /// The shortest so far, and what it shows.
-    plan: Plan,
+    draft: Draft,
     violation: Violation,
     promise: Promise,
     judge: J,
     may_run: M,
 }
 
-impl<J: Fn(&Plan) -> Option<Violation>, M: FnMut() -> bool> Shrinker<J, M> {
+impl<J: Fn(&Draft) -> Option<Violation>, M: FnMut() -> bool> Shrinker<J, M> {
     /// Takes another plan for the shortest if it breaks the same promise; tells whether it does.
-    fn take(&mut self, plan: Plan) -> Option<bool> {
-        if plan == self.plan {
+    fn take(&mut self, draft: Draft) -> Option<bool> {
+        if draft == self.draft {
             return Some(false);
         }
         if !(self.may_run)() {
             return None;
         }
-        let found = (self.judge)(&plan).filter(|found| found.promise == self.promise);
+        let found = (self.judge)(&draft).filter(|found| found.promise == self.promise);
         let is_taken = found.is_some();
         if let Some(found) = found {
-            (self.plan, self.violation) = (plan, found);
+            (self.draft, self.violation) = (draft, found);
         }
         Some(is_taken)
     }
 
     /// The same with some other seeds, too.
-    fn take_with_luck(&mut self, plan: &Plan) -> Option<bool> {
+    fn take_with_luck(&mut self, draft: &Draft) -> Option<bool> {
         for luck in 0..=LUCK {
-            let mut plan = plan.clone();
-            plan.setup.seed = plan.setup.seed.wrapping_add(luck);
-            if self.take(plan)? {
+            let mut draft = draft.clone();
+            draft.plan.setup.seed = draft.plan.setup.seed.wrapping_add(luck);
+            if self.take(draft)? {
                 return Some(true);
             }
         }
@@ -86,22 +100,23 @@ impl<J: Fn(&Plan) -> Option<Violation>, M: FnMut() -> bool> Shrinker<J, M> {
     /// Nothing happens after what is to be shown, and nobody waits for it.
     fn shorten(&mut self) -> Option<()> {
         let shown_at = self.violation.at;
-        let mut plan = self.plan.clone();
-        plan.actions.retain(|(at, _)| *at <= shown_at);
-        self.take(plan)?;
-        let last = self.plan.actions.last().map_or(Moment::ZERO, |(at, _)| *at);
-        let healed_at = self.plan.healed_at.min(last + Duration::from_secs(1));
-        self.take(Plan { healed_at, ..self.plan.clone() })?;
+        let mut draft = self.draft.clone();
+        draft.retain(|at, _| at <= shown_at);
+        self.take(draft)?;
+        let mut draft = self.draft.clone();
+        let last = draft.plan.actions.last().map_or(Moment::ZERO, |(at, _)| *at);
+        draft.plan.healed_at = draft.plan.healed_at.min(last + Duration::from_secs(1));
+        self.take(draft)?;
         Some(())
     }
 
     /// The network is calm and everything is set as by default, as far as can be.
     fn calm(&mut self) -> Option<()> {
         for calmer in simpler::WORLDS {
-            let mut plan = self.plan.clone();
-            calmer(&mut plan);
-            if plan != self.plan {
-                self.take_with_luck(&plan)?;
+            let mut draft = self.draft.clone();
+            calmer(&mut draft.plan);
+            if draft != self.draft {
+                self.take_with_luck(&draft)?;
             }
         }
         Some(())
@@ -109,20 +124,19 @@ impl<J: Fn(&Plan) -> Option<Violation>, M: FnMut() -> bool> Shrinker<J, M> {
 
     /// Whole kinds of actions go, then the actions of one session or between two hosts, then any.
     fn thin_out(&mut self) -> Option<()> {
-        for kind in simpler::kinds(&self.plan) {
-            let mut plan = self.plan.clone();
-            plan.actions.retain(|(_, action)| simpler::kind(action) != kind);
-            self.take_with_luck(&plan)?;
+        for kind in simpler::kinds(&self.draft.plan) {
+            let mut draft = self.draft.clone();
+            draft.retain(|_, action| simpler::kind(action) != kind);
+            self.take_with_luck(&draft)?;
         }
-        let mut size = self.plan.actions.len().div_ceil(2);
+        let mut size = self.draft.plan.actions.len().div_ceil(2);
         while 0 < size {
             let mut at = 0;
             let mut is_shorter = false;
-            while at < self.plan.actions.len() {
-                let mut plan = self.plan.clone();
-                let end = (at + size).min(plan.actions.len());
-                plan.actions.drain(at..end);
-                if self.take(plan)? {
+            while at < self.draft.plan.actions.len() {
+                let mut draft = self.draft.clone();
+                draft.remove(at, size);
+                if self.take(draft)? {
                     is_shorter = true;
                 } else {
                     at += size;
@@ -136,11 +150,11 @@ impl<J: Fn(&Plan) -> Option<Violation>, M: FnMut() -> bool> Shrinker<J, M> {
 
     /// Fewer hosts.
     fn drop_hosts(&mut self) -> Option<()> {
-        let mut host = self.plan.setup.hosts;
-        while 0 < host && 1 < self.plan.setup.hosts {
+        let mut host = self.draft.plan.setup.hosts;
+        while 0 < host && 1 < self.draft.plan.setup.hosts {
             host -= 1;
-            let plan = simpler::without_host(&self.plan, host);
-            self.take_with_luck(&plan)?;
+            let draft = self.draft.without_host(host);
+            self.take_with_luck(&draft)?;
         }
         Some(())
     }
@@ -148,19 +162,19 @@ impl<J: Fn(&Plan) -> Option<Violation>, M: FnMut() -> bool> Shrinker<J, M> {
     /// Commands ask for less, and moments are rounder: all of them at once if that goes, or one after the other.
     fn round(&mut self) -> Option<()> {
         for plainer in simpler::COMMANDS {
-            let mut plan = self.plan.clone();
-            plan.actions.iter_mut().for_each(|(_, action)| plainer(action));
-            if plan != self.plan && !self.take_with_luck(&plan)? {
-                for at in 0..self.plan.actions.len() {
-                    let mut plan = self.plan.clone();
-                    plainer(&mut plan.actions[at].1);
-                    self.take(plan)?;
+            let mut draft = self.draft.clone();
+            draft.plan.actions.iter_mut().for_each(|(_, action)| plainer(action));
+            if draft != self.draft && !self.take_with_luck(&draft)? {
+                for at in 0..self.draft.plan.actions.len() {
+                    let mut draft = self.draft.clone();
+                    plainer(&mut draft.plan.actions[at].1);
+                    self.take(draft)?;
                 }
             }
         }
         for grid in [1000, 100, 10].map(Duration::from_millis) {
-            let plan = simpler::rounded(&self.plan, grid);
-            if plan != self.plan && self.take_with_luck(&plan)? {
+            let draft = Draft { plan: simpler::rounded(&self.draft.plan, grid), ..self.draft.clone() };
+            if draft != self.draft && self.take_with_luck(&draft)? {
                 break;
             }
         }

@@ -30,17 +30,22 @@
 //! ```
 
 use core::str::FromStr;
+use std::collections::BTreeMap;
 
-use crate::{own::Invariant, plan::Plan, run::Report, stored::BadPlan, trial::Trial, violation::Violation};
+use crate::{clients, own::Invariant, plan::Plan, run::Report, stored::BadPlan, trial::Trial, violation::Violation};
 
 mod deeds;
 mod expect;
 pub(crate) mod file;
 mod judge;
+mod lines;
 mod order;
+mod seen;
 pub(crate) mod settings;
+mod shorter;
 mod traffic;
 mod words;
+mod write;
 
 use expect::Expectation;
 use judge::Judge;
@@ -69,6 +74,30 @@ impl Tale {
         file::read(file, text, &file::Base::default())
     }
 
+    /// The story of a plan: what happens in it, and some of what its run shows, as what is expected.
+    pub fn of(plan: &Plan, about: &str) -> Self {
+        seen::tale(plan, about)
+    }
+
+    /// The text of its file: whoever reads it has the same plan, and expects the same.
+    ///
+    /// # Errors
+    ///
+    /// What scenario files have no words for.
+    pub fn text(&self) -> Result<String, String> {
+        write::text(self)
+    }
+
+    /// Where a run keeps all promises and does not meet an expectation: takes out of the story what that does not need, in as
+    /// many runs as `may_run` allows.
+    ///
+    /// A story in which nothing happens meets few expectations. So of what is left this holds: no promise is broken, what was
+    /// expected and met is met, and the one expectation is unmet in the same way: something of the kind was heard or nothing,
+    /// the writes and sessions that it names came as far, and the members that it names have run and run as before.
+    pub fn shrink(&self, may_run: impl FnMut() -> bool) -> Option<(Self, Violation)> {
+        shorter::shrink(self, may_run)
+    }
+
     /// What it is about, in a sentence or two.
     pub fn about(&self) -> &str {
         &self.about
@@ -84,9 +113,14 @@ impl Tale {
         &self.names.members
     }
 
-    /// The names of its sessions: the first one has the key of number 1, and so on.
-    pub fn sessions(&self) -> &[String] {
-        &self.names.sessions
+    /// What it calls sessions that have a number, that of number 1 first; `s2` where it has no name for number 2.
+    pub fn sessions(&self) -> Vec<String> {
+        let numbered = self.names.sessions.iter().filter_map(|(name, key)| Some((clients::number(*key)?, name)));
+        let named: BTreeMap<u64, &String> = numbered.filter(|(number, name)| **name != format!("s{number}")).collect();
+        let last = named.last_key_value().map_or(0, |(last, _)| *last);
+        (1..=last)
+            .map(|number| named.get(&number).map_or_else(|| format!("s{number}"), |name| (*name).clone()))
+            .collect()
     }
 
     /// How many expectations it has.

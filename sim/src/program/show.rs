@@ -9,11 +9,14 @@ use std::{
 use clap::Args;
 use heirloom_core::{SessionKey, kinds};
 use heirloom_sim::{
-    HostId, Moment, clients,
+    HostId, Moment, Tale, Violation, clients,
     show::{self, Filter, KINDS},
 };
 
-use super::{Done, Status, source::Source};
+use super::{
+    Done, Refused, Status,
+    source::{Found, Source},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
@@ -24,6 +27,9 @@ pub(crate) struct Show {
     /// One object of JSON for each thing that happened, on a line of its own.
     #[arg(long)]
     json: bool,
+    /// The story as a scenario file: what happens, and some of what is seen as what is expected.
+    #[arg(long, conflicts_with_all = ["json", "html", "svg"])]
+    scenario: bool,
     /// A page in this file, to look at in a browser: lanes, views, messages, copies, commits; it fetches nothing.
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     html: Option<PathBuf>,
@@ -61,7 +67,13 @@ impl Part {
 
 impl Show {
     pub(crate) fn perform(&self) -> Done {
-        let (trial, record) = self.source.found()?.record();
+        let found = self.source.found()?;
+        if self.scenario {
+            let (text, violation) = story(&found, &self.source.title())?;
+            print(&text)?;
+            return Ok(if violation.is_some() { Status::Broken } else { Status::Kept });
+        }
+        let (trial, record) = found.record();
         let filter = self.part.filter();
         if let Some(path) = &self.html {
             fs::write(path, show::page(&record, &self.source.title(), &self.source.replay()))?;
@@ -81,6 +93,18 @@ impl Show {
         print(&told)?;
         Ok(Status::of(trial.failure))
     }
+}
+
+/// The text of a scenario file of a run, after what it breaks if it breaks a promise.
+pub(crate) fn story(found: &Found, title: &str) -> Result<(String, Option<Violation>), Refused> {
+    let tale = match found {
+        Found::Plan(stored) => Tale::of(&stored.plan, &format!("What happens in {title}.")),
+        Found::Tale(tale) => tale.clone(),
+    };
+    let text = tale.text().map_err(Refused)?;
+    let violation = tale.run().err();
+    let told = violation.iter().map(|violation| format!("# {}\n", violation.to_string().replace('\n', "\n# ")));
+    Ok((told.collect::<String>() + &text, violation))
 }
 
 /// Prints as much as somebody reads.

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::{
     fs,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
@@ -16,10 +16,11 @@ use heirloom_sim::{
 };
 
 use super::{
-    Done, Status,
+    Done, Refused, Status,
     batch::{Output, Swarming},
     numbers::{Seeds, Shard, time},
     replays,
+    show::story,
     source::{Found, Source},
 };
 
@@ -121,7 +122,7 @@ pub(crate) struct Shrink {
     /// How long it may take.
     #[arg(long, default_value = "30s", value_parser = time)]
     budget: Duration,
-    /// Keep the short plan in this file.
+    /// Keep it in this file: a plan, or a scenario if its name ends with .toml.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -130,14 +131,17 @@ impl Shrink {
     pub(crate) fn perform(&self) -> Done {
         let found = self.source.found()?;
         let Some((stored, violation)) = shortest(&found.stored().plan, self.budget) else {
-            println!("no promise is broken");
-            return Ok(unexpected(&found));
+            return self.unexpected(&found);
         };
-        let text = with_story(&stored, Some(&violation));
+        let is_story = self.out.as_deref().is_some_and(is_scenario);
+        let text = match is_story {
+            true => story(&Found::Plan(stored.clone()), &self.source.title())?.0,
+            false => with_story(&stored, Some(&violation)),
+        };
         let replay = match &self.out {
             Some(path) => {
                 fs::write(path, text)?;
-                format!("heirloom-sim replay {}", path.display())
+                format!("heirloom-sim {} {}", if is_story { "run" } else { "replay" }, path.display())
             }
             None => {
                 print!("{text}");
@@ -149,19 +153,44 @@ impl Shrink {
         println!("replay: {replay}");
         Ok(Status::of(trial.failure))
     }
+
+    /// Makes a story short that keeps all promises and does not go as expected.
+    fn unexpected(&self, found: &Found) -> Done {
+        let started = Instant::now();
+        let short = match found {
+            Found::Tale(tale) => tale.shrink(|| started.elapsed() < self.budget),
+            Found::Plan(_) => None,
+        };
+        let Some((tale, _)) = short else {
+            println!("no promise is broken, and all is as expected");
+            return Ok(Status::Kept);
+        };
+        let found = Found::Tale(tale);
+        let (text, _) = story(&found, &self.source.title())?;
+        let replay = match &self.out {
+            Some(path) if !is_scenario(path) => {
+                return Err(Refused(
+                    "what is expected stands in scenarios: write it to a file that ends with .toml".into(),
+                ));
+            }
+            Some(path) => {
+                fs::write(path, text)?;
+                format!("heirloom-sim run {}", path.display())
+            }
+            None => {
+                print!("{text}");
+                self.source.replay()
+            }
+        };
+        let (trial, record) = found.record();
+        print!("{}", show::text(&record, &Filter::default()));
+        println!("replay: {replay}");
+        Ok(Status::of(trial.failure))
+    }
 }
 
-/// What is not as expected in a run that keeps all promises. It can be made no shorter: where nothing happens it is not as
-/// expected either.
-fn unexpected(found: &Found) -> Status {
-    let Found::Tale(tale) = found else { return Status::Kept };
-    let Trial { result, failure, .. } = tale.trial();
-    if let Err(violation) = result {
-        println!(
-            "{violation}\nwhat was expected is nothing to make short: `heirloom-sim show` tells what happens instead"
-        );
-    }
-    Status::of(failure)
+fn is_scenario(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
 }
 
 /// Makes a failing plan as short as it gets in that time.

@@ -153,7 +153,7 @@ impl Found {
             Self::Plan(stored) => Record::of(&stored.plan),
             Self::Tale(tale) => {
                 let (trial, record) = Record::judged(tale.plan(), vec![tale.judge()]);
-                (trial, Record { called: [tale.members().to_vec(), tale.sessions().to_vec()], ..record })
+                (trial, Record { called: [tale.members().to_vec(), tale.sessions()], ..record })
             }
         }
     }

@@ -8,7 +8,6 @@ use crate::{
     action::Action,
     ask::{Ask, Start},
     clock::Moment,
-    net::HostId,
     places::{Discovery, Places},
     plan::Plan,
     weather::Weather,
@@ -116,22 +115,6 @@ pub(super) fn kinds(plan: &Plan) -> Vec<(Discriminant<Action>, Option<[u8; 16]>,
         }
     }
     kinds
-}
-
-/// The same without one host and all that is done to it; what clients ask it for, they ask the next one for.
-pub(super) fn without_host(plan: &Plan, gone: u16) -> Plan {
-    let mut plan = plan.clone();
-    plan.setup.hosts -= 1;
-    let last = plan.setup.hosts.saturating_sub(1);
-    let there = |host: HostId| if host.0 < gone { host } else { HostId(host.0.saturating_sub(1).min(last)) };
-    let concerns = |action: &Action| !action.is_of_a_client() && action.hosts().contains(&HostId(gone));
-    plan.actions.retain(|(_, action)| !concerns(action));
-    for (_, action) in &mut plan.actions {
-        action.hosts_mut().into_iter().for_each(|host| *host = there(*host));
-    }
-    plan.setup.own =
-        plan.setup.own.into_iter().filter(|(host, _)| host.0 != gone).map(|(host, own)| (there(host), own)).collect();
-    plan
 }
 
 /// The same at moments on a grid, in the same order.

@@ -26,11 +26,13 @@ pub(super) struct Deed {
     pub(super) ends: Option<Vec<Action>>,
     /// Which of the writes that have a name it is.
     pub(super) write: Option<usize>,
+    /// Whether it can be done is not said: then it is left out where it cannot be.
+    pub(super) is_sure: bool,
 }
 
 impl Deed {
     fn at_once(actions: Vec<Action>) -> Self {
-        Self { at: Moment::ZERO, until: None, actions, ends: None, write: None }
+        Self { at: Moment::ZERO, until: None, actions, ends: None, write: None, is_sure: true }
     }
 
     fn lasting(actions: Vec<Action>, ends: Vec<Action>) -> Self {
@@ -41,9 +43,9 @@ impl Deed {
 /// How lines look, for whoever wrote one that does not.
 const DEEDS: &str = "start b; kill b; power off b; pause b; resume b; ask b to leave; drain b within 5 s; \
     count out the missing on b; install version 1 on b; cut {a,b} from {c,d}; cut from a to b; mend {a,b} with {c,d}; \
-    drop 60 % of multicast to c; drop all datagrams between a and b; delay from a to b by 200 ms; hold streams to b; \
+    mute between a and b; unmute a with b; drop 60 % of multicast to c; drop all datagrams between a and b; delay from a to b by 200 ms; hold streams to b; \
     release streams to b; break streams between a and b; step clock of b by -500 ms; drift clock of b by -300 ppm; \
-    weather loss=300; heal; create, write or end SESSION on a; touch SESSION on a; move SESSION to OTHER on a; \
+    weather loss=300; heal; heal to weather loss=20; create, write or end SESSION on a; touch SESSION on a; move SESSION to OTHER on a; \
     set name NAME on a; remove name NAME on a; send from a to b";
 
 const LINES: &str = "a line begins with `at 12 s` or `from 20 s to 30 s`";
@@ -63,7 +65,12 @@ pub(super) fn deed(names: &mut Names, usual: &Weather, text: &str) -> Result<Dee
         }
         _ => return Err(LINES.into()),
     };
-    let deed = Deed { at, until, ..what_happens(names, usual, what)? };
+    let (what, is_sure) = match what {
+        [what @ .., "if", "it", "runs"] if may_be_in_vain(what, false) => (what, false),
+        [what @ .., "if", "it", "is", "down"] if may_be_in_vain(what, true) => (what, false),
+        _ => (what, true),
+    };
+    let deed = Deed { at, until, is_sure, ..what_happens(names, usual, what)? };
     match until.is_some() && deed.ends.is_none() {
         true => Err(format!("`{}` is done at one moment: at {} s ...", what.join(" "), seconds(at))),
         false => Ok(deed),
@@ -83,6 +90,15 @@ pub(super) fn link(names: &mut Names, usual: &Weather, text: &str) -> Result<Dee
     }
 }
 
+/// Whether this is for a member that may be down or, if it is a start, may run.
+fn may_be_in_vain(what: &[&str], is_start: bool) -> bool {
+    match what {
+        ["start", ..] => is_start,
+        ["kill" | "power" | "pause" | "ask" | "drain" | "count", ..] => !is_start,
+        _ => false,
+    }
+}
+
 fn seconds(at: Moment) -> u64 {
     at.as_nanos() / 1_000_000_000
 }
@@ -92,14 +108,21 @@ fn what_happens(names: &mut Names, usual: &Weather, words: &[&str]) -> Result<De
         return Ok(deed);
     }
     match words {
-        ["cut" | "mend" | "drop" | "delay" | "hold" | "release" | "break", ..] => on_ways(names, words),
+        ["cut" | "mend" | "mute" | "unmute" | "drop" | "delay" | "hold" | "release" | "break", ..] => {
+            on_ways(names, words)
+        }
         ["weather", parts @ ..] => {
-            let weather = read_weather(parts)?;
+            let weather = weather_of(parts)?;
             Ok(Deed::lasting(vec![Action::Weather(weather)], vec![Action::Weather(usual.clone())]))
         }
         ["heal"] => Ok(Deed::at_once(vec![Action::Heal(usual.clone())])),
+        ["heal", "to", "weather", parts @ ..] => Ok(Deed::at_once(vec![Action::Heal(weather_of(parts)?)])),
         _ => on_members(names, words),
     }
+}
+
+fn weather_of(parts: &[&str]) -> Result<Weather, String> {
+    if let ["calm"] = parts { Ok(Weather::calm()) } else { read_weather(parts) }
 }
 
 /// What happens to members, each for itself.
@@ -163,15 +186,21 @@ fn on_ways(names: &Names, words: &[&str]) -> Result<Deed, String> {
             Ok(Deed::lasting(on(Action::Cut, &ways), on(Action::Mend, &ways)))
         }
         ["mend", ways @ ..] => Ok(Deed::at_once(on(Action::Mend, &read_ways(names, ways)?))),
+        ["mute", ways @ ..] => {
+            let ways = read_ways(names, ways)?;
+            Ok(Deed::lasting(on(Action::Mute, &ways), on(Action::Unmute, &ways)))
+        }
+        ["unmute", ways @ ..] => Ok(Deed::at_once(on(Action::Unmute, &read_ways(names, ways)?))),
         ["hold", "streams", ways @ ..] => {
             let ways = read_ways(names, ways)?;
             Ok(Deed::lasting(on(Action::Hold, &ways), on(Action::Release, &ways)))
         }
         ["release", "streams", ways @ ..] => Ok(Deed::at_once(on(Action::Release, &read_ways(names, ways)?))),
-        ["break", "streams", ways @ ..] => {
-            let mut ways = read_ways(names, ways)?;
-            // Streams have no direction.
-            ways.retain(|(one, other)| one < other);
+        ["break", "streams", words @ ..] => {
+            let mut ways = read_ways(names, words)?;
+            // Streams have no direction: where both ways are named, they break once.
+            let all = ways.clone();
+            ways.retain(|(one, other)| one < other || !all.contains(&(*other, *one)));
             Ok(Deed::at_once(on(Action::Break, &ways)))
         }
         ["drop", share, "of", what, ways @ ..] => drop(names, share, what, ways),
@@ -196,10 +225,22 @@ fn drop(names: &Names, share: &str, what: &str, ways: &[&str]) -> Result<Deed, S
     Ok(Deed::lasting(all(share), all(0)))
 }
 
-/// So many of a thousand, from `60%`.
+/// So many of a thousand, from `60%` or `2.5%`.
 pub(super) fn share_of(text: &str) -> Result<u64, String> {
-    let percent = text.strip_suffix('%').and_then(|percent| read_number(percent, 0, 100).ok());
-    percent.map(|percent: u64| percent * 10).ok_or_else(|| format!("`{text}` is no share: 0 % to 100 %"))
+    let wrong = || format!("`{text}` is no share: 0 % to 100 %");
+    let percent = text.strip_suffix('%').ok_or_else(wrong)?;
+    let (whole, part) = percent.split_once('.').unwrap_or((percent, "0"));
+    let (whole, part): (u64, u64) =
+        (read_number(whole, 0, 100).map_err(|_| wrong())?, read_number(part, 0, 9).map_err(|_| wrong())?);
+    Some(whole * 10 + part).filter(|share| *share <= 1000).ok_or_else(wrong)
+}
+
+/// A share as it is read.
+pub(super) fn show_share(share: u64) -> String {
+    match (share / 10, share % 10) {
+        (whole, 0) => format!("{whole} %"),
+        (whole, part) => format!("{whole}.{part} %"),
+    }
 }
 
 /// The ways from members to others.
@@ -250,8 +291,9 @@ fn by_client(names: &mut Names, words: &[&str]) -> Result<Option<Deed>, String> 
             };
             let (host, key) = (names.host(host)?, names.session(session)?);
             let (name, options) = name_of(rest);
-            let mut ask = asked(key, start, options)?;
-            if start != Start::End && ask.sets.is_empty() && ask.removes.is_empty() {
+            let (sets_nothing, options) = without(options, NOTHING);
+            let mut ask = asked(key, start, &options)?;
+            if start != Start::End && !sets_nothing && ask.sets.is_empty() && ask.removes.is_empty() {
                 ask.sets = Ask::set(key, 0, ask.durability).sets;
             }
             let write = name.map(|name| names.write(name, key)).transpose()?;
@@ -278,6 +320,14 @@ fn by_client(names: &mut Names, words: &[&str]) -> Result<Option<Deed>, String> 
         _ => return Ok(None),
     };
     Ok(Some(Deed { write, ..Deed::at_once(vec![action]) }))
+}
+
+/// A write that sets no attribute.
+pub(super) const NOTHING: &str = "set=nothing";
+
+/// Whether a word is among these, and the others.
+fn without<'a>(words: &[&'a str], word: &str) -> (bool, Vec<&'a str>) {
+    (words.contains(&word), words.iter().copied().filter(|other| *other != word).collect())
 }
 
 /// The name of a write, if it has one, and what else is said of it.

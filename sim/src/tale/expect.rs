@@ -234,9 +234,9 @@ fn fate_of(names: &Names, words: &[&str]) -> Result<Fate, String> {
     }
 }
 
-const READY: [(&str, ReadyCause); 2] = [("joined", ReadyCause::Joined), ("first", ReadyCause::FirstMember)];
+pub(super) const READY: [(&str, ReadyCause); 2] = [("joined", ReadyCause::Joined), ("first", ReadyCause::FirstMember)];
 
-const REMOVALS: [(&str, RemovalCause); 5] = [
+pub(super) const REMOVALS: [(&str, RemovalCause); 5] = [
     ("left", RemovalCause::Left),
     ("silence", RemovalCause::Silent),
     ("broken", RemovalCause::Broken),
@@ -265,7 +265,10 @@ fn named<T: Copy>(table: &[(&'static str, T)], word: &str, name: &str) -> Result
 
 fn session_of(names: &Names, name: &str) -> Result<SessionKey, String> {
     let found = names.known_session(name);
-    found.ok_or_else(|| format!("`{name}` is no session of the timeline: {}", names.sessions.join(", ")))
+    found.ok_or_else(|| {
+        let known: Vec<&str> = names.sessions.iter().map(|(name, _)| name.as_str()).collect();
+        format!("`{name}` is no session of the timeline: {}", known.join(", "))
+    })
 }
 
 fn write_of(names: &Names, name: &str) -> Result<usize, String> {
@@ -279,7 +282,8 @@ fn thing_of(names: &Names, name: &str) -> Result<Thing, String> {
         (None, Some(write)) => Ok(Thing::Write(write)),
         (None, None) => {
             let writes = names.writes.iter().map(|(name, _)| name);
-            let known: Vec<&str> = names.sessions.iter().chain(writes).map(String::as_str).collect();
+            let sessions = names.sessions.iter().map(|(name, _)| name);
+            let known: Vec<&str> = sessions.chain(writes).map(String::as_str).collect();
             Err(format!("`{name}` is no session and no write with a name: {}", known.join(", ")))
         }
     }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     action::Setup,
     clock::Moment,
+    net::HostId,
     places::{Discovery, Places},
     plan::Plan,
     stored::{
@@ -28,7 +29,7 @@ use crate::{
 
 /// The version of the form of these files. What is added to it leaves the files that there are as they are; what would not
 /// makes another version.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// The most members of a scenario.
 const MEMBERS_MAX: usize = 64;
 /// How long after the last line everything is healed, if nothing else is said.
@@ -41,6 +42,11 @@ struct File {
     version: Spanned<u32>,
     about: String,
     members: Vec<Spanned<String>>,
+    /// Those that run from the beginning.
+    runs: Option<Vec<Spanned<String>>>,
+    /// Sessions in the order of their numbers, if lines name them in another one.
+    #[serde(default)]
+    sessions: Vec<Spanned<String>>,
     #[serde(default)]
     catches: Vec<Spanned<String>>,
     #[serde(default = "one")]
@@ -106,6 +112,9 @@ pub(crate) fn read(name: &str, text: &str, base: &Base) -> Result<Tale, BadPlan>
         return Err(lines.bad(&file.version)(story));
     }
     let mut names = Names { members: members(lines, &file.members)?, ..Names::default() };
+    for session in &file.sessions {
+        names.session(session.get_ref()).map_err(lines.bad(session))?;
+    }
     let setup = setup(lines, &file, &names, base)?;
     let links = links(lines, &file, &mut names, &setup.weather)?;
     let mut order = Order::default();
@@ -116,7 +125,7 @@ pub(crate) fn read(name: &str, text: &str, base: &Base) -> Result<Tale, BadPlan>
         let deed = deed(&mut names, &setup.weather, line.get_ref()).map_err(lines.bad(line))?;
         order.add(lines.of(line.span().start), deed)?;
     }
-    order.start_others(names.all());
+    order.start_others(names.all(), runs(lines, &file, &names)?);
     for traffic in &file.traffic {
         let requests = traffic.get_ref().requests(&names, file.seed).map_err(lines.bad(traffic))?;
         order.add_all(requests);
@@ -151,6 +160,20 @@ fn members(lines: Lines<'_>, listed: &[Spanned<String>]) -> Result<Vec<String>, 
         1..=MEMBERS_MAX => Ok(names.members),
         count => Err(BadPlan { line: 1, story: format!("it has {count} members: 1 to {MEMBERS_MAX}") }),
     }
+}
+
+/// Who is said to run from the beginning.
+fn runs(lines: Lines<'_>, file: &File, names: &Names) -> Result<Option<Vec<HostId>>, BadPlan> {
+    let Some(runs) = &file.runs else { return Ok(None) };
+    let mut found = Vec::new();
+    for name in runs {
+        let host = names.host(name.get_ref()).map_err(lines.bad(name))?;
+        if found.contains(&host) {
+            return Err(lines.bad(name)(format!("{} is named twice", names.of(host))));
+        }
+        found.push(host);
+    }
+    Ok(Some(found))
 }
 
 /// From which settings a scenario starts.

@@ -1,9 +1,13 @@
 //! Judges a run by the expectations of its scenario.
 
-use core::cell::{Cell, OnceCell};
-use std::collections::BTreeSet;
+use core::cell::{Cell, OnceCell, RefCell};
+use std::{collections::BTreeSet, rc::Rc};
 
 use heirloom_core::Event;
+
+mod instead;
+
+pub(super) use instead::{Instead, Verdict, Verdicts};
 
 use super::{
     expect::{Expectation, Fate, Heard, State, Thing, What, When, Who},
@@ -31,6 +35,8 @@ pub(super) struct Judge {
     heard: Vec<(Moment, HostId, Event)>,
     /// The file and the line of what was expected in vain.
     told: OnceCell<String>,
+    /// Where each verdict is noted, for who wants to know them all; else the first one that is bad ends the run.
+    noted: Option<Rc<RefCell<Verdicts>>>,
 }
 
 /// When an expectation is judged.
@@ -50,15 +56,28 @@ impl Judge {
             open: expectations.iter().map(|expectation| (expectation.clone(), Cell::new(true))).collect(),
             heard: Vec::new(),
             told: OnceCell::new(),
+            noted: None,
         }
+    }
+
+    /// One that notes all verdicts there instead of ending the run with the first one that is bad.
+    pub(super) fn noting(self, noted: Rc<RefCell<Verdicts>>) -> Self {
+        Self { noted: Some(noted), ..self }
     }
 
     /// Judges what is due.
     fn judge(&self, view: View<'_>, is_due: impl Fn(Due) -> bool) -> Result<(), String> {
-        for (expectation, is_open) in &self.open {
+        for (place, (expectation, is_open)) in self.open.iter().enumerate() {
             if is_open.get() && is_due(due(expectation)) {
                 is_open.set(false);
-                if let Err(instead) = self.holds(view, expectation) {
+                let judged = self.holds(view, expectation);
+                if let Some(noted) = &self.noted {
+                    let verdict = match judged {
+                        Ok(()) => Verdict::Met,
+                        Err(instead) => Verdict::Unmet(self.instead(view, &expectation.what), view.now(), instead),
+                    };
+                    noted.borrow_mut().insert(place, verdict);
+                } else if let Err(instead) = judged {
                     let _ = self.told.set(format!("{}:{}", self.file, expectation.line));
                     return Err(format!("expected `{}`, but {instead}", expectation.text));
                 }
@@ -213,15 +232,14 @@ impl Judge {
         let name = self.names.of(host);
         let Some(process) = view.cluster.process(host) else { return format!("{name} does not run") };
         let listed: Vec<&str> = listed(process, host).into_iter().map(|other| self.names.of(other)).collect();
-        let sessions = self.names.sessions.iter().filter_map(|session| {
-            let key = self.names.known_session(session)?;
+        let sessions = self.names.sessions.iter().filter_map(|(session, key)| {
             let writes = self.names.writes.iter().enumerate().filter(|(write, _)| {
                 let serial = self.serial(view, *write);
-                serial.is_some_and(|serial| shown(&process.node, &key).values().any(|shown| *shown == serial))
+                serial.is_some_and(|serial| shown(&process.node, key).values().any(|shown| *shown == serial))
             });
             let writes: Vec<&str> = writes.map(|(_, (name, _))| name.as_str()).collect();
             let with = if writes.is_empty() { String::new() } else { format!(" with {}", writes.join(", ")) };
-            process.node.session(&key).map(|_| format!("{session}{with}"))
+            process.node.session(key).map(|_| format!("{session}{with}"))
         });
         let sessions: Vec<String> = sessions.collect();
         let ready = if view.cluster.is_ready(host) { "is ready" } else { "is not ready" };

@@ -2,7 +2,13 @@
 
 use heirloom_core::SessionKey;
 
-use crate::{clients, clock::Moment, names::Name, net::HostId, stored::forms::read_time};
+use crate::{
+    clients,
+    clock::Moment,
+    names::Name,
+    net::HostId,
+    stored::forms::{read_key, read_time, show_key},
+};
 
 /// The words of a line. A number and its unit are one word, and so is a list: `12 s` is `12s`, and `{a, b}` is `a,b`.
 pub(super) fn split(text: &str) -> Vec<String> {
@@ -45,9 +51,10 @@ const KEPT: [&str; 10] = ["at", "from", "to", "and", "on", "of", "all", "every",
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
     pub(super) members: Vec<String>,
-    pub(super) sessions: Vec<String>,
-    /// The names of the shared map.
-    pub(super) entries: Vec<String>,
+    /// Each with its key, in the order in which they are named.
+    pub(super) sessions: Vec<(String, SessionKey)>,
+    /// The names of the shared map, likewise.
+    pub(super) entries: Vec<(String, Name)>,
     /// Each with its session.
     pub(super) writes: Vec<(String, SessionKey)>,
 }
@@ -76,34 +83,43 @@ impl Names {
         self.members.get(host.index()).map_or("a member", String::as_str)
     }
 
-    /// The key of a session; a name that is not known yet is that of another one.
+    /// The key of a session; a name that is not known yet is that of another one. `s4` is the session that plans call so;
+    /// every other name has the first number that is left.
     pub(super) fn session(&mut self, name: &str) -> Result<SessionKey, String> {
-        let at = match self.sessions.iter().position(|session| session == name) {
-            Some(at) => at,
-            None => {
-                self.check_new(name)?;
-                self.sessions.push(name.into());
-                self.sessions.len() - 1
-            }
+        if let Some(key) = self.known_session(name) {
+            return Ok(key);
+        }
+        self.check_new(name)?;
+        let is_free = |key: &SessionKey| self.sessions.iter().all(|(_, known)| known != key);
+        let key = match own_key(name) {
+            Some(key) if is_free(&key) => key,
+            Some(_) => return Err(format!("`{name}` is a session that has another name before")),
+            None => (1..).map(clients::key).find(is_free).ok_or("there are too many sessions")?,
         };
-        Ok(key(at))
+        self.sessions.push((name.into(), key));
+        Ok(key)
     }
 
     pub(super) fn known_session(&self, name: &str) -> Option<SessionKey> {
-        self.sessions.iter().position(|session| session == name).map(key)
+        self.sessions.iter().find(|(session, _)| session == name).map(|(_, key)| *key)
     }
 
-    /// A name of the shared map.
+    /// A name of the shared map; `m4` is the one that plans call so.
     pub(super) fn entry(&mut self, name: &str) -> Result<Name, String> {
-        let at = match self.entries.iter().position(|entry| entry == name) {
-            Some(at) => at,
+        if let Some((_, known)) = self.entries.iter().find(|(entry, _)| entry == name) {
+            return Ok(*known);
+        }
+        self.check_new(name)?;
+        let is_free = |number: &Name| self.entries.iter().all(|(_, known)| known != number);
+        let number = match name.strip_prefix('m').and_then(|number| number.parse().ok()).map(Name) {
+            Some(number) if is_free(&number) => number,
+            Some(_) => return Err(format!("`{name}` is a name of the shared map that has another name before")),
             None => {
-                self.check_new(name)?;
-                self.entries.push(name.into());
-                self.entries.len() - 1
+                (0..=u8::MAX).map(Name).find(is_free).ok_or("a scenario has at most 256 names in the shared map")?
             }
         };
-        u8::try_from(at).map(Name).map_err(|_| "a scenario has at most 256 names in the shared map".into())
+        self.entries.push((name.into(), number));
+        Ok(number)
     }
 
     /// Gives a write its name.
@@ -128,7 +144,9 @@ impl Names {
             return Err(format!("`{name}` can be no name: lines have it as a word"));
         }
         let writes = self.writes.iter().map(|(name, _)| name);
-        let mut known = [&self.members, &self.sessions, &self.entries].into_iter().flatten().chain(writes);
+        let sessions = self.sessions.iter().map(|(name, _)| name);
+        let entries = self.entries.iter().map(|(name, _)| name);
+        let mut known = self.members.iter().chain(sessions).chain(entries).chain(writes);
         match known.any(|known| known == name) {
             true => Err(format!("`{name}` is already the name of something else")),
             false => Ok(()),
@@ -136,8 +154,18 @@ impl Names {
     }
 }
 
-fn key(at: usize) -> SessionKey {
-    clients::key(u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1))
+/// The key of the session that plans call so: `s4`, or an `x` and the 32 digits of a key that has no number.
+fn own_key(name: &str) -> Option<SessionKey> {
+    if let Some(digits) = name.strip_prefix('x').filter(|digits| digits.len() == 32) {
+        return read_key(digits).ok();
+    }
+    read_key(name).ok().filter(|_| name.starts_with('s'))
+}
+
+/// What a session is called that has no other name.
+pub(super) fn plain_name(key: SessionKey) -> String {
+    let name = show_key(key);
+    if name.starts_with('s') { name } else { format!("x{name}") }
 }
 
 #[cfg(test)]
