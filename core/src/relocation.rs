@@ -23,6 +23,8 @@ pub(crate) struct Relocation {
     pending_at: Option<Time>,
     /// Whom the believed owner of a session here did not know it.
     astray: BTreeSet<SessionKey>,
+    /// Copies here that may go, by word of whom, and the digest of what was offered.
+    released: BTreeMap<SessionKey, (MemberId, u64)>,
     /// Members that offered what they need not hold of sessions that this node owns, with the digest of it.
     offers: BTreeMap<SessionKey, BTreeMap<MemberId, Offer>>,
     /// Sessions that need not be held here by this node's view, and are to by the view of who spoke of them, and when.
@@ -100,6 +102,19 @@ impl Relocation {
     pub(crate) fn settle(&mut self, key: &SessionKey) {
         self.pending.remove(key);
         self.astray.remove(key);
+        self.released.remove(key);
+    }
+
+    /// The owner lets go of a copy here.
+    pub(crate) fn handle_release(&mut self, key: SessionKey, from: MemberId, digest: u64) {
+        if self.pending.contains(&key) {
+            self.released.insert(key, (from, digest));
+        }
+    }
+
+    /// Who let go of a copy here that had this digest.
+    pub(crate) fn released(&self, key: &SessionKey) -> Option<(MemberId, u64)> {
+        self.released.get(key).copied()
     }
 
     /// Takes what is to be looked at again, if it is time to; the next time is `again` later.

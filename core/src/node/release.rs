@@ -82,22 +82,36 @@ impl Node {
         }
     }
 
-    /// The owner lets go of the copy here, if it is still what was offered.
+    /// The owner lets go of the copy here, if it is still what was offered. What a link here leads to would come back with it: so it
+    /// goes after that, and where ids have gone round all of them go together.
     pub(super) fn receive_release(&mut self, peer: MemberId, key: SessionKey, digest: u64) {
-        let Some(session) = self.sessions.record(&key) else { return };
-        let kept = session.digest() != digest || session.owner() == Some(self.id) || self.must_hold(&key);
+        self.relocation.handle_release(key, peer, digest);
+        let mut keys = self.sessions.ancestors(key);
+        keys.retain(|from| !self.owns(from) && !self.must_hold(from));
+        keys.push(key);
+        if keys.iter().all(|key| self.may_drop(key)) {
+            keys.iter().for_each(|key| self.drop_copy(key));
+        }
+    }
+
+    /// Whether a copy here is still what was released.
+    fn may_drop(&self, key: &SessionKey) -> bool {
+        let Some((peer, digest)) = self.relocation.released(key) else { return false };
+        let Some(session) = self.sessions.record(key) else { return false };
+        let kept = session.digest() != digest || session.owner() == Some(self.id) || self.must_hold(key);
         // What comes back of it would be a copy again.
-        let kept = kept || self.ownership.awaits(&key);
+        let kept = kept || self.ownership.awaits(key);
         // Who releases it has it all; others may still have to acknowledge what was written here.
         let mut others = self.feeds.iter().filter(|(member, _)| **member != peer);
-        if kept || others.any(|(_, feed)| feed.is_outstanding(&key)) {
-            return;
-        }
+        !kept && !others.any(|(_, feed)| feed.is_outstanding(key))
+    }
+
+    fn drop_copy(&mut self, key: &SessionKey) {
         self.stats.copies_released += 1;
-        self.expiry.disarm(&key);
-        self.ledger.strike(&key);
-        self.relocation.settle(&key);
-        self.sessions.drop_copy(&key);
-        self.risk.forget(&key);
+        self.expiry.disarm(key);
+        self.ledger.strike(key);
+        self.relocation.settle(key);
+        self.sessions.drop_copy(key);
+        self.risk.forget(key);
     }
 }
