@@ -98,6 +98,16 @@ impl Ledger {
         self.calm(troubles, |scope| scope.concerns(one, other))
     }
 
+    /// When what was under way between the two may have moved again at last, as a cut or a standstill had ended.
+    pub fn released_between(&self, one: HostId, other: HostId) -> Moment {
+        let of_links = self.ended.iter().filter(|((trouble, scope), _)| {
+            matches!(trouble, Trouble::Reach | Trouble::Hold)
+                && !matches!(scope, Scope::Host(_))
+                && scope.concerns(one, other)
+        });
+        of_links.map(|(_, at)| *at).max().unwrap_or(Moment::ZERO)
+    }
+
     /// Since when none of these troubles concerned anybody; `None` while one does.
     pub fn calm_everywhere(&self, troubles: &[Trouble]) -> Option<Moment> {
         self.calm(troubles, |_| true)

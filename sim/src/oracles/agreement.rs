@@ -138,8 +138,7 @@ fn listed_dead(view: View<'_>) -> Option<(HostId, HostId, MemberId)> {
         });
         let mut late = listed.filter(|(_, of, at)| {
             // What it had sent came when its stream moved again.
-            let released = view.ledger.calm_between(&[Trouble::Hold], host, *of);
-            released.map_or(*at, |released| released.max(*at)) + view.gone_after() <= view.now()
+            view.ledger.released_between(host, *of).max(*at) + view.gone_after() <= view.now()
         });
         late.next().map(|(member, of, _)| (host, of, member))
     })

@@ -239,10 +239,13 @@ pub(crate) fn tale(attempt: &Attempt) -> String {
 }
 
 /// Whether a write is of a session that is over for its writer, which may not have heard of a use elsewhere, and the other has
-/// all that the writer has.
+/// all that the writer has. Who was asleep hears late that it was applied: it may be over for the other alone by then.
 fn is_over_alike(view: View<'_>, other: &Process, attempt: &Attempt) -> bool {
     let Some((_, writer)) = view.cluster.living(attempt.life) else { return false };
     let records = [writer, other].map(|process| record(&process.node, &attempt.ask.key));
     let [Some(mine), Some(theirs)] = records else { return false };
-    !mine.is_live() && theirs.version().covers(&mine.version())
+    let awake = view.ledger.calm_between(&[Trouble::Reach], attempt.host, attempt.host);
+    let has_slept = awake.is_none_or(|since| attempt.at < since);
+    let is_over = !mine.is_live() || has_slept && !theirs.is_live();
+    is_over && theirs.version().covers(&mine.version())
 }

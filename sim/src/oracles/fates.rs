@@ -89,7 +89,11 @@ impl Fates {
         } else if let Told::Durable(at, members) = &attempt.told
             && fate.since < *at
         {
-            *fate = Fate { since: *at, copies: (1 + members.len()).min(scene.most), ended: 0, ..*fate };
+            // Who was dead by then, and not known to be, had ended.
+            let is_dead =
+                |member: &&MemberId| view.ledger.deaths().iter().any(|(died, life)| life == *member && died <= at);
+            let ended = members.iter().filter(is_dead).count();
+            *fate = Fate { since: *at, copies: (1 + members.len()).min(scene.most), ended, ..*fate };
         }
         // What it does not show any more may have been taken away there.
         let lacks = |key: SessionKey, session: &Session| {
