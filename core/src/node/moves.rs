@@ -128,6 +128,10 @@ impl Node {
                 self.feeds.values_mut().for_each(|feed| feed.handle_yield(now, new));
             }
         }
+        if let Some(replaced) = effect.replaced.filter(|replaced| *replaced != self.id && !self.is_everywhere()) {
+            // It owned what has this key, and nobody else has to tell it what came by another.
+            self.tell(replaced, new);
+        }
         let Some(session) = self.sessions.record(&new) else { return };
         let orphan = session.writers().any(|writer| self.ownership.is_gone(writer));
         if self.owns(&new) {

@@ -322,6 +322,17 @@ impl Source<'_> {
                 Walk::Owned => session.owner() == Some(self.me) && (session.is_live() || !Bug::NoEnds.is_planted()),
                 Walk::All => session.is_live() || !Bug::NoEnds.is_planted(),
             };
+            if fed && self.sessions.is_linked(key) {
+                // With the links that lead here: see above.
+                for key in self.sessions.ancestors(*key).into_iter().chain([*key]) {
+                    feed.lack(self.now, key, Change::default());
+                }
+                feed.walked_to(*key);
+                if !self.add_linked(feed, *key, frame) {
+                    return;
+                }
+                continue;
+            }
             if fed {
                 if !self.add_delta(feed, *key, Lack::default(), frame) {
                     return;
