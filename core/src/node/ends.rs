@@ -1,6 +1,7 @@
 //! How sessions end: by their time, and what is remembered of it.
 
 use alloc::{collections::BTreeSet, vec::Vec};
+use core::time::Duration;
 
 use super::Node;
 use crate::{
@@ -17,10 +18,15 @@ impl Node {
         let Some(session) = self.sessions.record(&key) else { return };
         if session.is_live() {
             self.ledger.strike(&key);
+            let is_owner_absent =
+                session.owner().is_some_and(|owner| owner != self.id && !self.others.all.contains(&owner));
             if session.lacks_lifetime() && self.is_everywhere() && self.owns(&key) {
                 self.give_lifetime(now, key);
             }
             match self.sessions.due(&key) {
+                // It may be about to end it, or have done so, and only others hear that yet. Each of two that take it over from
+                // each other at once would void the end that the other has just made.
+                Some(due) if is_owner_absent => self.expiry.arm(due.max(now) + self.grace(now, &key) * 2, key),
                 Some(due) => self.expiry.arm_by(due, key),
                 None => self.expiry.disarm(&key),
             }
@@ -64,17 +70,22 @@ impl Node {
         let Some(session) = self.sessions.record(&key) else { return };
         let (owner, lifetime) = (session.owner(), session.lifetime());
         let over = self.sessions.ends_by(&key).is_some_and(|end| end <= now);
-        let grace = match lifetime {
-            Some(Lifetime::Idle(idle)) if !over => tenth(idle).max(self.config.frequency),
-            Some(Lifetime::Idle(_) | Lifetime::Fixed(_) | Lifetime::Never) | None => self.config.frequency,
-        };
         if owner != Some(self.id) {
-            self.expiry.arm(now + grace, key);
+            self.expiry.arm(now + self.grace(now, &key), key);
             self.ask_owner(now, key, !self.is_everywhere());
         } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !over {
             self.ask_before_expiry(now, key);
         } else {
             self.expire(now, key);
+        }
+    }
+
+    /// How long the end of a session that is due may take its owner.
+    fn grace(&self, now: Time, key: &SessionKey) -> Duration {
+        let is_over = self.sessions.ends_by(key).is_some_and(|end| end <= now);
+        match self.sessions.record(key).and_then(|session| session.lifetime()) {
+            Some(Lifetime::Idle(idle)) if !is_over => tenth(idle).max(self.config.frequency),
+            Some(Lifetime::Idle(_) | Lifetime::Fixed(_) | Lifetime::Never) | None => self.config.frequency,
         }
     }
 

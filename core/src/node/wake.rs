@@ -19,7 +19,8 @@ impl Node {
 
     /// Sees whether what was due has waited for longer than others might take for a death.
     pub(super) fn doubt_itself(&mut self, now: Time) {
-        let Some(due) = self.poll_timeout().map(|due| due.max(self.woken)) else { return };
+        // What was told late may have been due in the past.
+        let Some(due) = self.poll_timeout().map(|due| due.max(self.woken).max(self.now)) else { return };
         let late = now.since(due);
         if late <= self.config.drop_time / 2 || Bug::SleeperEvicts.is_planted() {
             return;
@@ -29,11 +30,7 @@ impl Node {
         self.stats.sleeps += 1;
         self.raise(Event::Slept(late));
         self.first_at = self.first_at + late;
-        // The end of a life that was told late comes up in the past. What is on its way may be late as well, but this node has
-        // listened: nobody's silence is shorter for it.
-        if self.config.drop_time / 2 < now.since(due.max(self.now)) {
-            self.membership.handle_slept(now, late);
-        }
+        self.membership.handle_slept(now, late);
         let nonce = self.rng.next();
         self.links.handle_slept(now, since, late, nonce);
     }
