@@ -247,6 +247,12 @@ impl Feed {
         room && work
     }
 
+    /// Whether what is unsent loses nothing by waiting for an acknowledgement: so many frames are unacknowledged. A question
+    /// does not wait.
+    pub(crate) fn may_wait(&self, frames: usize) -> bool {
+        frames <= self.in_flight.frames() && !self.has_questions()
+    }
+
     /// Whether a question is unsent that something from the peer has raised.
     pub(crate) fn has_questions(&self) -> bool {
         matches!(self.notes.first(), Some(Note::Pull(_)))
@@ -520,5 +526,19 @@ mod tests {
         feed.drop_note(Note::Pull(T));
         feed.handle_ack(1);
         assert!(feed.has_work());
+    }
+
+    #[test]
+    fn what_is_unsent_may_wait_while_enough_is_on_its_way_and_a_question_never() {
+        let mut feed = Feed::default();
+        assert!(!feed.may_wait(1));
+        feed.lack(T0, S, Change(1));
+        send(&mut feed, S, 1);
+        assert!(feed.may_wait(1) && !feed.may_wait(2));
+        feed.note(Note::Pull(T));
+        assert!(!feed.may_wait(1));
+        feed.drop_note(Note::Pull(T));
+        feed.handle_ack(1);
+        assert!(!feed.may_wait(1));
     }
 }

@@ -73,3 +73,26 @@ fn who_takes_the_place_of_a_hung_member_makes_the_commit_durable() {
         assert!(!others(&net, &held).contains(&hung_id));
     }
 }
+
+#[test]
+fn what_is_committed_while_frames_are_unacknowledged_may_be_put_off_and_goes_out_together() {
+    let mut net = cluster();
+    let key = SessionKey([7; 16]);
+    let commit = |net: &mut Net, value: &'static str| {
+        net.nodes[0].commit(net.now, key, Delta::new().set("n", value), Durability::One).expect("it is taken");
+    };
+    commit(&mut net, "1");
+    assert!(!net.nodes[0].may_put_off(1), "nothing is on its way that would bring an answer");
+    let frames = |net: &mut Net| {
+        let now = net.now;
+        std::iter::from_fn(|| net.nodes[0].poll_transmit(now)).count()
+    };
+    assert!(1 <= frames(&mut net));
+    assert!(!net.nodes[0].may_put_off(1), "there is nothing to send");
+    commit(&mut net, "2");
+    commit(&mut net, "3");
+    assert!(net.nodes[0].may_put_off(1));
+    assert!(!net.nodes[0].may_put_off(2), "fewer frames than that are on their way");
+    let holders = others(&net, &key).len();
+    assert_eq!(frames(&mut net), holders, "both commits are in one frame for each holder");
+}

@@ -28,6 +28,11 @@ const TURN_MAX: usize = 1024;
 const TURN_BYTES: u64 = 4 << 20;
 /// The same for a caller: while somebody joins it is not the one to carry all sessions over.
 const CALLER_BYTES: u64 = 256 << 10;
+/// A caller sends nothing itself while so many frames are unacknowledged. What comes back brings the driver, and that sends
+/// what all callers have committed meanwhile in one go: a write for each of them would take longer than all else they do.
+const FRAMES_AHEAD: usize = 2;
+/// How long it waits at the most for the driver, if nothing comes back.
+const PUT_OFF_MAX: Duration = Duration::from_millis(1);
 /// How often the node hears what the wall clock says.
 const WALL_EVERY: Duration = Duration::from_secs(1);
 
@@ -72,6 +77,8 @@ pub(crate) struct Engine {
     map_change: u64,
     /// Nothing is sent before the driver's next turn.
     corked: bool,
+    /// A caller has left the sending to the driver since its last turn.
+    put_off: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +137,7 @@ impl Inside {
             wall_at: Time::ZERO,
             map_change: 0,
             corked: false,
+            put_off: false,
         };
         Self { engine: Some(engine), events: Outlet::default(), events_max, messages: Outlet::default() }
     }
@@ -147,8 +155,11 @@ impl Inside {
         engine.net.stats_mut().turns_of_callers += 1;
         commands.drain(..).for_each(|command| engine.run(now, command, told));
         engine.publish(table);
-        let more = !engine.corked && engine.flush(now, CALLER_BYTES);
+        let puts_off = !engine.corked && engine.node.may_put_off(FRAMES_AHEAD);
+        let more = !engine.corked && !puts_off && engine.flush(now, CALLER_BYTES);
         let due = engine.finish(table, told);
+        engine.put_off |= puts_off;
+        let due = if puts_off { Some(earlier(due, now + PUT_OFF_MAX)) } else { due };
         // Who corks takes a turn without having slept.
         let late = !engine.corked && due.is_some_and(|at| alarm.advance(at) == Sleep::TooLong);
         self.collect(table, told);
@@ -188,8 +199,12 @@ impl Inside {
         }
         engine.publish(table);
         let more = engine.flush(now, TURN_BYTES);
-        let due = engine.finish(table, &mut told);
-        let at = alarm.arm(due.map_or(engine.wall_at, |at| at.min(engine.wall_at)));
+        let mut at = earlier(engine.finish(table, &mut told), engine.wall_at);
+        if core::mem::take(&mut engine.put_off) {
+            // It will be so again: who puts off sending then finds this driver awake soon enough.
+            at = at.min(now + PUT_OFF_MAX);
+        }
+        let at = alarm.arm(at);
         self.collect(table, &mut told);
         (told, Turned { at: if more { now } else { at }, left: self.has_left() })
     }
@@ -246,6 +261,10 @@ impl Inside {
     fn has_left(&self) -> bool {
         self.engine.as_ref().is_none_or(|engine| matches!(engine.leaving, Leaving::Done(_)))
     }
+}
+
+fn earlier(due: Option<Time>, at: Time) -> Time {
+    due.map_or(at, |due| due.min(at))
 }
 
 /// The driver has stopped and every event is read.

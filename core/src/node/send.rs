@@ -49,6 +49,18 @@ impl Node {
         bytes
     }
 
+    /// Whether there is something to send and it may be put off until something is acknowledged: everybody who lacks something has yet to acknowledge so
+    /// many frames of feeds. What is committed in the meantime goes out together. A driver that puts it off must not do so
+    /// for long: a peer may be slow to answer.
+    pub fn may_put_off(&self, frames: usize) -> bool {
+        let mut any = false;
+        let mut waits = |(peer, feed): (&MemberId, &Feed)| {
+            any |= feed.has_work();
+            (!feed.has_work() || feed.may_wait(frames)) && !self.messages.waits(*peer)
+        };
+        self.outbox.is_empty() && self.feeds.iter().all(&mut waits) && any
+    }
+
     /// The next write for any stream that takes one: streams take turns.
     pub(super) fn build_write(&mut self, now: Time) -> Option<Transmit> {
         let has_word = |(stream, link): &(StreamId, &Link)| self.has_word(*stream, link);

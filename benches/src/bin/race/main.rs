@@ -21,7 +21,7 @@ use self::{
     servers::Contestant,
 };
 
-const USAGE: &str = "usage: race [--rounds N] [--seconds N] [--only TEXT] [--tomcat DIR] [--print]";
+const USAGE: &str = "usage: race [--rounds N] [--seconds N] [--only TEXT] [--who TEXT] [--tomcat DIR] [--print]";
 
 /// What may be said about a race.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ struct Options {
     seconds: u32,
     /// Only cells whose names have this.
     only: String,
+    /// Only contestants whose names have this.
+    who: String,
     tomcat: Option<PathBuf>,
     /// Writes no file.
     print: bool,
@@ -55,12 +57,14 @@ fn main() -> ExitCode {
 }
 
 fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { rounds: 3, seconds: 2, only: String::new(), tomcat: None, print: false };
+    let mut options =
+        Options { rounds: 3, seconds: 2, only: String::new(), who: String::new(), tomcat: None, print: false };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--rounds" => options.rounds = words.next()?.parse().ok().filter(|rounds| (1..=9).contains(rounds))?,
             "--seconds" => options.seconds = words.next()?.parse().ok().filter(|seconds| (1..=30).contains(seconds))?,
             "--only" => options.only = words.next()?,
+            "--who" => options.who = words.next()?,
             "--tomcat" => options.tomcat = Some(words.next()?.into()),
             "--print" => options.print = true,
             _ => return None,
@@ -70,8 +74,11 @@ fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
 }
 
 fn race(options: &Options) -> io::Result<()> {
-    processes::build()?;
-    let (contestants, absent) = servers::contestants();
+    let (mut contestants, absent) = servers::contestants();
+    contestants.retain(|contestant| contestant.to_string().contains(&options.who));
+    if contestants.contains(&Contestant::Node) {
+        processes::build()?;
+    }
     absent.iter().for_each(|line| println!("{line}"));
     let began = Instant::now();
     let mut results = Results::default();
@@ -107,7 +114,7 @@ fn race(options: &Options) -> io::Result<()> {
         }
     }
     let text = report::write(options, &contestants, &absent, &results);
-    if options.print || !options.only.is_empty() {
+    if options.print || !options.only.is_empty() || !options.who.is_empty() {
         println!("\n{text}");
         return Ok(());
     }

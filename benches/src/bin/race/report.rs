@@ -50,7 +50,7 @@ pub(crate) fn write(options: &Options, contestants: &[Contestant], absent: &[Str
     absent.iter().for_each(|line| put(&mut text, line));
     put(&mut text, &format!("| | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len())));
     for cell in cells::all() {
-        let reference = results.middle(cell.name(), &names[0]).or_else(|| results.middle(cell.name(), &names[1]));
+        let reference = names.iter().take(2).find_map(|name| results.middle(cell.name(), name));
         let row = names.iter().map(|name| match (results.middle(cell.name(), name), reference) {
             (Some(figure), Some(reference)) => format!("{}{}", figure.text, ratio(figure, reference)),
             (Some(figure), None) => figure.text.clone(),
