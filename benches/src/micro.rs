@@ -137,7 +137,7 @@ fn frames() -> Vec<Case> {
 }
 
 /// What depends on the size of the table.
-fn table(sessions: usize) -> Vec<Case> {
+pub fn table(sessions: usize) -> Vec<Case> {
     let loaded = Loaded::new(2, sessions);
     let named = |what: &str| format!("{what}, {sessions} sessions");
     let (commit, apply, read, touch) = (loaded.clone(), loaded.clone(), loaded.clone(), loaded);

@@ -1,8 +1,8 @@
 //! Compares the instructions of each small measurement with its budget in `benches/budget.toml`.
 //!
 //! `budget` fails when one takes more than 5 % above its budget, and says which budgets can be lowered. `budget write` writes
-//! what it has counted as the new budgets; `budget print SESSIONS` only tells the counts, with tables of another size. It needs
-//! valgrind, which counts the same on each run, but not the same with every compiler and C library.
+//! what it has counted as the new budgets; `budget print SESSIONS` only tells the counts, with tables of another size, and `budget
+//! large` what depends on the size of the table alone, up to 1,000,000 sessions, which takes minutes. It needs valgrind, which counts the same on each run, but not the same with every compiler and C library.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,8 @@ fn main() -> ExitCode {
         [] => check(),
         ["write"] => write(),
         ["print", sessions] => sessions.parse().map_err(io::Error::other).and_then(print),
-        _ => Err(io::Error::other("usage: budget [write | print SESSIONS]")),
+        ["large"] => large(),
+        _ => Err(io::Error::other("usage: budget [write | print SESSIONS | large]")),
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,
@@ -89,15 +90,35 @@ fn print(sessions: usize) -> io::Result<bool> {
     Ok(true)
 }
 
+/// The same operations with tables of more and more sessions.
+fn large() -> io::Result<bool> {
+    let mut first: Vec<u64> = Vec::new();
+    for sessions in [1_000, 100_000, 1_000_000] {
+        let counts = counts_of(&[&sessions.to_string(), "table"], &["--instr-atstart=no"])?;
+        let counts: Vec<_> =
+            counts.into_iter().filter(|(name, _)| name.ends_with(&format!(" {sessions} sessions"))).collect();
+        first.extend(counts.iter().map(|(_, count)| *count).filter(|_| sessions == 1_000));
+        for ((name, count), first) in counts.iter().zip(&first) {
+            println!("{count:>10} {:>5}.{:02}  {name}", count / first, count * 100 / first % 100);
+        }
+    }
+    Ok(true)
+}
+
 /// The instructions of one operation of each case.
 fn counts(large: usize) -> io::Result<Vec<(String, u64)>> {
+    counts_of(&[&large.to_string()], &[])
+}
+
+fn counts_of(words: &[&str], options: &[&str]) -> io::Result<Vec<(String, u64)>> {
     let folder = Folder::new()?;
     let program = env::current_exe()?.with_file_name("micro");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--toggle-collect=micro::measured", "--dump-after=micro::measured"])
         .arg(format!("--callgrind-out-file={}", folder.0.join("out").display()))
+        .args(options)
         .arg(&program)
-        .arg(large.to_string())
+        .args(words)
         // Else what stands in the allocator's small bins, and so the cost of the next block, depends on all that was before.
         .env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=127")
         .stderr(Stdio::piped())

@@ -1,6 +1,7 @@
 //! What is raced: each cell is one workload, and tells one number of each contestant.
 
 use std::{
+    hint::black_box,
     io,
     sync::mpsc,
     thread,
@@ -11,7 +12,7 @@ use crate::{
     load::{self, Load, Rate},
     processes::Process,
     resp::{Client, Reply},
-    servers::{Cluster, Contestant, Copies, id},
+    servers::{Caller, Cluster, Contestant, Copies, id},
     trip,
 };
 
@@ -27,9 +28,19 @@ pub(crate) struct Cell {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Rate { members: usize, copies: Copies, load: Load },
+    Rate {
+        members: usize,
+        copies: Copies,
+        load: Load,
+    },
     Trip,
-    Join { sessions: u32 },
+    /// Of many at a time, by keys that were hashed before: a reading of the clock would be a good part of it.
+    Read,
+    /// The hashing alone.
+    Hash,
+    Join {
+        sessions: u32,
+    },
     Failover,
     Memory,
 }
@@ -82,6 +93,8 @@ pub(crate) fn all() -> Vec<Cell> {
         let name = format!("read 1 KiB, {}", counted(callers, "caller"));
         rate(name, 2, Copies::One, Load { callers, reads: true, ..LOAD });
     }
+    cells.push(Cell { name: "read 1 KiB by a key that is known, 1 caller".into(), kind: Kind::Read });
+    cells.push(Cell { name: "hash an id of 8 bytes to its key, 1 caller".into(), kind: Kind::Hash });
     for sessions in [10_000, 100_000] {
         cells.push(Cell { name: format!("join to {sessions} sessions of 1 KiB"), kind: Kind::Join { sessions } });
     }
@@ -108,6 +121,8 @@ impl Cell {
             Kind::Memory => contestant != Contestant::Library,
             // It stands in the first column, for comparison.
             Kind::Trip => contestant == Contestant::Library,
+            // The others have no keys of their own.
+            Kind::Read | Kind::Hash => contestant == Contestant::Library,
         }
     }
 
@@ -124,6 +139,8 @@ impl Cell {
         match self.kind {
             Kind::Rate { members, copies, load } => rate(contestant, members, copies, load, length),
             Kind::Trip => trip::measure(length),
+            Kind::Read => read(length),
+            Kind::Hash => hash(length),
             Kind::Join { sessions } => join(contestant, sessions),
             Kind::Failover => failover(contestant),
             Kind::Memory => memory(contestant),
@@ -142,13 +159,50 @@ fn rate(contestant: Contestant, members: usize, copies: Copies, load: Load, leng
     Ok(Figure { number: per_second, text: format!("{per_second:.0}/s{times}"), unit: Unit::PerSecond })
 }
 
-/// From the start of the process until it has everything and serves.
+/// What one call of these takes, by many in a row.
+fn each(length: Duration, mut call: impl FnMut(usize)) -> Figure {
+    const AT_ONCE: usize = 1_000;
+    let (mut times, began) = (0, Instant::now());
+    while began.elapsed() < length {
+        (0..AT_ONCE).for_each(|at| call(times + at));
+        times += AT_ONCE;
+    }
+    let per_second = times as f64 / began.elapsed().as_secs_f64();
+    Figure {
+        number: per_second,
+        text: format!("{per_second:.0}/s, {:.1} ns each", 1e9 / per_second),
+        unit: Unit::PerSecond,
+    }
+}
+
+fn read(length: Duration) -> io::Result<Figure> {
+    let cluster = Cluster::start(Contestant::Library, 2, Copies::One)?;
+    load::fill(&cluster, LOAD.sessions, LOAD.bytes)?;
+    let Caller::Library { handle, .. } = cluster.caller()? else {
+        return Err(io::Error::other("it is in this process"));
+    };
+    let keys = (0..LOAD.sessions).map(|session| handle.key(0, &session.to_le_bytes()));
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
+    Ok(each(length, |at| assert!(black_box(handle.session(&keys[at % keys.len()])).is_some(), "it was written")))
+}
+
+fn hash(length: Duration) -> io::Result<Figure> {
+    let cluster = Cluster::start(Contestant::Library, 1, Copies::None)?;
+    let Caller::Library { handle, .. } = cluster.caller()? else {
+        return Err(io::Error::other("it is in this process"));
+    };
+    Ok(each(length, |at| assert!(black_box(handle.key(0, &at.to_le_bytes())).is_ok(), "the id is short")))
+}
+
+/// From the start of the process until it has everything and serves; of a node also from the first feed frame, that is, from
+/// when it is first seen to hold a session.
 fn join(contestant: Contestant, sessions: u32) -> io::Result<Figure> {
     let mut cluster = Cluster::start(contestant, 1, Copies::None)?;
     load::fill(&cluster, sessions, 1024)?;
     let began = Instant::now();
     cluster.add(Copies::None)?;
     let joiner = &cluster.processes()[1];
+    let mut more = String::new();
     match contestant {
         Contestant::RedisAlone | Contestant::RedisReplica => {
             joiner.await_info("replication", "master_link_status", |status| status == "up")?;
@@ -158,11 +212,14 @@ fn join(contestant: Contestant, sessions: u32) -> io::Result<Figure> {
             }
         }
         Contestant::Node | Contestant::Library => {
+            joiner.await_info("heirloom", "sessions", |held| held != "0")?;
+            let fed = Instant::now();
             joiner.await_info("heirloom", "state", |state| state == "ready")?;
             joiner.await_info("heirloom", "sessions", |held| held == sessions.to_string())?;
+            more = format!(", {:.1} ms from the first frame", fed.elapsed().as_secs_f64() * 1000.0);
         }
     }
-    Ok(millis(began.elapsed(), String::new()))
+    Ok(millis(began.elapsed(), more))
 }
 
 /// Kills the member that is written through in the middle of writes; tells when the other one takes a write, and how much of
