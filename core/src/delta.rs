@@ -29,12 +29,12 @@ pub struct Delta {
     pub(crate) changes: Vec<(Bytes, Option<Bytes>)>,
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) max_age: Option<Duration>,
-    conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
 }
 
 /// What must be there for a delta to be applied.
 #[derive(Clone, Debug)]
-enum Condition {
+pub(crate) enum Condition {
     Attribute(Bytes, Option<AttributeVersion>),
     Session(Option<SessionVersion>),
 }

@@ -95,6 +95,8 @@ mod pressure;
 mod protocol;
 mod quorum;
 mod rank;
+#[doc(hidden)]
+pub mod recording;
 mod relays;
 mod relocation;
 mod risk;

@@ -18,6 +18,7 @@ mod message;
 mod next;
 mod room;
 mod table;
+pub(crate) mod values;
 
 pub(crate) use blob::Blob;
 pub(crate) use delta::{DeltaReader, DeltaWriter, Registers};

@@ -12,12 +12,12 @@ use std::{fs, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser};
 use heirloom_core::{AtRisk, Config, Copies, Durability, Partition, Unit, WhenFull};
-use heirloom_runtime::Settings;
+use heirloom_runtime::{Recording, Settings};
 
 use self::values::{
     Group, parse_address, parse_bytes, parse_copies, parse_count, parse_durability, parse_duration, parse_group,
-    parse_idle, parse_interface, parse_label, parse_members, parse_name, parse_partition, parse_payload, parse_peer,
-    parse_runtime, parse_sessions, parse_unit, parse_weight, parse_when_full,
+    parse_idle, parse_interface, parse_label, parse_members, parse_name, parse_partition, parse_path, parse_payload,
+    parse_peer, parse_runtime, parse_sessions, parse_unit, parse_weight, parse_when_full,
 };
 
 use crate::driver::Runtime;
@@ -43,6 +43,8 @@ const LISTEN: &str = "127.0.0.1:6379";
 const CLIENTS_MAX: usize = 10_000;
 /// Less than the half minute that is common before a process that does not end is killed.
 const DRAIN_FOR: Duration = Duration::from_secs(20);
+/// How long a record gets, in bytes.
+const RECORD_LIMIT: u64 = 64 << 20;
 
 /// Why the program ends, on one line.
 #[derive(Debug)]
@@ -149,6 +151,15 @@ pub(crate) struct Flags {
     /// Allows other addresses than loopback, although nothing on the network is authenticated
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure: Option<bool>,
+    /// Writes all that comes to this member to a file, which is replaced; heirloom-sim replay runs it again [default: none]
+    #[arg(long, value_name = "FILE", value_parser = parse_path)]
+    record: Option<PathBuf>,
+    /// How long that file gets at most: then the record ends, and the node says so and goes on [default: 64mb]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    record_limit: Option<usize>,
+    /// Writes the values of sessions to it as they are; without it other bytes of the same length stand for each
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    record_values: Option<bool>,
     /// A file with settings, in TOML
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -221,6 +232,13 @@ impl Options {
                 multicast: flags.multicast.map_or(defaults.multicast, |Group(group)| group),
                 interface: flags.interface,
                 insecure: flags.insecure.unwrap_or(false),
+                record: flags.record.map(|path| Recording {
+                    path,
+                    bytes_max: flags
+                        .record_limit
+                        .map_or(RECORD_LIMIT, |bytes| u64::try_from(bytes).unwrap_or(u64::MAX)),
+                    values: flags.record_values.unwrap_or(false),
+                }),
                 ..defaults
             },
             config: Config {
@@ -304,6 +322,9 @@ impl Flags {
             clients_max: self.clients_max.or(other.clients_max),
             runtime: self.runtime.or(other.runtime),
             insecure: self.insecure.or(other.insecure),
+            record: self.record.or(other.record),
+            record_limit: self.record_limit.or(other.record_limit),
+            record_values: self.record_values.or(other.record_values),
             config: self.config.or(other.config),
         }
     }
@@ -407,7 +428,7 @@ mod tests {
     use super::*;
 
     /// Each flag with three values, and what they come to.
-    const KEYS: [(&str, [&str; 3]); 28] = [
+    const KEYS: [(&str, [&str; 3]); 31] = [
         ("name", ["a", "b", "c"]),
         ("cluster-name", ["a", "b", "c"]),
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
@@ -436,6 +457,9 @@ mod tests {
         ("clients-max", ["1", "2", "3"]),
         ("runtime", ["std", "smol", "std"]),
         ("insecure", ["true", "false", "true"]),
+        ("record", ["a", "b", "c"]),
+        ("record-limit", ["1", "1mb", "2gb"]),
+        ("record-values", ["true", "false", "true"]),
     ];
 
     #[test]
@@ -443,6 +467,11 @@ mod tests {
         let known: Vec<_> = flags().collect();
         assert_eq!(KEYS.iter().map(|(key, _)| *key).chain(["config"]).collect::<Vec<_>>(), known);
         for (key, [first, second, third]) in KEYS {
+            // How it is recorded says nothing where nothing is.
+            let recorded: &[String] = if key.starts_with("record-") { &["--record=a".into()] } else { &[] };
+            let read = |flags: &[String], environment: &[(&str, &str)], file: Option<&str>| {
+                read(&[flags, recorded].concat(), environment, file)
+            };
             let by_flag = |value| read(&[format!("--{key}={value}")], &[], None).expect(key);
             let variable = format!("HEIRLOOM_{}", key.replace('-', "_").to_uppercase());
             let by_environment = |value: &str| read(&[], &[(&variable, value)], None).expect(key);

@@ -17,7 +17,7 @@ use std::{
 };
 
 use heirloom_core::{AtRisk, Event, MemberId, MemberState, ReadyCause};
-use heirloom_runtime::{DRIVER_TOKENS, Interest, Left, NextEvent, Poller, Ready};
+use heirloom_runtime::{DRIVER_TOKENS, Interest, Left, NextEvent, Poller, Ready, RecordState};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -58,6 +58,8 @@ struct Server {
     events: (NextEvent, Waker),
     drain_for: Duration,
     leaving: Option<(Left, Waker)>,
+    /// Whether there is a record that goes on, as far as was told.
+    records: bool,
 }
 
 /// Runs a node until it has left its cluster.
@@ -109,6 +111,7 @@ impl Server {
             argument_bytes_max: config.attribute_bytes_max,
             request_bytes_max: config.session_bytes_max.saturating_add(FRAMING_BYTES),
         };
+        let record = options.settings.record.as_ref().map(|record| record.path.display().to_string());
         let (driver, handle) = Driver::new(options.runtime, options.settings, config, poller.clone())
             .map_err(|error| Failure::Start(error.to_string()))?;
         let peers = Peers::new(options.peers, poller.clone()).map_err(failed("cannot look up peers"))?;
@@ -117,8 +120,23 @@ impl Server {
         let events = (handle.next_event(), wakes.waker(EVENTS));
         let store = Local::new(handle, options.durability, options.commit_for);
         info!(id = %store.id(), bind = %store.address(), %listen, "the node has started");
+        let records = record.is_some();
+        if let Some(file) = record {
+            warn!(file, "all that comes to this node is recorded");
+        }
         let desk = Desk { store, program, scratch: Scratch::new() };
-        Ok(Self { driver, wakes, desk, clients, peers, signals, events, drain_for: options.drain_for, leaving: None })
+        Ok(Self {
+            driver,
+            wakes,
+            desk,
+            clients,
+            peers,
+            signals,
+            events,
+            drain_for: options.drain_for,
+            leaving: None,
+            records,
+        })
     }
 
     async fn serve(mut self) -> io::Result<AtRisk> {
@@ -135,6 +153,7 @@ impl Server {
                 self.leave();
             }
             self.driver.turn(&ready)?;
+            self.look_at_record();
             self.wakes.take(&mut woken);
         };
         self.say_goodbye(&mut ready).await?;
@@ -179,6 +198,20 @@ impl Server {
             self.desk.store.handle_change();
             report(&event, &self.desk);
         }
+    }
+
+    /// Tells once that the record has ended.
+    fn look_at_record(&mut self) {
+        if !self.records {
+            return;
+        }
+        match self.desk.store.handle().driver_stats().record {
+            RecordState::On(_) => return,
+            RecordState::Off => {}
+            RecordState::Full(bytes) => warn!(bytes, "the record is as long as it may get: it has ended"),
+            RecordState::Failed(bytes) => warn!(bytes, "the record cannot be written: it has ended"),
+        }
+        self.records = false;
     }
 
     fn leave(&mut self) {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use heirloom_core::{
-    AtRisk, CommitError, CommitId, Delta, Demand, Event, FetchId, Fetched, MemberId, Message, MessageError, Node,
-    Outcome, SessionKey, Time,
+    AtRisk, CommitError, CommitId, Delta, Demand, Event, FetchId, Fetched, MemberId, Message, MessageError, Outcome,
+    SessionKey, Time,
 };
 
 pub(crate) use self::fetching::Asked;
@@ -20,6 +20,7 @@ use crate::{
     outlet::Outlet,
     poller::Ready,
     published::{Live, Table},
+    recorded::Recorded,
 };
 
 /// How much is sent in one go, so that a turn has an end.
@@ -66,7 +67,7 @@ pub(crate) struct Inside {
 
 /// The node at work.
 pub(crate) struct Engine {
-    pub(crate) node: Node,
+    pub(crate) node: Recorded,
     pub(crate) net: Net,
     commits: BTreeMap<CommitId, Completer<Committed>>,
     fetches: BTreeMap<FetchId, Completer<Fetched>>,
@@ -126,7 +127,7 @@ pub(crate) struct Turned {
 }
 
 impl Inside {
-    pub(crate) fn new(node: Node, net: Net, events_max: usize) -> Self {
+    pub(crate) fn new(node: Recorded, net: Net, events_max: usize) -> Self {
         let engine = Engine {
             node,
             net,
@@ -181,6 +182,7 @@ impl Inside {
             return (told, Turned { at: now, left: true });
         };
         engine.net.stats_mut().turns += 1;
+        engine.net.stats_mut().record = engine.node.record();
         engine.corked = false;
         if engine.wall_at <= now {
             engine.node.handle_wall(now, Clock::wall());

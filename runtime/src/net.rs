@@ -11,11 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use heirloom_core::{CloseCause, Node, StreamId, Time, Transmit};
+use heirloom_core::{CloseCause, StreamId, Time, Transmit};
 
 use crate::{
     closing::Closing,
     poller::{Interest, Poller, Ready},
+    recorded::Recorded,
     settings::{Settings, StartError},
     sockets::{Sent, Sockets},
     stats::DriverStats,
@@ -86,7 +87,7 @@ impl Net {
     }
 
     /// Deals with what is ready.
-    pub(crate) fn handle_ready(&mut self, node: &mut Node, now: Time, ready: &[Ready]) {
+    pub(crate) fn handle_ready(&mut self, node: &mut Recorded, now: Time, ready: &[Ready]) {
         let streams = ready.iter().filter(|ready| STREAMS <= ready.token).count();
         let share = BUDGET / streams.max(1);
         for ready in ready {
@@ -127,7 +128,7 @@ impl Net {
     }
 
     /// Does what the node wants.
-    pub(crate) fn submit(&mut self, node: &mut Node, now: Time, transmit: Transmit) {
+    pub(crate) fn submit(&mut self, node: &mut Recorded, now: Time, transmit: Transmit) {
         match transmit {
             Transmit::Datagram { to, bytes } => self.send(node, now, to, &bytes),
             Transmit::Multicast { bytes } => self.send_to_group(&bytes),
@@ -164,7 +165,7 @@ impl Net {
         Closing::new(streams, CLOSE_FOR)
     }
 
-    fn accept(&mut self, node: &mut Node, now: Time) {
+    fn accept(&mut self, node: &mut Recorded, now: Time) {
         for _ in 0..ACCEPTS_MAX {
             let (socket, from) = match self.sockets.listener.accept() {
                 Ok(accepted) => accepted,
@@ -192,7 +193,7 @@ impl Net {
         let _ = self.poller.modify(&self.sockets.listener, LISTENER, Interest::Nothing);
     }
 
-    fn receive(&mut self, node: &mut Node, now: Time, token: u64) {
+    fn receive(&mut self, node: &mut Recorded, now: Time, token: u64) {
         let socket = self.sockets.receiver(token);
         for _ in 0..DATAGRAMS_MAX {
             let (length, from) = match socket.recv_from(&mut self.buffer) {
@@ -207,7 +208,7 @@ impl Net {
         }
     }
 
-    fn send(&mut self, node: &mut Node, now: Time, to: SocketAddr, bytes: &[u8]) {
+    fn send(&mut self, node: &mut Recorded, now: Time, to: SocketAddr, bytes: &[u8]) {
         match self.sockets.send(to, bytes) {
             Sent::Yes => self.stats.datagrams_sent += 1,
             Sent::NoRoom => self.stats.datagrams_dropped += 1,
@@ -227,7 +228,7 @@ impl Net {
         }
     }
 
-    fn open(&mut self, node: &mut Node, now: Time, stream: StreamId, to: SocketAddr) {
+    fn open(&mut self, node: &mut Recorded, now: Time, stream: StreamId, to: SocketAddr) {
         let opened = Stream::open(to).and_then(|opening| self.insert(stream, opening));
         if let Err(error) = opened {
             self.stats.opens_failed += 1;
@@ -235,7 +236,7 @@ impl Net {
         }
     }
 
-    fn write(&mut self, node: &mut Node, now: Time, id: StreamId, bytes: Bytes) {
+    fn write(&mut self, node: &mut Recorded, now: Time, id: StreamId, bytes: Bytes) {
         // It may have been lost after the node asked for this.
         let Some(stream) = self.streams.get_mut(&id) else { return };
         assert!(stream.phase == Phase::Open, "the node writes to streams that are open");
@@ -265,7 +266,7 @@ impl Net {
         self.closing.push_back((now + CLOSE_FOR, id));
     }
 
-    fn handle_writable(&mut self, node: &mut Node, now: Time, id: StreamId) {
+    fn handle_writable(&mut self, node: &mut Recorded, now: Time, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let before = stream.rest();
         let written = match stream.phase {
@@ -291,7 +292,7 @@ impl Net {
         }
     }
 
-    fn handle_opened(&mut self, node: &mut Node, now: Time, id: StreamId) {
+    fn handle_opened(&mut self, node: &mut Recorded, now: Time, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let failed = stream.socket.take_error().unwrap_or_else(Some);
         if let Some(error) = failed.or_else(|| stream.socket.peer_addr().err()) {
@@ -306,7 +307,7 @@ impl Net {
         }
     }
 
-    fn handle_readable(&mut self, node: &mut Node, now: Time, id: StreamId, share: usize) {
+    fn handle_readable(&mut self, node: &mut Recorded, now: Time, id: StreamId, share: usize) {
         let mut read = 0;
         while read <= share {
             let Some(stream) = self.streams.get_mut(&id) else { return };
@@ -333,7 +334,7 @@ impl Net {
     }
 
     /// A stream is over, and the node does not know yet.
-    fn lose(&mut self, node: &mut Node, now: Time, id: StreamId, cause: CloseCause) {
+    fn lose(&mut self, node: &mut Recorded, now: Time, id: StreamId, cause: CloseCause) {
         let known = self.streams.get(&id).is_none_or(|stream| stream.phase != Phase::Closing);
         self.remove(id);
         if known {
@@ -350,7 +351,7 @@ impl Net {
     }
 
     /// Tells the poller what a stream waits for now.
-    fn renew(&mut self, node: &mut Node, now: Time, id: StreamId) {
+    fn renew(&mut self, node: &mut Recorded, now: Time, id: StreamId) {
         let Some(stream) = self.streams.get(&id) else { return };
         if let Err(error) = self.poller.modify(&stream.socket, token(id), stream.interest()) {
             self.lose(node, now, id, cause(&error));

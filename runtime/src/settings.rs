@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::io;
 
 use heirloom_core::ConfigError;
+use heirloom_record::Recording;
 
 /// The settings of the sockets. None of them is protocol; those are in [`heirloom_core::Config`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Settings {
     pub accepted_max: usize,
     /// Allows an address that others than this host reach, though nothing on the network is authenticated (P10).
     pub insecure: bool,
+    /// Writes down all that comes to the node, to run it again.
+    pub record: Option<Recording>,
 }
 
 impl Default for Settings {
@@ -41,6 +44,7 @@ impl Default for Settings {
             id_bytes_max: 512,
             accepted_max: 1024,
             insecure: false,
+            record: None,
         }
     }
 }
@@ -104,6 +108,14 @@ pub enum StartError {
     Poller {
         /// The bound address.
         address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The record cannot be written.
+    #[error("cannot write the record {}: {source}", path.display())]
+    Record {
+        /// Its file.
+        path: std::path::PathBuf,
         /// What the system says.
         source: io::Error,
     },

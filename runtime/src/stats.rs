@@ -1,6 +1,7 @@
 //! What a driver counts. A thing that is dropped is counted where it is dropped (P7).
 
 use heirloom_core::FrameError;
+use heirloom_record::State;
 
 /// What the driver has counted since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct DriverStats {
     pub receive_buffer: usize,
     /// Streams that are open now, those that are being opened or closed included.
     pub streams: usize,
+    /// What becomes of the record of this node, as of the last turn.
+    pub record: State,
 }
 
 /// What came from the network and was dropped, by what was wrong with it.

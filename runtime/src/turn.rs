@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::{io, sync::Arc};
 
 use heirloom_core::{Config, KeyMaker, MemberId, Node, Time};
+use heirloom_record::Recorder;
 
 use crate::{
     alarm::Alarm,
@@ -15,6 +16,7 @@ use crate::{
     net::Net,
     poller::{Poller, Ready},
     published::Table,
+    recorded::Recorded,
     settings::{Settings, StartError},
     sockets::Sockets,
     sync::{AtomicBool, Ordering},
@@ -45,7 +47,16 @@ impl Loop {
         let (copies, commits_max, events_max) = (config.copies, config.commits_max, config.events_max);
         let (address, advertised) = (sockets.address, sockets.advertised);
         let keys = KeyMaker::new(&config.cluster_name);
-        let mut node = Node::new(id, advertised, config, seed, clock.now())?;
+        let now = clock.now();
+        let recorder = settings.record.as_ref().map(|recording| {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(StartError::Random)?;
+            Recorder::start(recording, (id, advertised), (&config, seed, now), key)
+                .map(Box::new)
+                .map_err(|source| StartError::Record { path: recording.path.clone(), source })
+        });
+        let recorder = recorder.transpose()?;
+        let mut node = Recorded::new(Node::new(id, advertised, config, seed, now)?, recorder);
         node.set_group(sockets.group.is_some());
         let net = Net::new(settings, sockets, Arc::clone(&poller))?;
         let shared = Arc::new(Shared {

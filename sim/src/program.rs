@@ -46,7 +46,8 @@ enum Command {
     Book(scenarios::Book),
     /// Let many clusters happen, on all cores.
     Swarm(batch::Swarming),
-    /// Let stored plans happen again; tells which no longer fail, and which have drifted.
+    /// Let stored plans happen again; tells which no longer fail, and which have drifted. A record of a node: whether this
+    /// build does the same.
     Replay(replays::Replay),
     /// Run everything twice: the same must be sent, or the first difference is told.
     Twice(twice::Twice),

@@ -29,7 +29,7 @@ pub const OF_THE_CLUSTER: [&str; 16] = [
 ];
 
 /// The keys that are for the node program alone.
-pub const OF_THE_NODE: [&str; 12] = [
+pub const OF_THE_NODE: [&str; 15] = [
     "listen",
     "bind",
     "advertise",
@@ -42,6 +42,9 @@ pub const OF_THE_NODE: [&str; 12] = [
     "clients_max",
     "runtime",
     "insecure",
+    "record",
+    "record_limit",
+    "record_values",
 ];
 
 impl Config {

@@ -28,7 +28,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
+pub(super) struct Head {
     key: SessionKey,
     base: u64,
     members: Vec<Fixed64>,
@@ -63,12 +63,12 @@ enum LifetimeForm {
 struct Fixed64(#[serde(with = "postcard::fixint::le")] u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Register<'a> {
+pub(super) struct Register<'a> {
     #[serde(borrow)]
     name: Blob<'a>,
     birth: At,
     stamp: At,
-    value: Option<Blob<'a>>,
+    pub(super) value: Option<Blob<'a>>,
 }
 
 /// Which registers of a session a delta carries: those at or above a change, from a place in their order on.

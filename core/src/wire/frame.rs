@@ -8,10 +8,10 @@ use super::ClusterTag;
 use crate::{io::FrameError, protocol};
 
 /// CRC-32C (Castagnoli), as in iSCSI, RFC 3720.
-const CHECKSUM: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISCSI);
+pub(super) const CHECKSUM: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISCSI);
 
-const HEADER: usize = 6;
-const CHECKSUM_BYTES: usize = 4;
+pub(super) const HEADER: usize = 6;
+pub(super) const CHECKSUM_BYTES: usize = 4;
 const LENGTH: usize = 4;
 
 /// A feed frame, but for its items.

@@ -148,6 +148,14 @@ impl<'a> EntryForm<'a> {
     }
 }
 
+/// Where the value of an entry is, if it has one; `None` if the entry cannot be read.
+pub(super) fn value_in_entry(item: &[u8]) -> Option<Vec<core::ops::Range<usize>>> {
+    let entry: EntryForm<'_> = read(item).ok()?;
+    // Behind a value there is nothing but that no time is told: one byte.
+    let end = item.len().checked_sub(1).filter(|_| entry.value.is_none() || entry.remaining_millis.is_none())?;
+    Some(entry.value.map(|Blob(value)| end - value.len()..end).into_iter().collect())
+}
+
 #[derive(Serialize, Deserialize)]
 struct MapForm {
     #[serde(with = "postcard::fixint::le")]

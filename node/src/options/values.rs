@@ -4,6 +4,7 @@ use core::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
+use std::path::PathBuf;
 
 use heirloom_core::{
     ConfigError, Copies, Durability, Partition, Unit, WhenFull,
@@ -80,6 +81,10 @@ pub(super) fn parse_sessions(text: &str) -> Result<usize, String> {
 
 pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
     keys::bytes(text)
+}
+
+pub(super) fn parse_path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("write the name of a file".into()) } else { Ok(text.into()) }
 }
 
 pub(super) fn parse_partition(text: &str) -> Result<Partition, String> {

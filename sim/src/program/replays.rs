@@ -1,18 +1,22 @@
-//! Stored plans, once more.
+//! Stored plans and records of nodes, once more.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, Write},
+};
 
 use clap::Args;
+use heirloom_record::is_record;
 use heirloom_sim::{Fires, Replayed, Trial};
 
 use super::{
-    Done, Status,
+    Done, Refused, Status,
     source::{self, Found},
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Files with plans or scenarios.
+    /// Files with plans or scenarios, or records of nodes (heirloom node --record).
     #[arg(required = true)]
     files: Vec<String>,
 }
@@ -22,6 +26,10 @@ impl Replay {
         let mut status = Status::Kept;
         let mut out = io::stdout().lock();
         for file in &self.files {
+            if let Some(record) = fs::read(file).ok().filter(|bytes| is_record(bytes)) {
+                status = status.and(replay_record(&mut out, file, &record)?);
+                continue;
+            }
             let trial = match source::read_file(file)? {
                 Found::Plan(stored) => {
                     let replayed = stored.replay();
@@ -39,6 +47,21 @@ impl Replay {
         }
         Ok(status)
     }
+}
+
+/// Hands a fresh node what had come to one, and tells whether it answers the same.
+fn replay_record(out: &mut impl Write, file: &str, record: &[u8]) -> Done {
+    let replayed = heirloom_record::replay(record).map_err(|error| Refused(format!("{file}: {error}")))?;
+    let heirloom_record::Replayed { header, inputs, sent, length, difference, ending } = replayed;
+    let values = if header.has_values { "with values" } else { "without values" };
+    let of = format!("{inputs} inputs in {:.1} s, {sent} things sent", length.as_secs_f64());
+    let is_same = difference.is_none();
+    match difference {
+        None => writeln!(out, "{file}: the same: {of}; {ending}")?,
+        Some(difference) => writeln!(out, "{file}: {difference}\n  until then it is the same: {of}")?,
+    }
+    writeln!(out, "  recorded by heirloom {} at {}, {values}", header.build, header.address)?;
+    Ok(if is_same { Status::Kept } else { Status::Differs })
 }
 
 fn tell_result(out: &mut impl Write, file: &str, trial: &Trial) -> io::Result<()> {
