@@ -92,7 +92,7 @@ pub use scenario::{MODES, Scenario};
 pub use sent::{CHECK_EVERY, Check};
 pub use shrink::{shrink, shrink_by};
 pub use sim::Sim;
-pub use stats::stats;
+pub use stats::{stats, stats_svg};
 pub use stored::{BadPlan, Fires, Replayed, Stored};
 pub use streams::{Connection, Taken};
 pub use swarm::{Profile, Swarm};

@@ -17,6 +17,7 @@ mod words;
 
 pub use json::json;
 pub use page::page;
+pub(crate) use svg::escaped;
 pub use svg::svg;
 pub use text::text;
 pub use words::words;

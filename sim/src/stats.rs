@@ -12,6 +12,10 @@ use crate::{
     record::{Fate, Happened, Record, State, Step, Subject, Way},
 };
 
+mod plots;
+
+pub use plots::stats_svg;
+
 /// How many columns a plot has.
 const COLUMNS: u64 = 60;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -24,7 +28,7 @@ pub fn stats(record: &Record) -> String {
     let _ = commits(record, &mut out);
     let _ = failovers(record, &mut out);
     let _ = memory(record, &mut out);
-    let _ = plots(record, &mut out);
+    let _ = small_plots(record, &mut out);
     out
 }
 
@@ -84,20 +88,29 @@ fn traffic(record: &Record, out: &mut String) -> core::fmt::Result {
 fn commits(record: &Record, out: &mut String) -> core::fmt::Result {
     let mut taken = BTreeMap::new();
     let mut ends: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
-    // When a write was taken, and how much later each other copy had it.
+    for entry in &record.entries {
+        let Happened::Commit(_, subject, serial, step) = &entry.what else { continue };
+        let since = *taken.entry((matches!(subject, Subject::Name(_)), *serial)).or_insert(entry.at);
+        if let Some(name) = end(step) {
+            ends.entry(name).or_default().push(entry.at.since(since));
+        }
+    }
+    writeln!(out, "\n{:<24} {:>9} {:>13} {:>13} {:>13}", "writes", "", "half within", "99 of 100", "longest")?;
+    for (name, times) in &mut ends {
+        times_row(out, name, times)?;
+    }
+    let mut ages: Vec<Duration> = ages(record).into_iter().map(|(_, age)| age).collect();
+    times_row(out, "on another member", &mut ages)
+}
+
+/// When each write was taken, and how much later each other member that served then had it.
+fn ages(record: &Record) -> Vec<(Moment, Duration)> {
     let (mut writes, mut ages, mut seen) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
     let mut ready: BTreeMap<HostId, Moment> = BTreeMap::new();
     for entry in &record.entries {
         match &entry.what {
-            Happened::Commit(host, subject, serial, step) => {
-                let write = (matches!(subject, Subject::Name(_)), *serial);
-                let since = *taken.entry(write).or_insert(entry.at);
-                if *step == Step::Taken {
-                    writes.entry((subject_key(*subject), *serial)).or_insert((entry.at, *host));
-                }
-                if let Some(name) = end(step) {
-                    ends.entry(name).or_default().push(entry.at.since(since));
-                }
+            Happened::Commit(host, subject, serial, Step::Taken) => {
+                writes.entry((subject_key(*subject), *serial)).or_insert((entry.at, *host));
             }
             Happened::Copy(host, key, Some(copy)) => {
                 for serial in copy.shown.values() {
@@ -105,7 +118,7 @@ fn commits(record: &Record, out: &mut String) -> core::fmt::Result {
                     // Who has joined since then got it with all the others.
                     let was_there = ready.get(host).is_some_and(|since| since < at);
                     if writer != host && was_there && seen.insert((*host, *serial)) {
-                        ages.push(entry.at.since(*at));
+                        ages.push((*at, entry.at.since(*at)));
                     }
                 }
             }
@@ -120,6 +133,7 @@ fn commits(record: &Record, out: &mut String) -> core::fmt::Result {
             | Happened::View(..)
             | Happened::Told(..)
             | Happened::Copy(..)
+            | Happened::Commit(..)
             | Happened::Read(..)
             | Happened::Mail(..)
             | Happened::Message(_)
@@ -127,11 +141,7 @@ fn commits(record: &Record, out: &mut String) -> core::fmt::Result {
             | Happened::Left(..) => {}
         }
     }
-    writeln!(out, "\n{:<24} {:>9} {:>13} {:>13} {:>13}", "writes", "", "half within", "99 of 100", "longest")?;
-    for (name, times) in &mut ends {
-        times_row(out, name, times)?;
-    }
-    times_row(out, "on another member", &mut ages)
+    ages
 }
 
 fn subject_key(subject: Subject) -> Option<SessionKey> {
@@ -267,7 +277,7 @@ fn memory(record: &Record, out: &mut String) -> core::fmt::Result {
     most.iter().try_for_each(|(host, (bytes, at))| writeln!(out, "  {host} {bytes} at {at}"))
 }
 
-fn plots(record: &Record, out: &mut String) -> core::fmt::Result {
+fn small_plots(record: &Record, out: &mut String) -> core::fmt::Result {
     let column = |at: Moment| at.as_nanos().saturating_mul(COLUMNS) / (record.end.as_nanos() + 1);
     let mut rows: BTreeMap<String, BTreeMap<u64, u64>> = BTreeMap::new();
     for (at, message) in record.messages() {

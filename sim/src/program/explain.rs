@@ -1,9 +1,11 @@
 //! Tells what a run comes down to: why it broke a promise, or its numbers.
 
+use std::{fs, path::PathBuf};
+
 use clap::Args;
 use heirloom_sim::{
     explain::{explain, explain_by},
-    stats,
+    stats, stats_svg,
 };
 
 use super::{
@@ -41,12 +43,18 @@ impl Explain {
 pub(crate) struct Stats {
     #[command(flatten)]
     source: Source,
+    /// The numbers over time as a picture in this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 impl Stats {
     pub(crate) fn perform(&self) -> Done {
         let (trial, record) = self.source.found()?.record();
-        print(&stats(&record))?;
+        match &self.svg {
+            Some(path) => fs::write(path, stats_svg(&record))?,
+            None => print(&stats(&record))?,
+        }
         Ok(Status::of(trial.failure))
     }
 }

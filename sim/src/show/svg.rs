@@ -359,6 +359,6 @@ fn tenths(count: u64) -> String {
     format!("{}.{}", count / 10, count % 10)
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
