@@ -19,6 +19,7 @@ mod unchanged;
 use alloc::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
+    vec::Vec,
 };
 use core::{ops::Bound, time::Duration};
 
@@ -46,8 +47,8 @@ pub(crate) struct Sessions {
     room: Room,
     /// Changed since a reader last looked.
     changed: BTreeSet<SessionKey>,
-    /// Changed since it was last summed; none where nothing is.
-    unsummed: Option<BTreeSet<SessionKey>>,
+    /// Changed since it was last summed, in no order, and what has left the table; none where nothing is summed.
+    unsummed: Option<Vec<SessionKey>>,
     /// What must go on to other keys.
     moved: VecDeque<Moved>,
     /// The links of all records: to which key, from which.
@@ -68,6 +69,8 @@ pub(crate) struct Entry {
     partial: bool,
     /// This node need not hold it: it waits to be released, and is not served.
     left_over: bool,
+    /// It waits to be summed.
+    unsummed: bool,
     counted: Counted,
 }
 

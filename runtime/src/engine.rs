@@ -1,6 +1,7 @@
 //! What stands behind the lock: the node, its sockets, and those who wait for it.
 
 mod fetching;
+mod told;
 
 use core::{fmt, net::SocketAddr, task::Waker, time::Duration};
 use std::collections::{BTreeMap, VecDeque};
@@ -11,7 +12,7 @@ use heirloom_core::{
     SessionKey, Time,
 };
 
-pub(crate) use self::fetching::Asked;
+pub(crate) use self::{fetching::Asked, told::Told};
 use crate::{
     alarm::{Alarm, Sleep},
     clock::Clock,
@@ -32,6 +33,8 @@ const CALLER_BYTES: u64 = 256 << 10;
 /// A caller sends nothing itself while so many frames are unacknowledged. What comes back brings the driver, and that sends
 /// what all callers have committed meanwhile in one go: a write for each of them would take longer than all else they do.
 const FRAMES_AHEAD: usize = 2;
+/// Of so many callers that wait, one frame is enough: the others gain more by going together than they lose by waiting.
+const MANY: usize = 4;
 /// How long it waits at the most for the driver, if nothing comes back.
 const PUT_OFF_MAX: Duration = Duration::from_millis(1);
 /// How often the node hears what the wall clock says.
@@ -90,33 +93,6 @@ enum Leaving {
     Done(AtRisk),
 }
 
-/// Who is to be told what, once the lock is let go. A thread that is woken wants it soon.
-#[derive(Debug, Default)]
-#[must_use]
-pub(crate) struct Told {
-    commits: Vec<(Completer<Committed>, Committed)>,
-    fetches: Vec<(Completer<Fetched>, Fetched)>,
-    leavers: Vec<(Completer<AtRisk>, AtRisk)>,
-    readers: Vec<Waker>,
-    /// The driver has to come: there is more to send, or an earlier deadline.
-    pub(crate) wake_driver: bool,
-}
-
-impl Told {
-    pub(crate) fn tell(self) {
-        for (completer, committed) in self.commits {
-            completer.complete(committed);
-        }
-        for (completer, fetched) in self.fetches {
-            completer.complete(fetched);
-        }
-        for (completer, at_risk) in self.leavers {
-            completer.complete(at_risk);
-        }
-        self.readers.into_iter().for_each(Waker::wake);
-    }
-}
-
 /// What a turn of the driver came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turned {
@@ -156,7 +132,7 @@ impl Inside {
         engine.net.stats_mut().turns_of_callers += 1;
         commands.drain(..).for_each(|command| engine.run(now, command, told));
         engine.publish(table);
-        let puts_off = !engine.corked && engine.node.may_put_off(FRAMES_AHEAD);
+        let puts_off = !engine.corked && engine.node.may_put_off(engine.frames_ahead());
         let more = !engine.corked && !puts_off && engine.flush(now, CALLER_BYTES);
         let due = engine.finish(table, told);
         engine.put_off |= puts_off;
@@ -339,6 +315,10 @@ impl Engine {
             }
             Err(error) => told.commits.push((completer, Err(error))),
         }
+    }
+
+    fn frames_ahead(&self) -> usize {
+        if self.commits.len() < MANY { FRAMES_AHEAD } else { 1 }
     }
 
     /// Sends, and answers whether there may be more.

@@ -8,18 +8,16 @@ impl Sessions {
         self.changed.pop_first()
     }
 
-    /// The next session that has changed since it was last asked for here.
+    /// The next session that has changed since it was last asked for here, or has left the table.
     pub(crate) fn poll_unsummed(&mut self) -> Option<SessionKey> {
-        self.unsummed.as_mut()?.pop_first()
+        let key = self.unsummed.as_mut()?.pop()?;
+        if let Some(entry) = self.table.get_mut(&key) {
+            entry.unsummed = false;
+        }
+        Some(key)
     }
 
     pub(crate) fn has_unsummed(&self) -> bool {
         self.unsummed.as_ref().is_some_and(|unsummed| !unsummed.is_empty())
-    }
-
-    pub(super) fn note_unsummed(&mut self, key: SessionKey) {
-        if let Some(unsummed) = &mut self.unsummed {
-            unsummed.insert(key);
-        }
     }
 }

@@ -76,13 +76,13 @@ fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
 fn race(options: &Options) -> io::Result<()> {
     let (mut contestants, absent) = servers::contestants();
     contestants.retain(|contestant| contestant.to_string().contains(&options.who));
-    if contestants.contains(&Contestant::Node) {
-        processes::build()?;
-    }
     absent.iter().for_each(|line| println!("{line}"));
     let began = Instant::now();
     let mut results = Results::default();
     let cells: Vec<Cell> = cells::all().into_iter().filter(|cell| cell.name().contains(&options.only)).collect();
+    if cells.iter().any(|cell| cell.is_for(Contestant::Node)) && contestants.contains(&Contestant::Node) {
+        processes::build()?;
+    }
     for round in 1..=options.rounds {
         for cell in &cells {
             for contestant in contestants.iter().filter(|contestant| cell.is_for(**contestant)) {

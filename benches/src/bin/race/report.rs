@@ -97,7 +97,7 @@ fn head(options: &Options) -> String {
          one process and callers with the handle, the others are processes; the same client speaks Redis' protocol to all of\n\
          them. *One copy* is `--durability one`, with Redis `SET` and `WAIT 1 0` sent together; Redis alone makes no copy.\n\
          *Applied* counts until the writer has heard that the others have everything. A join is from the start of the process until\n\
-         it has all and serves; of Tomcat it includes 2 s in which it waits for members. After the kill Redis' replica is made\n\
+         it has all and serves, of a node also from when it is first seen to hold a session; of Tomcat it includes 2 s in which it waits for members. After the kill Redis' replica is made\n\
          a master at once, by hand. Memory is what the processes take more of the machine, by session, without its value.\n",
     );
     text
