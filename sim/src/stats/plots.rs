@@ -4,6 +4,10 @@
 use core::{fmt::Write as _, time::Duration};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod words;
+
+use words::{grouped, in_words};
+
 use super::{Death, ages, deaths};
 use crate::{
     clock::Moment,
@@ -355,6 +359,12 @@ impl Sheet<'_> {
         for (at, host, bytes) in &self.record.memory {
             series.entry(*host).or_default().push((*at, u64::try_from(*bytes).unwrap_or(u64::MAX)));
         }
+        for entry in &self.record.entries {
+            if let Happened::State(host, State::Down) = &entry.what {
+                series.entry(*host).or_default().push((entry.at, 0));
+            }
+        }
+        series.values_mut().for_each(|series| series.sort());
         let most = series.values().flatten().map(|(_, bytes)| *bytes).max().unwrap_or(0).max(1);
         self.hosts("bytes that each holds", &grouped(most), most, &series);
     }
@@ -375,29 +385,6 @@ fn colour(number: usize) -> String {
     format!("c{}", number % (COLOURS + 1))
 }
 
-/// A number with a mark after each three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if 0 < place && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-fn in_words(length: Duration) -> String {
-    match length {
-        length if Duration::from_secs(1) <= length => {
-            format!("{}.{} s", length.as_secs(), length.subsec_millis() / 100)
-        }
-        length if Duration::from_millis(1) <= length => format!("{} ms", length.as_millis()),
-        length => format!("{} us", length.as_micros()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,12 +401,5 @@ mod tests {
         }
         let empty = stats_svg(&Record::default());
         assert!(empty.contains("</svg>"));
-    }
-
-    #[test]
-    fn numbers_are_grouped_and_lengths_are_in_words() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(in_words(Duration::from_millis(2345)), "2.3 s");
-        assert_eq!(in_words(Duration::from_micros(900)), "900 us");
     }
 }
