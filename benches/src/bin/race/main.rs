@@ -100,7 +100,7 @@ fn race(options: &Options) -> io::Result<()> {
             }
         }
         if let Some(folder) = &options.tomcat {
-            match tomcat::run(folder) {
+            match tomcat::run(folder, options.seconds, round) {
                 Ok(told) => told.into_iter().for_each(|(cell, figure)| {
                     println!(
                         "[{:>4.0} s] round {round}: {cell}, Tomcat: {}",

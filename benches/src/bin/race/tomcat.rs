@@ -33,11 +33,14 @@ struct Line {
     heap_alone: Option<f64>,
 }
 
-/// One round of the rig: the rates of `DeltaManager`, and the transfer to a member that joins.
-pub(crate) fn run(folder: &Path) -> io::Result<Vec<(String, Figure)>> {
+/// One round of the rig: the rates of `DeltaManager`, each taken for so many seconds, and if it is the first round the transfer
+/// to a member that joins, for which the rig waits minutes in vain.
+pub(crate) fn run(folder: &Path, seconds: u32, round: u32) -> io::Result<Vec<(String, Figure)>> {
     let out = env::temp_dir().join(format!("heirloom-race-{}.jsonl", std::process::id()));
     let mut command = Command::new(folder.join("run.sh"));
-    command.args(["w1", "w4"]).env("HL_OUT", &out).env("HL_REPS", "1").env("HL_SECS", "2").env("HL_WARM", "5");
+    let workloads: &[&str] = if round == 1 { &["w1", "w4"] } else { &["w1"] };
+    command.args(workloads).env("HL_OUT", &out).env("HL_REPS", "1").env("HL_SECS", seconds.to_string());
+    command.env("HL_WARM", "5");
     command.env("HL_MGR", "delta").env("HL_NODES", "2 3 4").env("HL_COUNTS", "10000 100000").env("HL_QUIET", "0");
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     let text = fs::read_to_string(&out);
