@@ -21,6 +21,8 @@ use crate::{
     places::{Discovery, Places},
     record::Recorder,
     sent::Sent,
+    trail::Trail,
+    trigger::Lookout,
     violation::Violation,
 };
 
@@ -80,6 +82,8 @@ pub struct Cluster {
     pub(crate) counts: Counts,
     /// What happens, if somebody wants to know.
     pub(crate) recorder: Option<Box<Recorder>>,
+    pub(crate) trail: Trail,
+    pub(crate) lookout: Lookout,
     /// What a node held was spoiled.
     is_damaged: bool,
     /// Which host a life ran on, for every life there ever was.
@@ -110,6 +114,8 @@ impl Cluster {
             marks: Marks::default(),
             counts: Counts::default(),
             recorder: None,
+            trail: Trail::default(),
+            lookout: Lookout::default(),
             is_damaged: false,
             lives: BTreeMap::new(),
         }
@@ -181,6 +187,11 @@ impl Cluster {
             process.wall_at = self.now;
         }
         self.turn(host)
+    }
+
+    /// Lets the wall clock of a host be another from the beginning.
+    pub(crate) fn set_wall(&mut self, host: HostId, millis: i64) {
+        self.hosts[host.index()].clock.step_wall(millis);
     }
 
     /// Changes the rate of the monotonic clock of a host, by parts of a million from what is right.
@@ -268,9 +279,7 @@ impl Cluster {
 
     /// Lets the next thing happen, or the time come to `until` when nothing does before.
     pub fn step(&mut self, until: Moment) -> Result<bool, Violation> {
-        let woken = self.wakes.first().map(|(at, _)| *at);
-        let next = [self.net.poll_timeout(), woken].into_iter().flatten().min().filter(|at| *at <= until);
-        let Some(next) = next else {
+        let Some(next) = self.next_at().filter(|at| *at <= until) else {
             self.now = self.now.max(until);
             return Ok(false);
         };
@@ -282,6 +291,11 @@ impl Cluster {
             self.wake(host)?;
         }
         Ok(true)
+    }
+
+    /// When something may happen.
+    pub(crate) fn next_at(&self) -> Option<Moment> {
+        [self.net.poll_timeout(), self.wakes.first().map(|(at, _)| *at)].into_iter().flatten().min()
     }
 
     /// Whether what a node held was ever spoiled.

@@ -3,15 +3,18 @@
 //! The fate of each is drawn when it is sent: lost, repeated, late. A host that sleeps finds a bounded number of them when
 //! it wakes.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
 use crate::{
     chance::Purpose,
+    choices::{Packet, Twist},
     clock::Moment,
     net::{Arrival, HostId, Paths, Presence, Scene},
     noise,
+    record::Way,
 };
 
 /// How many datagrams a host keeps for a process that does not read them.
@@ -51,18 +54,23 @@ impl Datagrams {
     }
 
     pub(crate) fn send(&mut self, scene: &Scene<'_>, from: HostId, to: HostId, bytes: &Bytes) {
-        self.launch(scene, Purpose::Unicast, (from, to), bytes);
+        let number = self.sent.get(&(Purpose::Unicast, from, to)).map_or(0, |link| link.count) + 1;
+        self.launch(scene, Purpose::Unicast, Packet { from, to, way: Way::Datagram, number }, bytes);
     }
 
     pub(crate) fn send_to_group(&mut self, scene: &Scene<'_>, from: HostId, bytes: &Bytes) {
         let count = self.to_group.entry(from).or_default();
         *count += 1;
+        let number = *count;
         let loss = scene.weather.switch_loss;
-        if 0 < loss && scene.chance.draws(Purpose::Strain, 1 << 32, from.word(), *count).per_mille(loss) {
-            return;
-        }
+        let is_lost = 0 < loss && scene.chance.draws(Purpose::Strain, 1 << 32, from.word(), number).per_mille(loss);
         for to in scene.paths.hosts().filter(|to| scene.weather.loopback || *to != from) {
-            self.launch(scene, Purpose::Multicast, (from, to), bytes);
+            let packet = Packet { from, to, way: Way::Group, number };
+            if is_lost {
+                scene.choices.handle_weather(packet, Twist::Lost);
+            } else {
+                self.launch(scene, Purpose::Multicast, packet, bytes);
+            }
         }
     }
 
@@ -87,14 +95,19 @@ impl Datagrams {
         self.due.first_key_value().map(|(&(at, _), _)| at)
     }
 
-    fn launch(&mut self, scene: &Scene<'_>, cast: Purpose, (from, to): (HostId, HostId), bytes: &Bytes) {
-        let weather = scene.weather;
+    fn launch(&mut self, scene: &Scene<'_>, cast: Purpose, packet: Packet, bytes: &Bytes) {
+        let (weather, Packet { from, to, .. }) = (scene.weather, packet);
         let link = self.sent.entry((cast, from, to)).or_default();
         let mut draws = scene.chance.draws(cast, from.word(), to.word(), link.count);
         let count = link.count;
         link.count += 1;
+        let is_reached = !scene.paths.is_nobody(to) && scene.paths.loss(from, to) < 1000;
+        let twist = scene.choices.twist(packet, is_reached);
         let loss = if cast == Purpose::Multicast { weather.multicast_loss } else { weather.loss };
-        if draws.per_mille(loss) || bytes.get(1).is_some_and(|kind| weather.unheard.contains(kind)) {
+        if draws.per_mille(loss) && twist.is_none() {
+            return scene.choices.handle_weather(packet, Twist::Lost);
+        }
+        if twist == Some(Twist::Lost) || bytes.get(1).is_some_and(|kind| weather.unheard.contains(kind)) {
             return;
         }
         // A draw more only where it decides anything.
@@ -105,15 +118,26 @@ impl Datagrams {
         if 0 < loss && draws.per_mille(loss) {
             return;
         }
-        let bytes = noise::datagram(scene, (from, to), count, bytes);
-        let copies = if draws.per_mille(weather.repeat) { 2 } else { 1 };
-        for _ in 0..copies {
-            let mut at =
-                (scene.now + weather.delay(&mut draws) + scene.paths.lag(from, to)).rounded_up(weather.quantum);
-            if !weather.reorder {
-                at = at.max(self.sent.get(&(cast, from, to)).map_or(at, |link| link.last_at));
+        let bytes = match twist {
+            Some(Twist::Corrupt) => noise::flip(scene, (from, to), count, bytes),
+            Some(Twist::Lost | Twist::Late(_) | Twist::Twice) => bytes.clone(),
+            None => noise::datagram(scene, packet, count, bytes),
+        };
+        let copies = match draws.per_mille(weather.repeat) {
+            true if twist.is_none() => 2,
+            true | false => {
+                if twist == Some(Twist::Twice) {
+                    2
+                } else {
+                    1
+                }
             }
-            self.sent.entry((cast, from, to)).or_default().last_at = at;
+        };
+        if twist.is_none() && 1 < copies {
+            scene.choices.handle_weather(packet, Twist::Twice);
+        }
+        for _ in 0..copies {
+            let at = self.arrival_at(scene, cast, packet, (weather.delay(&mut draws), twist));
             let nobody = cast == Purpose::Unicast && scene.paths.presence(to) == Presence::Down;
             if nobody && weather.unreachable {
                 self.push(at, from, Arrival::SendFailed { to });
@@ -121,6 +145,24 @@ impl Datagrams {
                 self.push(at, to, Arrival::Datagram { from, bytes: bytes.clone() });
             }
         }
+    }
+
+    /// When it arrives. What is late is overtaken by others, even where these keep their order.
+    fn arrival_at(
+        &mut self,
+        scene: &Scene<'_>,
+        cast: Purpose,
+        Packet { from, to, .. }: Packet,
+        (delay, twist): (Duration, Option<Twist>),
+    ) -> Moment {
+        let at = scene.now + delay + scene.paths.lag(from, to);
+        if let Some(Twist::Late(late)) = twist {
+            return (at + late).rounded_up(scene.weather.quantum);
+        }
+        let link = self.sent.entry((cast, from, to)).or_default();
+        let at = at.rounded_up(scene.weather.quantum);
+        link.last_at = if scene.weather.reorder { at } else { at.max(link.last_at) };
+        link.last_at
     }
 
     fn push(&mut self, at: Moment, host: HostId, arrival: Arrival) {
@@ -131,8 +173,6 @@ impl Datagrams {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
     use crate::{chance::Chance, net::Net, weather::Weather};
 
@@ -154,6 +194,23 @@ mod tests {
         (0..1000).for_each(|_| net.send(Moment::ZERO, A, B, &bytes()));
         let arrived = core::iter::from_fn(|| net.poll_arrival(Moment::NEVER)).count();
         assert!((400..600).contains(&arrived), "{arrived}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_packet_happens_to_it_and_to_no_other() {
+        let arrivals = |twist| {
+            let mut net = net(Weather::calm());
+            let packet = Packet { from: A, to: B, way: Way::Datagram, number: 2 };
+            net.choices().say(&BTreeMap::from([(packet, twist)]));
+            (1..=3).for_each(|byte| net.send(Moment::ZERO, A, B, &Bytes::from(vec![byte])));
+            let arrived = core::iter::from_fn(|| net.poll_arrival(Moment::NEVER));
+            let first = |arrival| if let Arrival::Datagram { bytes, .. } = arrival { bytes[0] } else { 0 };
+            arrived.map(|(_, arrival)| first(arrival)).collect::<Vec<u8>>()
+        };
+        assert_eq!(arrivals(Twist::Lost), [1, 3]);
+        assert_eq!(arrivals(Twist::Late(Duration::from_millis(1))), [1, 3, 2]);
+        assert_eq!(arrivals(Twist::Twice).iter().filter(|byte| **byte == 2).count(), 2);
+        assert!(!arrivals(Twist::Corrupt).contains(&2) && arrivals(Twist::Corrupt).len() == 3);
     }
 
     #[test]

@@ -6,10 +6,13 @@ use heirloom_core::{Damage, MemberId, SessionKey};
 
 use crate::{
     chance::Purpose,
+    choices::Twist,
     ledger::{Scope, Trouble},
     net::{HostId, LastBytes, Presence},
     oracles::{End, View},
+    record::Way,
     sim::Sim,
+    trigger::{Occasion, Trigger, Triggers},
     violation::Violation,
     weather::Weather,
 };
@@ -144,6 +147,50 @@ impl Sim {
             self.impose(Fault::ThinGroup(from, to, loss));
         }
         Ok(())
+    }
+
+    /// Lets these happen when it is time for them.
+    pub(crate) fn wait(&mut self, triggers: &[Trigger]) {
+        self.triggers = Triggers::new(triggers);
+        self.cluster.lookout.begin(self.triggers.kinds());
+    }
+
+    /// All faults are over, and so is what waits.
+    pub(crate) fn end_waiting(&mut self) {
+        self.unfired.extend(self.triggers.waiting().cloned());
+        self.wait(&[]);
+    }
+
+    /// What waited for something that did not happen.
+    pub(crate) fn unfired(&self) -> impl Iterator<Item = &Trigger> {
+        self.unfired.iter().chain(self.triggers.waiting())
+    }
+
+    /// Does what it is time for.
+    pub(crate) fn fire(&mut self) -> Result<(), Violation> {
+        while let Some((kind, host)) = self.cluster.lookout.poll_seen() {
+            self.triggers.handle(Occasion::Reaches(kind, host));
+        }
+        while let Some(action) = self.triggers.poll_due() {
+            self.act(action)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what happened to single packets.
+    pub(crate) fn note_twists(&mut self) {
+        let now = self.now();
+        while let Some((packet, twist)) = self.cluster.net().choices().poll_struck() {
+            let scope = Scope::pair(packet.from, packet.to);
+            match twist {
+                Twist::Lost | Twist::Corrupt => self.ledger.strike(now, Trouble::Loss, scope),
+                Twist::Late(late) => {
+                    let trouble = if packet.way == Way::Stream { Trouble::Hold } else { Trouble::Slow };
+                    self.ledger.strike(now + late, trouble, scope);
+                }
+                Twist::Twice => {}
+            }
+        }
     }
 
     fn lift_all(&mut self, which: impl Fn(Fault) -> bool) -> Result<(), Violation> {

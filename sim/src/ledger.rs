@@ -80,7 +80,8 @@ impl Ledger {
 
     /// A trouble begins and ends at once.
     pub fn strike(&mut self, now: Moment, trouble: Trouble, scope: Scope) {
-        self.ended.insert((trouble, scope), now);
+        let ended = self.ended.entry((trouble, scope)).or_insert(now);
+        *ended = now.max(*ended);
     }
 
     /// A process is no more.

@@ -16,6 +16,7 @@ use heirloom_core::CloseCause;
 
 use crate::{
     chance::Chance,
+    choices::Choices,
     clock::Moment,
     datagrams::Datagrams,
     streams::{Connection, Streams, Taken},
@@ -101,6 +102,11 @@ impl Paths {
         self.presence.get(&host).copied().unwrap_or(Presence::Off)
     }
 
+    /// Whether no process is at this host.
+    pub(crate) fn is_nobody(&self, host: HostId) -> bool {
+        matches!(self.presence(host), Presence::Down | Presence::Off)
+    }
+
     /// Every host that ever ran a process.
     pub fn hosts(&self) -> impl Iterator<Item = HostId> {
         self.presence.keys().copied()
@@ -139,6 +145,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) chance: &'a Chance,
     pub(crate) weather: &'a Weather,
     pub(crate) paths: &'a Paths,
+    pub(crate) choices: &'a Choices,
 }
 
 /// Something that reaches a host.
@@ -203,6 +210,7 @@ pub enum LastBytes {
 pub struct Net {
     chance: Chance,
     weather: Weather,
+    choices: Choices,
     paths: Paths,
     datagrams: Datagrams,
     streams: Streams,
@@ -212,7 +220,8 @@ impl Net {
     /// An empty network.
     pub fn new(chance: Chance, weather: Weather) -> Self {
         let (datagrams, streams) = (Datagrams::default(), Streams::default());
-        Self { chance, weather, paths: Paths::default(), datagrams, streams }
+        let choices = Choices::default();
+        Self { chance, weather, choices, paths: Paths::default(), datagrams, streams }
     }
 
     /// Changes what it does to what is sent from now on.
@@ -223,6 +232,16 @@ impl Net {
     /// What it does to what it carries.
     pub const fn weather(&self) -> &Weather {
         &self.weather
+    }
+
+    /// Who decides about single packets.
+    pub(crate) const fn choices(&self) -> &Choices {
+        &self.choices
+    }
+
+    /// All that is under way, and on which paths.
+    pub(crate) const fn under_way(&self) -> impl fmt::Debug {
+        (&self.paths, &self.datagrams, &self.streams)
     }
 
     /// Who reaches whom.
@@ -358,7 +377,8 @@ impl Net {
     }
 
     fn parts(&mut self, now: Moment) -> (Scene<'_>, &mut Datagrams, &mut Streams) {
-        let scene = Scene { now, chance: &self.chance, weather: &self.weather, paths: &self.paths };
+        let scene =
+            Scene { now, chance: &self.chance, weather: &self.weather, paths: &self.paths, choices: &self.choices };
         (scene, &mut self.datagrams, &mut self.streams)
     }
 }

@@ -7,20 +7,29 @@ use bytes::Bytes;
 
 use crate::{
     chance::{Draws, Purpose},
+    choices::{Packet, Twist},
     net::{HostId, Scene},
 };
 
 /// What arrives of a datagram.
-pub(crate) fn datagram(scene: &Scene<'_>, (from, to): (HostId, HostId), count: u64, bytes: &Bytes) -> Bytes {
-    let weather = scene.weather;
+pub(crate) fn datagram(scene: &Scene<'_>, packet: Packet, count: u64, bytes: &Bytes) -> Bytes {
+    let (weather, Packet { from, to, .. }) = (scene.weather, packet);
     if weather.corrupt + weather.truncate == 0 {
         return bytes.clone();
     }
     let mut draws = scene.chance.draws(Purpose::Noise, from.word(), to.word(), count);
-    if draws.per_mille(weather.truncate) {
-        return bytes.slice(..draws.index(bytes.len()));
-    }
-    if draws.per_mille(weather.corrupt) { flipped(&mut draws, bytes) } else { bytes.clone() }
+    let arrived = match draws.per_mille(weather.truncate) {
+        true => bytes.slice(..draws.index(bytes.len())),
+        false if draws.per_mille(weather.corrupt) => flipped(&mut draws, bytes),
+        false => return bytes.clone(),
+    };
+    scene.choices.handle_weather(packet, Twist::Corrupt);
+    arrived
+}
+
+/// A datagram of which a bit flips for certain.
+pub(crate) fn flip(scene: &Scene<'_>, (from, to): (HostId, HostId), count: u64, bytes: &Bytes) -> Bytes {
+    flipped(&mut scene.chance.draws(Purpose::Noise, from.word(), to.word(), count), bytes)
 }
 
 /// What arrives of a piece of a stream; a stream keeps its length.
@@ -44,15 +53,16 @@ fn flipped(draws: &mut Draws, bytes: &Bytes) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chance::Chance, clock::Moment, net::Paths, weather::Weather};
+    use crate::{chance::Chance, choices::Choices, clock::Moment, net::Paths, record::Way, weather::Weather};
 
     #[test]
     fn one_bit_flips_or_the_end_is_missing() {
-        let (chance, paths) = (Chance::new(1), Paths::default());
+        let (chance, paths, choices) = (Chance::new(1), Paths::default(), Choices::default());
         let bytes = Bytes::from_static(b"a datagram");
         let arrived = |weather: &Weather, count| {
-            let scene = Scene { now: Moment::ZERO, chance: &chance, weather, paths: &paths };
-            datagram(&scene, (HostId(0), HostId(1)), count, &bytes)
+            let scene = Scene { now: Moment::ZERO, chance: &chance, weather, paths: &paths, choices: &choices };
+            let packet = Packet { from: HostId(0), to: HostId(1), way: Way::Datagram, number: count };
+            datagram(&scene, packet, count, &bytes)
         };
         let flips = Weather { corrupt: 1000, ..Weather::calm() };
         let differ =

@@ -6,7 +6,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use heirloom_core::CloseCause;
 
-use crate::{chance::Draws, clock::Moment, net::Scene};
+use crate::{
+    chance::Draws,
+    choices::{Packet, Twist},
+    clock::Moment,
+    net::Scene,
+};
 
 /// What one end has written and the other has not read.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +35,13 @@ impl Pipe {
         let at = (scene.now + scene.weather.delay(draws) + self.lag).rounded_up(scene.weather.quantum);
         self.last_at = self.last_at.max(at);
         self.last_at
+    }
+
+    fn late_at(&mut self, scene: &Scene<'_>, draws: &mut Draws, late: Duration) -> Moment {
+        self.lag += late;
+        let at = self.next_at(scene, draws);
+        self.lag -= late;
+        at
     }
 
     /// Ends after what is in it.
@@ -56,7 +68,8 @@ impl Pipe {
     }
 
     /// Moves as much of the rest into the pipe as there is room for; tells when it arrives.
-    pub(crate) fn pour(&mut self, scene: &Scene<'_>, draws: &mut Draws) -> Vec<Moment> {
+    /// `packet` is the last piece that was poured in this direction before.
+    pub(crate) fn pour(&mut self, scene: &Scene<'_>, draws: &mut Draws, packet: &mut Packet) -> Vec<Moment> {
         let Some(mut rest) = self.rest.take() else { return Vec::new() };
         let mut moments = Vec::new();
         while !rest.is_empty() && self.bytes < scene.weather.stream_room {
@@ -65,7 +78,11 @@ impl Pipe {
                 most => 1 + draws.index(most),
             };
             let piece = rest.split_to(longest.min(rest.len()).min(scene.weather.stream_room - self.bytes));
-            let at = self.next_at(scene, draws);
+            packet.number += 1;
+            let at = match scene.choices.twist(*packet, !scene.paths.is_nobody(packet.to)) {
+                Some(Twist::Late(late)) => self.late_at(scene, draws, late),
+                Some(Twist::Lost | Twist::Twice | Twist::Corrupt) | None => self.next_at(scene, draws),
+            };
             self.bytes += piece.len();
             self.pieces.push_back((at, piece));
             moments.push(at);

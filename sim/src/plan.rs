@@ -10,13 +10,15 @@ use heirloom_core::{Config, ConfigError, Copies, Unit};
 use crate::{
     action::{Action, Setup},
     chance::{Chance, Draws, Purpose},
+    choices::{Packet, Twist},
     clients,
     clock::{Moment, signed},
     logins::log_in,
     net::{HostId, LastBytes},
     places::{Discovery, Places},
-    policies, strain,
+    policies, strain, surprises,
     swarm::Profile,
+    trigger::Trigger,
     weather::Weather,
 };
 
@@ -27,6 +29,10 @@ pub struct Plan {
     pub setup: Setup,
     /// What happens when.
     pub actions: Vec<(Moment, Action)>,
+    /// What happens to single packets, whatever the weather is.
+    pub packets: BTreeMap<Packet, Twist>,
+    /// What happens when something else happens.
+    pub triggers: Vec<Trigger>,
     /// When faults and clients end.
     pub healed_at: Moment,
     /// A member may be away for longer than ends are remembered.
@@ -137,6 +143,8 @@ impl Plan {
         let share = profile.strain();
         let mut strained = chance.draws(Purpose::Faults, 0, 0, 1);
         actions.extend(strain::actions(&mut strained, share, (hosts, &setup.weather), (clients_from, healed_at)));
+        let triggers =
+            surprises::triggers(&mut chance.draws(Purpose::Faults, 0, 0, 3), profile.surprise(), hosts, &actions);
         policies::drain(&mut actions, &mut chance.draws(Purpose::Faults, 0, 0, 2), setup.config.leave_for);
         let clients = [(0, by_clients), (1, &[])];
         let clients = clients.map(|(index, by)| chance.draws(Purpose::Clients, 0, 0, index).chosen_by(by));
@@ -154,7 +162,8 @@ impl Plan {
         let actions = policies::mixed(&mut chance.draws(Purpose::Plan, 0, 0, 10), actions);
         let absence_max = healed_at.since(Moment::ZERO) + setup.config.drop_time + setup.config.probe_time;
         let forgets = setup.config.ended_for < absence_max;
-        let mut plan = Self { setup, actions, healed_at, forgets };
+        let packets = BTreeMap::new();
+        let mut plan = Self { setup, actions, packets, triggers, healed_at, forgets };
         profile.adapt(&mut plan);
         plan
     }

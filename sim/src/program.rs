@@ -7,6 +7,7 @@ use heirloom_sim::Failure;
 
 mod batch;
 mod bench;
+mod exhaust;
 mod explain;
 mod marks;
 mod numbers;
@@ -46,6 +47,8 @@ enum Command {
     Book(scenarios::Book),
     /// Let many clusters happen, on all cores.
     Swarm(batch::Swarming),
+    /// Let all happen that may happen in a small world: every order of a few requests, faults and packets.
+    Exhaust(exhaust::Exhaust),
     /// Let stored plans happen again; tells which no longer fail, and which have drifted. A record of a node: whether this
     /// build does the same.
     Replay(replays::Replay),
@@ -136,6 +139,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(run) => run.perform(),
         Command::Book(book) => book.perform(),
         Command::Swarm(swarm) => swarm.perform(),
+        Command::Exhaust(exhaust) => exhaust.perform(),
         Command::Replay(replay) => replay.perform(),
         Command::Twice(twice) => twice.perform(),
         Command::Marks(marks) => marks.perform(),

@@ -51,11 +51,20 @@ pub(crate) fn phases(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
     if plan.forgets {
         sim.oracles_mut().allow_forgetting();
     }
+    sim.cluster().net().choices().say(&plan.packets);
+    sim.wait(&plan.triggers);
     for (at, action) in &plan.actions {
         sim.run_until(*at)?;
         sim.act(action.clone())?;
     }
+    aftermath(sim, plan)
+}
+
+/// All faults end, and everything must become equal, and then end.
+pub(crate) fn aftermath(sim: &mut Sim, plan: &Plan) -> Result<Report, Violation> {
     sim.run_until(plan.healed_at)?;
+    sim.cluster().net().choices().end();
+    sim.end_waiting();
     sim.act(Action::Heal(healed(&plan.setup.weather)))?;
     let healed_at = sim.now();
     wait_until_quiet(sim)?;

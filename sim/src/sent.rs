@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use heirloom_core::Transmit;
+use heirloom_core::{Transmit, kinds};
 
 use crate::{chance::mix, clock::Moment, net::HostId};
 
@@ -29,6 +29,8 @@ pub(crate) struct Sent {
     checks: Vec<Check>,
     watched: Range<u64>,
     seen: Vec<String>,
+    /// What kinds of things were sent, if somebody wants to know.
+    shapes: Option<Vec<(Moment, String)>>,
 }
 
 impl Sent {
@@ -51,6 +53,9 @@ impl Sent {
             add(u64::from_le_bytes(word));
         }
         self.digest = digest;
+        if let Some(shapes) = &mut self.shapes {
+            shapes.push((now, shape(now, host, transmit)));
+        }
         if self.watched.contains(&self.count) {
             self.seen.push(describe(now, host, transmit, digest));
         }
@@ -58,6 +63,16 @@ impl Sent {
         if self.count.is_multiple_of(CHECK_EVERY) {
             self.checks.push(Check { count: self.count, digest });
         }
+    }
+
+    /// Notes from now on what kinds of things are sent.
+    pub(crate) fn begin_shapes(&mut self) {
+        self.shapes = Some(Vec::new());
+    }
+
+    /// What kinds of things were sent when, by whom and to whom.
+    pub(crate) fn shapes(&self) -> &[(Moment, String)] {
+        self.shapes.as_deref().unwrap_or_default()
     }
 
     /// A hash of everything sent, by whom and when.
@@ -81,6 +96,17 @@ impl Sent {
     pub(crate) fn seen(&self) -> &[String] {
         &self.seen
     }
+}
+
+fn shape(now: Moment, host: HostId, transmit: &Transmit) -> String {
+    let what = match transmit {
+        Transmit::Datagram { to, bytes } => format!("{:?} to {to}", kinds::of(bytes, false)),
+        Transmit::Multicast { bytes } => format!("{:?} to the group", kinds::of(bytes, false)),
+        Transmit::Open { stream, to } => format!("{stream:?} to {to}"),
+        Transmit::Write { stream, bytes } => format!("{:?} in {stream:?}", kinds::of(bytes, true)),
+        Transmit::Close { stream } => format!("the end of {stream:?}"),
+    };
+    format!("{host} at {now} sends {what}")
 }
 
 fn describe(now: Moment, host: HostId, transmit: &Transmit, digest: u64) -> String {

@@ -5,7 +5,7 @@
 //! for a race to be won. So where much is taken out at once, some other seeds are tried too; what counts is the promise that is
 //! broken and not the way. Whole kinds go first, then parts by halves (delta debugging: Zeller and Hildebrandt, 2002).
 
-use core::time::Duration;
+use core::{ops::Range, time::Duration};
 
 use crate::{
     clock::Moment,
@@ -21,6 +21,8 @@ pub(crate) use draft::Draft;
 
 /// How many other seeds are tried where much is taken out at once.
 const LUCK: u64 = 3;
+/// A story is no longer told by more packets than this, but by the weather.
+const PACKETS_MAX: usize = 8;
 
 /// Takes out of a plan what it does not need to break the promise that it breaks, in as many runs as `may_run` allows.
 /// `None` if it breaks none.
@@ -52,6 +54,7 @@ pub(crate) fn shrink_draft(
         let before = shrinker.draft.clone();
         // `None` when no more runs are allowed.
         let pass = shrinker.shorten().and_then(|()| shrinker.calm()).and_then(|()| shrinker.thin_out());
+        let pass = pass.and_then(|()| shrinker.name_packets());
         let pass = pass.and_then(|()| shrinker.drop_hosts()).and_then(|()| shrinker.round());
         if pass.is_none() || shrinker.draft == before {
             return Some((shrinker.draft, shrinker.violation));
@@ -129,23 +132,49 @@ impl<J: Fn(&Draft) -> Option<Violation>, M: FnMut() -> bool> Shrinker<J, M> {
             draft.retain(|_, action| simpler::kind(action) != kind);
             self.take_with_luck(&draft)?;
         }
-        let mut size = self.draft.plan.actions.len().div_ceil(2);
+        self.halve(|plan| plan.actions.len(), |draft, part| draft.remove(part.start, part.len()))?;
+        self.halve(|plan| plan.triggers.len(), |draft, part| drop(draft.plan.triggers.drain(part)))?;
+        self.thin_packets()
+    }
+
+    fn thin_packets(&mut self) -> Option<()> {
+        self.halve(|plan| plan.packets.len(), |draft, part| simpler::without_packets(&mut draft.plan, part))
+    }
+
+    /// Parts go, first large ones, as long as any can.
+    fn halve(&mut self, count: impl Fn(&Plan) -> usize, remove: impl Fn(&mut Draft, Range<usize>)) -> Option<()> {
+        let mut size = count(&self.draft.plan).div_ceil(2);
         while 0 < size {
             let mut at = 0;
             let mut is_shorter = false;
-            while at < self.draft.plan.actions.len() {
+            while at < count(&self.draft.plan) {
                 let mut draft = self.draft.clone();
-                draft.remove(at, size);
+                let end = (at + size).min(count(&draft.plan));
+                remove(&mut draft, at..end);
                 if self.take(draft)? {
                     is_shorter = true;
                 } else {
                     at += size;
                 }
             }
-            // As long as single actions can go, others may follow.
+            // As long as single ones can go, others may follow.
             size = if size == 1 && is_shorter { 1 } else { size / 2 };
         }
         Some(())
+    }
+
+    /// What the weather does to packets is said of single ones, where few of them matter.
+    fn name_packets(&mut self) -> Option<()> {
+        let named = Draft { plan: simpler::named(&self.draft.plan), ..self.draft.clone() };
+        if named == self.draft {
+            return Some(());
+        }
+        let before = (self.draft.clone(), self.violation.clone());
+        let thinned = if self.take(named)? { self.thin_packets() } else { return Some(()) };
+        if PACKETS_MAX < self.draft.plan.packets.len() {
+            (self.draft, self.violation) = before;
+        }
+        thinned
     }
 
     /// Fewer hosts.
@@ -208,6 +237,38 @@ mod tests {
             }
             Ok(())
         }
+    }
+
+    /// Nobody is suspected here.
+    struct NobodyIsSuspected;
+
+    impl Invariant for NobodyIsSuspected {
+        fn name(&self) -> &'static str {
+            "nobody is suspected"
+        }
+
+        fn handle_fact(&mut self, _: View<'_>, fact: &Fact) -> Result<(), String> {
+            if let What::Event(Event::MemberSuspect(member, _)) = &fact.what {
+                return Err(member.to_string());
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_the_weather_a_few_packets_are_left() {
+        let lines = "heirloom-sim 1\nseed 1\nhosts 2\nhealed 20s\nplain\ndiscovery group\nconfig digest_every 0s\n\
+            config drop_time 1s\nweather multicast_loss=600 loss=100 repeat=100\nfault 0s start n0\nfault 0s start n1\n";
+        let plan = lines.parse::<crate::stored::Stored>().unwrap().plan;
+        let judge = |plan: &Plan| Trial::judged(plan, vec![Box::new(NobodyIsSuspected)]).result.err();
+        let mut runs = 0;
+        let few = || {
+            runs += 1;
+            runs < 400
+        };
+        let (shortest, _) = shrink_by(&plan, judge, few).expect("somebody is suspected");
+        assert_eq!(shortest.setup.weather.lost() + shortest.setup.weather.repeat, 0);
+        assert!(!shortest.packets.is_empty() && shortest.packets.len() <= PACKETS_MAX, "{:?}", shortest.packets);
     }
 
     #[test]

@@ -3,23 +3,23 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use heirloom_core::{CommitId, EndCause, Event, Outcome};
+use heirloom_core::Event;
 
 use crate::{
     action::{Action, Setup},
     ask::Serial,
     chance::{Chance, Purpose},
     clock::{Clock, Moment},
-    cluster::{Cluster, Fact, What},
+    cluster::Cluster,
     faults::Fault,
     history::{History, Told, record},
     ledger::{Ledger, Scope, Trouble},
-    names::{Name, shown},
     net::{HostId, LastBytes, Presence},
-    oracles::{End, Oracles, View},
+    oracles::{Oracles, View},
     plan::Plan,
     record::{Copy, Happened, Holding, Record, Step, Subject},
     requests::Requests,
+    trigger::{Trigger, Triggers},
     violation::{Promise, Violation},
     weather::Weather,
 };
@@ -48,7 +48,10 @@ pub struct Sim {
     checked_inputs: u64,
     /// Something that was waited for did not happen in time.
     is_late: bool,
-    events: Vec<(Moment, HostId, Event)>,
+    pub(crate) events: Vec<(Moment, HostId, Event)>,
+    pub(crate) triggers: Triggers,
+    /// Those that were over before anything came of them.
+    pub(crate) unfired: Vec<Trigger>,
 }
 
 impl Sim {
@@ -75,6 +78,8 @@ impl Sim {
             checked_inputs: 0,
             is_late: false,
             events: Vec::new(),
+            triggers: Triggers::default(),
+            unfired: Vec::new(),
         }
     }
 
@@ -167,6 +172,7 @@ impl Sim {
             let target = until.min(self.checked_at + CHECK_EVERY).min(due);
             while self.cluster.step(target)? {
                 self.attend()?;
+                self.fire()?;
                 let inputs = self.cluster.counts().inputs - self.checked_inputs;
                 let story = || format!("{inputs} inputs within a second");
                 Violation::unless(inputs < STORM, Promise::Calm, self.now(), story)?;
@@ -257,6 +263,10 @@ impl Sim {
         &self.cluster
     }
 
+    pub(crate) const fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
+
     /// What clients did and were told.
     pub const fn history(&self) -> &History {
         &self.history
@@ -282,98 +292,6 @@ impl Sim {
         let (later, earlier): (Vec<_>, Vec<_>) = self.cluster.all().partition(|host| prefer <= *host);
         let awake = |host: &HostId| self.cluster.process(*host).is_some_and(|process| !process.is_asleep);
         later.into_iter().chain(earlier).find(|host| self.cluster.is_ready(*host) && awake(host))
-    }
-
-    /// Hears what processes told: first the history, then the oracles.
-    pub(crate) fn attend(&mut self) -> Result<(), Violation> {
-        while let Some(fact) = self.cluster.poll_fact() {
-            self.hear(&fact)?;
-        }
-        Ok(())
-    }
-
-    /// A member tells that it, or another, has made room. Where too few events fit, what it holds says so as well.
-    fn hear_eviction(&mut self, fact: &Fact) {
-        let evictions = self.history.evictions_mut();
-        match &fact.what {
-            What::Event(Event::SessionEnded(key, EndCause::Evicted)) => {
-                evictions.handle_word(self.cluster.now(), fact.life, *key);
-            }
-            What::Changed(key) => {
-                let living = self.cluster.living(fact.life);
-                let is_evicted = living.is_some_and(|(_, process)| process.node.ended(key) == Some(EndCause::Evicted));
-                evictions.handle_state(self.cluster.now(), fact.life, *key, is_evicted);
-            }
-            What::Event(_) | What::Outcome(..) | What::Fetched(..) | What::Message(_) => {}
-        }
-    }
-
-    fn hear(&mut self, fact: &Fact) -> Result<(), Violation> {
-        let now = self.cluster.now();
-        match &fact.what {
-            What::Event(event) => self.cluster.note(|_| Happened::Told(fact.host, event.clone())),
-            What::Message(message) => self.cluster.note(|_| Happened::Mail(fact.host, message.from)),
-            What::Outcome(..) | What::Fetched(..) | What::Changed(_) => {}
-        }
-        if let What::Outcome(id, outcome) = &fact.what {
-            self.cluster.marks.ended(outcome);
-            self.hear_outcome(fact, *id, outcome)?;
-        }
-        if let What::Message(message) = &fact.what
-            && let Err(story) = self.history.mail_mut().handle_message(fact.life, message)
-        {
-            return Err(Violation { promise: Promise::Turn, at: now, story });
-        }
-        self.hear_name(fact);
-        self.hear_eviction(fact);
-        let view = View::new(&self.cluster, &self.history, &self.ledger);
-        self.oracles.handle_fact(view, fact)?;
-        if let What::Fetched(id, fetched) = &fact.what {
-            self.cluster.marks.fetched(fetched);
-            self.hear_fetched(fact, *id, fetched)?;
-        }
-        if let What::Event(event) = &fact.what {
-            self.cluster.marks.told(event);
-            self.events.push((now, fact.host, event.clone()));
-        }
-        if let What::Event(Event::Left { at_risk }) = &fact.what {
-            self.handle_exit(fact.life);
-            let end = if at_risk.is_none() { End::HandedOver } else { End::AtRisk };
-            self.note_death(fact.host, fact.life, end);
-        }
-        Ok(())
-    }
-
-    fn hear_outcome(&mut self, fact: &Fact, id: CommitId, outcome: &Outcome) -> Result<(), Violation> {
-        let now = self.cluster.now();
-        if let Some(write) = self.history.names_mut().handle_outcome(now, fact.life, id, outcome).cloned() {
-            self.note_step(fact.host, Subject::Name(write.name), write.serial, Step::of(outcome));
-            let view = View::new(&self.cluster, &self.history, &self.ledger);
-            return self.oracles.handle_name_outcome(view, &write);
-        }
-        let Some(serial) = self.history.handle_outcome(now, fact.life, id, outcome) else {
-            let story = format!("{} tells the end of {id:?}, which is not in flight", fact.host);
-            return Err(Violation { promise: Promise::Turn, at: now, story });
-        };
-        match self.history.attempt(serial) {
-            Some(attempt) => {
-                self.cluster.note(|_| {
-                    Happened::Commit(fact.host, Subject::Session(attempt.ask.key), serial, Step::of(outcome))
-                });
-                let view = View::new(&self.cluster, &self.history, &self.ledger);
-                self.oracles.handle_outcome(view, attempt)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// A member that shows what another wrote has seen it.
-    fn hear_name(&mut self, fact: &Fact) {
-        let What::Event(Event::MapChanged(name)) = &fact.what else { return };
-        let Some((_, process)) = self.cluster.living(fact.life) else { return };
-        if let Some(name) = Name::named(name) {
-            self.history.names_mut().handle_shown(fact.life, name, shown(&process.node, name));
-        }
     }
 
     /// Adds to the record, if one is kept, how far a write has come.

@@ -10,6 +10,8 @@
 //! fault 0s start n0
 //! client 12.1s n0 write s4 set=0 durability=all
 //! fault 12.4s kill n0 lost
+//! packet n0>n1 17 late 0.2s
+//! when 3 delta reaches n1 fault pause n0
 //! check 4096 9c01d2a4e7730b15
 //! want P2 durable
 //! ```
@@ -28,12 +30,15 @@ use crate::{
 };
 
 pub(crate) mod forms;
+pub(crate) mod packets;
 mod read;
 pub(crate) mod records;
+pub(crate) mod triggers;
 mod write;
 
 pub(crate) use forms::{read_time, show_key, show_weather};
 pub(crate) use records::show as show_action;
+pub(crate) use triggers::show as show_trigger;
 
 /// The version of the form of stored plans.
 const VERSION: u32 = 1;
@@ -88,6 +93,8 @@ pub struct Replayed {
     pub fires: Fires,
     /// The first check that differs: the two were alike up to a check before it.
     pub drifted: Option<Check>,
+    /// What it says of things that did not come, unless they did not come either when it was stored.
+    pub unmet: Vec<String>,
 }
 
 impl Stored {
@@ -109,7 +116,9 @@ impl Stored {
             (wanted, Some(_)) => Fires::Other(wanted),
         };
         let drifted = self.checks.iter().copied().find(|check| !trial.checks.contains(check));
-        Replayed { trial, fires, drifted }
+        let is_same = drifted.is_none() && !self.checks.is_empty();
+        let unmet = if is_same { Vec::new() } else { trial.unmet.clone() };
+        Replayed { trial, fires, drifted, unmet }
     }
 }
 
@@ -149,6 +158,19 @@ mod tests {
         assert_eq!(refused("fault -1s start n0"), "5: `-1s` is no time: a number and s, ms, us or ns, like 12.4s");
         assert_eq!(refused("fault 1s cut n1"), "5: `n1` is no link: two members, like n0>n1");
         assert_eq!(refused("fault 1s split n0,n1 n1,n2"), "5: n1 is on both sides of the split");
+        assert_eq!(refused("packet n0>n1 0 lost"), "5: `0` is no number from 1 to 18446744073709551615");
+        assert_eq!(refused("packet n0>n1 1 lost\npacket n0>n1 1 twice"), "6: `packet n0>n1 1` is said twice");
+        assert!(refused("packet n0>n1 1 slow").starts_with("5: `n0>n1 1 slow` says nothing of a packet: like"));
+        let story = "5: a piece of a stream comes once and as it was sent: it may be late";
+        assert_eq!(refused("packet n0>n1 stream 1 lost"), story);
+        assert!(
+            refused("when 1 nonsense reaches n1 fault start n1").starts_with("5: `nonsense` is no kind of frame: ")
+        );
+        assert!(
+            refused("when 1 n1 ready kill n1 lost")
+                .starts_with("5: `when 1 n1 ready kill n1 lost` waits for nothing: ")
+        );
+        assert_eq!(refused("when 0 n1 ready fault start n1"), "5: `0` is no number from 1 to 18446744073709551615");
         assert_eq!(refused("seed 2"), "5: `seed` is said twice");
         assert_eq!(refused("config drop_time 5ms"), "5: drop_time: must be 1s to 1h");
         assert_eq!(refused("weather loss=1001"), "5: loss is `1001`: 0 to 1000 of a thousand");
@@ -182,6 +204,35 @@ mod tests {
         assert_eq!((replayed.drifted, replayed.fires), (Some(stored.checks[0]), Fires::NoLonger(Promise::Durable)));
     }
 
+    #[test]
+    fn a_packet_that_never_came_is_told_and_one_that_did_is_not() {
+        let lines = "fault 0s start n0\nfault 0s start n1\npacket n0>n1 group 3 late 0.2s\npacket n1>n0 stream 1 late 1s\n\
+            packet n0>n1 999999 lost\n";
+        let stored: Stored = format!("{SHORT}{lines}").parse().unwrap();
+        assert!(stored.to_string().ends_with(
+            "packet n0>n1 999999 lost\npacket n0>n1 group 3 late 0.2s\n\
+            packet n1>n0 stream 1 late 1s\n"
+        ));
+        let trial = stored.replay().trial;
+        assert_eq!((trial.failure, trial.unmet), (None, vec!["packet n0>n1 999999".into()]));
+    }
+
+    #[test]
+    fn what_waits_happens_when_it_is_time_and_what_never_comes_is_told() {
+        let lines = "fault 0s start n0\nfault 0s start n1\nclient 8s n0 create s1 set=0 durability=all\n\
+            when 1 delta reaches n1 fault pause n0\nwhen 1 n1 suspects n0 fault cut n0>n1\nwhen 9 n0 ready fault pause n1\n";
+        let stored: Stored = format!("{SHORT}{lines}").parse().unwrap();
+        assert_eq!(stored.to_string().parse::<Stored>().as_ref(), Ok(&stored));
+        let (trial, record) = crate::Record::of(&stored.plan);
+        assert_eq!((trial.failure, trial.unmet), (None, vec!["when 9 n0 ready fault pause n1".into()]));
+        let done = |what: &crate::record::Happened| {
+            let crate::record::Happened::Done(action) = what else { return None };
+            (!action.is_of_a_client()).then(|| show_action(action).1)
+        };
+        let done: Vec<String> = record.entries.iter().filter_map(|entry| done(&entry.what)).collect();
+        assert_eq!(done[2..4], ["pause n0", "cut n0>n1"]);
+    }
+
     proptest! {
         #[test]
         fn a_plan_is_read_as_it_was_written(seed: u64, check: u64, want in proptest::option::of(0..11_usize)) {
@@ -203,7 +254,8 @@ mod tests {
     fn any_line() -> impl Strategy<Value = String> {
         let word = prop_oneof![
             "(heirloom-sim|seed|hosts|healed|forgets|plain|discovery|places|config|weather|fault|client|check|want)",
-            "(start|kill|off|pause|cut|break|wall|heal|split|join|write|create|end|touch|both|lost|idle|copies)",
+            "(when|reaches|ready|removes|delta|fault|client)",
+            "(packet|lost|late|twice|group|stream|start|kill|off|pause|cut|break|wall|heal|split|join|write|create|end|touch|both|lost|idle|copies)",
             "(n[0-9]{1,6}|n[0-2]>n[0-2]|s[0-9]{1,20}|[0-9a-f]{16,32}|[0-9]{1,20}(s|ms|us|ns)?|0\\.[0-9]{1,10}s)",
             "(loss|set|remove|bytes|durability|within|lifetime|to)=(\\PC{0,3}|[0-9,]{1,4}|all|idle:[0-9]{1,20}s)",
             "\\PC{0,6}",

@@ -12,10 +12,12 @@ use heirloom_core::CloseCause;
 
 use crate::{
     chance::{Draws, Purpose},
+    choices::Packet,
     clock::Moment,
     net::{Arrival, HostId, LastBytes, Presence, Scene},
     noise,
     pipe::Pipe,
+    record::Way,
 };
 
 /// How long a host tries to open a stream when nothing answers.
@@ -55,6 +57,8 @@ pub(crate) struct Streams {
     links: BTreeMap<u64, Link>,
     opened: u64,
     opened_between: BTreeMap<(HostId, HostId), u64>,
+    /// How many pieces were poured into streams in each direction.
+    poured: BTreeMap<(HostId, HostId), u64>,
     due: BTreeMap<(Moment, u64), Due>,
     sequence: u64,
     /// What waits for a sleeping process.
@@ -339,7 +343,11 @@ impl Streams {
         let mut draws = link.draws(scene, writer.end);
         let hosts = link.hosts();
         link.ends[writer.end].pipe.lag = scene.paths.lag(hosts[writer.end], hosts[1 - writer.end]);
-        let moments = link.ends[writer.end].pipe.pour(scene, &mut draws);
+        let way = (hosts[writer.end], hosts[1 - writer.end]);
+        let number = self.poured.entry(way).or_default();
+        let mut packet = Packet { from: way.0, to: way.1, way: Way::Stream, number: *number };
+        let moments = link.ends[writer.end].pipe.pour(scene, &mut draws, &mut packet);
+        *number = packet.number;
         moments.into_iter().for_each(|at| self.push(at, Due::Pipe(writer)));
     }
 

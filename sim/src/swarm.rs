@@ -53,6 +53,14 @@ impl Profile {
         }
     }
 
+    /// In how many of a thousand runs something happens when something else does.
+    pub(crate) const fn surprise(self) -> u64 {
+        match self {
+            Self::Default | Self::Smoke | Self::Lockstep | Self::Ablate => 150,
+            Self::Hostile => 500,
+        }
+    }
+
     /// Makes a drawn plan one of this profile.
     pub(crate) fn adapt(self, plan: &mut Plan) {
         match self {

@@ -40,10 +40,12 @@ pub(crate) mod file;
 mod judge;
 mod lines;
 mod order;
+mod packets;
 mod seen;
 pub(crate) mod settings;
 mod shorter;
 mod traffic;
+mod waiting;
 mod words;
 mod write;
 

@@ -1,9 +1,13 @@
 //! A run as its judges see it: how it ended, what it can be recognised by, and in what two of them differ.
 
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use crate::{
+    choices::{Packet, Twist},
     clock::Moment,
     marks::Counts,
     own::{Invariant, Own},
@@ -11,6 +15,7 @@ use crate::{
     run::{Report, phases},
     sent::{CHECK_EVERY, Check},
     sim::Sim,
+    stored::show_trigger,
     violation::{Promise, Violation},
 };
 
@@ -34,6 +39,8 @@ pub struct Trial {
     pub failure: Option<Failure>,
     /// What it can be recognised by: all that was sent, in short.
     pub checks: Vec<Check>,
+    /// What the plan says of things that did not come, in the words of the plan.
+    pub unmet: Vec<String>,
 }
 
 impl Trial {
@@ -58,8 +65,21 @@ impl Trial {
         (trial, counts)
     }
 
+    /// What the weather of a plan does to single packets.
+    pub(crate) fn noted(plan: &Plan) -> BTreeMap<Packet, Twist> {
+        let mut sim = Sim::new(plan.setup.clone());
+        sim.cluster().net().choices().note();
+        Self::on(&mut sim, plan);
+        sim.cluster().net().choices().noted()
+    }
+
     pub(crate) fn on(sim: &mut Sim, plan: &Plan) -> Self {
-        let ended = catch_unwind(AssertUnwindSafe(|| phases(sim, plan)));
+        Self::during(sim, |sim| phases(sim, plan))
+    }
+
+    /// Tries what happens in a run.
+    pub(crate) fn during(sim: &mut Sim, happen: impl FnOnce(&mut Sim) -> Result<Report, Violation>) -> Self {
+        let ended = catch_unwind(AssertUnwindSafe(|| happen(sim)));
         let is_panic = ended.is_err();
         let result = ended.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -75,7 +95,10 @@ impl Trial {
                 Failure::Broken
             }
         });
-        Self { result, failure, checks: sim.cluster().sent().checks() }
+        let unmet = sim.cluster().net().choices().unmet();
+        let unmet = unmet.into_iter().map(|packet| format!("packet {packet}"));
+        let unmet = unmet.chain(sim.unfired().map(show_trigger)).collect();
+        Self { result, failure, checks: sim.cluster().sent().checks(), unmet }
     }
 
     fn part(&self, other: &Self) -> Option<u64> {

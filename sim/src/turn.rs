@@ -28,6 +28,8 @@ const WALL_EVERY: Duration = Duration::from_secs(5);
 impl Cluster {
     pub(crate) fn deliver(&mut self, host: HostId, arrival: Arrival) {
         self.note_arrival(host, &arrival);
+        self.trail.note(self.now, host, &arrival);
+        self.lookout.handle_arrival(host, &arrival);
         let Some(process) = &self.hosts[host.index()].process else { return };
         let named = |connection| process.names.get(&connection).copied();
         match arrival {
@@ -245,6 +247,7 @@ impl Cluster {
             return wrong(format!("writes to {stream:?}, which is closed"));
         };
         self.note_write(host, connection, &bytes);
+        self.lookout.handle_write(connection, &bytes);
         match self.net.write(self.now, connection, bytes) {
             Taken::All => Ok(()),
             Taken::Part => {

@@ -33,7 +33,7 @@ fn what_a_line_names_must_be_there() {
     assert_eq!(line("at 2 s kill d"), "6: `d` is no member: a, b, c");
     assert_eq!(line("at 2 s kill a,a"), "6: a is named twice");
     assert!(line("at 2 s explode b").starts_with("6: `explode b` is nothing that happens: start b; kill b;"));
-    assert!(line("kill b").starts_with("6: a line begins with `at 12 s` or `from 20 s to 30 s`"));
+    assert!(line("kill b").starts_with("6: a line begins with `at 12 s`, `from 20 s to 30 s` or `when b is ready`"));
     assert_eq!(line("at 2 s create a on b"), "6: `a` is already the name of something else");
     assert_eq!(line("at 2 s write basket on b as basket"), "6: `basket` is already the name of something else");
     assert_eq!(line("at 2 s create all on b"), "6: `all` can be no name: lines have it as a word");
@@ -161,4 +161,33 @@ fn a_story_becomes_a_plan_with_names_settings_and_links() {
     assert_eq!(count(|action| matches!(action, Action::ThinGroup(..))), 4);
     assert_eq!(count(|action| matches!(action, Action::Lag(..))), 1);
     assert_eq!(count(Action::is_of_a_client), 10);
+}
+
+#[test]
+fn single_packets_have_a_fate_of_their_own() {
+    let text =
+        with("packets = [\"lose multicast 3 from a to b\", \"delay piece 4 from b to a by 200 ms\"]\ntimeline = []\n");
+    let plan = Tale::read("mine.toml", &text).unwrap().plan().clone();
+    let text = heirloom_sim::Stored::of(plan).0.to_string();
+    assert!(text.contains("\npacket n0>n1 group 3 lost\npacket n1>n0 stream 4 late 0.2s\n"), "{text}");
+    let text = with("packets = [\n\"lose piece 3 from a to b\"]\ntimeline = []\n");
+    let story = Tale::read("mine.toml", &text).unwrap_err().to_string();
+    assert!(story.contains(": `lose piece 3 from a to b` says nothing of a packet: lose, repeat or damage"), "{story}");
+}
+
+#[test]
+fn a_line_may_wait_for_something() {
+    let lines = "timeline = [\"when the 2nd delta reaches b cut a from b\", \"when c is ready pause b\", \"when a removes c touch basket on a\"]\n";
+    let plan = Tale::read("mine.toml", &with(lines)).unwrap().plan().clone();
+    let text = heirloom_sim::Stored::of(plan).0.to_string();
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with("when ")).collect();
+    let cuts = ["when 2 delta reaches n1 fault cut n0>n1", "when 2 delta reaches n1 fault cut n1>n0"];
+    assert_eq!(
+        told,
+        [&cuts[..], &["when 1 n2 ready fault pause n1", "when 1 n0 removes n2 client n0 touch s1"]].concat()
+    );
+    for wrong in ["when the zeroth delta reaches b kill a", "when b sleeps kill a", "when"] {
+        let story = Tale::read("mine.toml", &with(&format!("timeline = [\"{wrong}\"]"))).unwrap_err().to_string();
+        assert!(story.contains("waits for nothing: when the first feed") || story.contains("a line begins"), "{story}");
+    }
 }

@@ -40,6 +40,7 @@ impl Replay {
                 Found::Tale(tale) => {
                     let trial = tale.trial();
                     tell_result(&mut out, file, &trial)?;
+                    tell_unmet(&mut out, &trial.unmet)?;
                     trial
                 }
             };
@@ -71,6 +72,11 @@ fn tell_result(out: &mut impl Write, file: &str, trial: &Trial) -> io::Result<()
     }
 }
 
+/// Tells what the plan says of things that did not come.
+pub(crate) fn tell_unmet(out: &mut impl Write, unmet: &[String]) -> io::Result<()> {
+    unmet.iter().try_for_each(|record| writeln!(out, "  drifted: `{record}` came to nothing"))
+}
+
 /// Tells what has become of what was noted when the plan was stored.
 pub(crate) fn tell_of(out: &mut impl Write, replayed: &Replayed) -> io::Result<()> {
     match replayed.fires {
@@ -79,6 +85,7 @@ pub(crate) fn tell_of(out: &mut impl Write, replayed: &Replayed) -> io::Result<(
         Fires::NoLonger(promise) => writeln!(out, "  {promise} was broken when the plan was stored; it no longer is")?,
         Fires::Other(Some(promise)) => writeln!(out, "  when the plan was stored it was {promise} that was broken")?,
     }
+    tell_unmet(out, &replayed.unmet)?;
     match replayed.drifted {
         Some(check) => writeln!(
             out,

@@ -46,7 +46,9 @@ impl Run {
             Found::Plan(stored) => {
                 let replayed = stored.replay();
                 self.tell_of(&mut out, "every promise is kept", started, &replayed.trial)?;
-                replays::tell_of(&mut out, &replayed)?;
+                if !self.source.is_drawn() {
+                    replays::tell_of(&mut out, &replayed)?;
+                }
                 Ok(Status::of(replayed.trial.failure))
             }
             Found::Tale(tale) => {
@@ -63,6 +65,7 @@ impl Run {
                     count => format!("every promise is kept, and {count} expectations are met"),
                 };
                 self.tell_of(&mut out, &kept, started, &trial)?;
+                replays::tell_unmet(&mut out, &trial.unmet)?;
                 if let Some(record) = record {
                     write!(out, "\n{}\n{}", lost(&record), stats(&record))?;
                 }

@@ -90,6 +90,11 @@ impl Source {
         })
     }
 
+    /// Whether a seed has drawn it.
+    pub(crate) const fn is_drawn(&self) -> bool {
+        self.plan.is_none() && self.config.is_none()
+    }
+
     /// Whether it is a run of somebody's own configuration.
     pub(crate) const fn is_what_if(&self) -> bool {
         self.config.is_some()

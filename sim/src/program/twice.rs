@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use clap::Args;
-use heirloom_sim::{Promise, Trial, run_twice};
+use heirloom_sim::{Promise, Trial, run_twice, wall_difference};
 
 use super::{Done, Refused, Status, numbers::Seeds, source::Kind};
 
@@ -14,6 +14,9 @@ pub(crate) struct Twice {
     seeds: Seeds,
     #[command(flatten)]
     kind: Kind,
+    /// Once with other wall clocks, and of each session only the first write: members must decide the same.
+    #[arg(long)]
+    wall: bool,
 }
 
 impl Twice {
@@ -24,6 +27,13 @@ impl Twice {
         let mut status = Status::Kept;
         for seed in self.seeds.first..end {
             let plan = swarm.plan(seed);
+            if self.wall {
+                if let Some(difference) = wall_difference(&plan) {
+                    writeln!(out, "seed {seed}: with other wall clocks {difference}\nreplay: {}", swarm.replay(seed))?;
+                    status = status.and(Status::Differs);
+                }
+                continue;
+            }
             let Err(violation) = run_twice(&plan) else { continue };
             writeln!(out, "seed {seed}: {violation}\nreplay: {}", swarm.replay(seed))?;
             status = status.and(if violation.promise == Promise::Determinism {

@@ -1,6 +1,6 @@
 //! A plan that gets shorter, and what is left of the one that it began as.
 
-use crate::{action::Action, clock::Moment, net::HostId, plan::Plan};
+use crate::{action::Action, choices::Packet, clock::Moment, net::HostId, plan::Plan};
 
 /// What is left of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,18 @@ impl Draft {
         for (_, action) in &mut plan.actions {
             action.hosts_mut().into_iter().for_each(|host| *host = there(*host));
         }
+        plan.triggers.retain_mut(|trigger| {
+            let hosts = trigger.occasion.hosts_mut().into_iter().chain(trigger.action.hosts_mut());
+            hosts.fold(true, |stays, host| {
+                let is_gone = host.0 == gone;
+                *host = there(*host);
+                stays && !is_gone
+            })
+        });
+        let packets = core::mem::take(&mut plan.packets).into_iter();
+        let packets = packets.filter(|(packet, _)| packet.from.0 != gone && packet.to.0 != gone);
+        let moved = |packet: Packet| Packet { from: there(packet.from), to: there(packet.to), ..packet };
+        plan.packets = packets.map(|(packet, twist)| (moved(packet), twist)).collect();
         let own = core::mem::take(&mut plan.setup.own).into_iter().filter(|(host, _)| host.0 != gone);
         plan.setup.own = own.map(|(host, own)| (there(host), own)).collect();
         draft

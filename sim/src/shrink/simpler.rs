@@ -1,6 +1,6 @@
 //! What may be simpler in a plan.
 
-use core::{mem::Discriminant, time::Duration};
+use core::{mem::Discriminant, ops::Range, time::Duration};
 
 use heirloom_core::{Config, Copies, Durability, Unit};
 
@@ -10,6 +10,7 @@ use crate::{
     clock::Moment,
     places::{Discovery, Places},
     plan::Plan,
+    trial::Trial,
     weather::Weather,
 };
 
@@ -115,6 +116,33 @@ pub(super) fn kinds(plan: &Plan) -> Vec<(Discriminant<Action>, Option<[u8; 16]>,
         }
     }
     kinds
+}
+
+/// The same where each packet that the weather loses, repeats or damages is named, and the weather does nothing of that.
+pub(super) fn named(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    let storms = plan
+        .actions
+        .iter()
+        .filter_map(|(_, action)| if let Action::Weather(weather) = action { Some(weather) } else { None });
+    if storms.chain([&plan.setup.weather]).all(|weather| weather.lost() + weather.repeat == 0) {
+        return plan;
+    }
+    plan.packets.extend(Trial::noted(&plan));
+    weathers(&mut plan, |weather| {
+        (weather.loss, weather.multicast_loss, weather.switch_loss) = (0, 0, 0);
+        (weather.corrupt, weather.truncate, weather.repeat) = (0, 0, 0);
+    });
+    plan
+}
+
+/// Takes these packets out, in their order.
+pub(super) fn without_packets(plan: &mut Plan, part: Range<usize>) {
+    let mut at = 0;
+    plan.packets.retain(|_, _| {
+        at += 1;
+        !part.contains(&(at - 1))
+    });
 }
 
 /// The same at moments on a grid, in the same order.

@@ -37,15 +37,14 @@ pub(super) fn stored(text: &str) -> Result<Stored, BadPlan> {
     for (line, record) in &lines {
         let words: Vec<&str> = record.split_whitespace().collect();
         match words[..] {
-            ["fault" | "client", ..] => happens.push((*line, words)),
+            ["fault" | "client" | "packet" | "when", ..] => happens.push((*line, words)),
             _ => draft.set(*line, &words, record).map_err(|story| BadPlan { line: *line, story })?,
         }
     }
     let end = text.lines().count() + 1;
     let mut stored = draft.finish(end)?;
     for (line, words) in happens {
-        let actions = happening(&stored.plan, &words).map_err(|story| BadPlan { line, story })?;
-        stored.plan.actions.extend(actions);
+        happen(&mut stored.plan, &words).map_err(|story| BadPlan { line, story })?;
     }
     stored.plan.actions.sort_by_key(|(at, _)| *at);
     Ok(stored)
@@ -65,8 +64,24 @@ fn version(line: &str) -> Result<(), String> {
     }
 }
 
-fn happening(plan: &Plan, words: &[&str]) -> Result<Vec<(Moment, Action)>, String> {
+fn happen(plan: &mut Plan, words: &[&str]) -> Result<(), String> {
     let reader = Reader { hosts: plan.setup.hosts };
+    if let ["packet", words @ ..] = words {
+        let (packet, twist) = reader.packet(words)?;
+        return match plan.packets.insert(packet, twist) {
+            None => Ok(()),
+            Some(_) => Err(format!("`packet {packet}` is said twice")),
+        };
+    }
+    if let ["when", words @ ..] = words {
+        plan.triggers.extend(reader.triggers(words)?);
+        return Ok(());
+    }
+    plan.actions.extend(happening(reader, words)?);
+    Ok(())
+}
+
+fn happening(reader: Reader, words: &[&str]) -> Result<Vec<(Moment, Action)>, String> {
     let [kind, time, rest @ ..] = words else {
         return Err("when, and what? Like fault 12.4s kill n0 lost".into());
     };
@@ -165,7 +180,9 @@ impl Draft {
             is_plain: self.is_plain.unwrap_or(false),
         };
         let healed_at = self.healed_at.ok_or_else(|| missing("healed"))?;
-        let plan = Plan { setup, actions: Vec::new(), healed_at, forgets: self.forgets.unwrap_or(false) };
+        let forgets = self.forgets.unwrap_or(false);
+        let (packets, triggers) = (BTreeMap::new(), Vec::new());
+        let plan = Plan { setup, actions: Vec::new(), packets, triggers, healed_at, forgets };
         Ok(Stored { plan, checks: self.checks, want: self.want })
     }
 }
@@ -214,7 +231,7 @@ fn setting(name: &str, text: &str) -> Result<Value, String> {
 }
 
 const RECORDS: &str = "seed 1, hosts 3, healed 20s, forgets, plain, discovery both, places alike, config idle 30s, \
-    own n0 sessions_max 5, weather loss=50, fault 12.4s kill n0 lost, client 12s n0 touch s1, check 4096 and a hash, want P2 durable";
+    own n0 sessions_max 5, weather loss=50, fault 12.4s kill n0 lost, client 12s n0 touch s1, packet n0>n1 17 lost, when 1 n1 ready fault pause n0, check 4096 and a hash, want P2 durable";
 
 fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), String> {
     match place.replace(value) {

@@ -162,7 +162,7 @@ impl Reader {
             .ok_or_else(|| format!("`{text}` is no member of this plan: n0 to n{}", self.hosts - 1))
     }
 
-    fn link(self, text: &str) -> Result<(HostId, HostId), String> {
+    pub(super) fn link(self, text: &str) -> Result<(HostId, HostId), String> {
         let wrong = || format!("`{text}` is no link: two members, like n0>n1");
         let (from, to) = text.split_once('>').ok_or_else(wrong)?;
         Ok((self.host(from)?, self.host(to)?))

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Stored, VERSION,
     forms::{DISCOVERIES, PLACES, show_moment, show_named, show_weather},
-    records,
+    packets, records, triggers,
 };
 use crate::action::Setup;
 
@@ -42,6 +42,12 @@ pub(super) fn stored(stored: &Stored, f: &mut fmt::Formatter<'_>) -> fmt::Result
     for (at, action) in &plan.actions {
         let (kind, words) = records::show(action);
         writeln!(f, "{kind} {} {words}", show_moment(*at))?;
+    }
+    for (packet, twist) in &plan.packets {
+        writeln!(f, "packet {}", packets::show(*packet, *twist))?;
+    }
+    for trigger in &plan.triggers {
+        writeln!(f, "{}", triggers::show(trigger))?;
     }
     for check in checks {
         writeln!(f, "check {} {:016x}", check.count, check.digest)?;

@@ -48,7 +48,7 @@ const DEEDS: &str = "start b; kill b; power off b; pause b; resume b; ask b to l
     weather loss=300; heal; heal to weather loss=20; create, write or end SESSION on a; touch SESSION on a; move SESSION to OTHER on a; \
     set name NAME on a; remove name NAME on a; send from a to b";
 
-const LINES: &str = "a line begins with `at 12 s` or `from 20 s to 30 s`";
+const LINES: &str = "a line begins with `at 12 s`, `from 20 s to 30 s` or `when b is ready`";
 
 /// Reads a line of the timeline.
 pub(super) fn deed(names: &mut Names, usual: &Weather, text: &str) -> Result<Deed, String> {
@@ -103,7 +103,7 @@ fn seconds(at: Moment) -> u64 {
     at.as_nanos() / 1_000_000_000
 }
 
-fn what_happens(names: &mut Names, usual: &Weather, words: &[&str]) -> Result<Deed, String> {
+pub(super) fn what_happens(names: &mut Names, usual: &Weather, words: &[&str]) -> Result<Deed, String> {
     if let Some(deed) = by_client(names, words)? {
         return Ok(deed);
     }

@@ -10,12 +10,15 @@ use super::{
     deeds::{Deed, deed, link},
     expect::Expectation,
     order::Order,
+    packets::packet,
     settings::{self, Settings},
     traffic::Traffic,
+    waiting::waiting,
     words::{Names, moment, split},
 };
 use crate::{
     action::Setup,
+    choices::{Packet, Twist},
     clock::Moment,
     net::HostId,
     places::{Discovery, Places},
@@ -65,6 +68,8 @@ struct File {
     network: BTreeMap<Spanned<String>, Spanned<Value>>,
     #[serde(default)]
     links: Vec<Spanned<String>>,
+    #[serde(default)]
+    packets: Vec<Spanned<String>>,
     #[serde(default)]
     traffic: Vec<Spanned<Traffic>>,
     #[serde(default)]
@@ -121,10 +126,17 @@ pub(crate) fn read(name: &str, text: &str, base: &Base) -> Result<Tale, BadPlan>
     for deed in links {
         order.add(0, deed)?;
     }
+    let mut triggers = Vec::new();
     for line in &file.timeline {
+        if line.get_ref().trim_start().starts_with("when ") {
+            triggers.extend(waiting(&mut names, &setup.weather, line.get_ref()).map_err(lines.bad(line))?);
+            continue;
+        }
         let deed = deed(&mut names, &setup.weather, line.get_ref()).map_err(lines.bad(line))?;
         order.add(lines.of(line.span().start), deed)?;
     }
+    let packets = file.packets.iter().map(|line| packet(&names, line.get_ref()).map_err(lines.bad(line)));
+    let packets = packets.collect::<Result<BTreeMap<Packet, Twist>, BadPlan>>()?;
     order.start_others(names.all(), runs(lines, &file, &names)?);
     for traffic in &file.traffic {
         let requests = traffic.get_ref().requests(&names, file.seed).map_err(lines.bad(traffic))?;
@@ -143,7 +155,7 @@ pub(crate) fn read(name: &str, text: &str, base: &Base) -> Result<Tale, BadPlan>
         file: name.into(),
         about: file.about.split_whitespace().collect::<Vec<&str>>().join(" "),
         catches: file.catches.iter().map(|fault| fault.get_ref().clone()).collect(),
-        plan: Plan { setup, actions, healed_at, forgets: file.forgets },
+        plan: Plan { setup, actions, packets, triggers, healed_at, forgets: file.forgets },
         names,
         orders,
         expectations,

@@ -8,6 +8,7 @@ use heirloom_core::Durability;
 use super::{
     deeds::{NOTHING, show_share},
     order::{Running, Turn, lasting},
+    waiting,
     words::Names,
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
         forms::{show_attributes, show_durability, show_lifetime, show_moment, show_time},
         show_weather,
     },
+    trigger::Trigger,
     weather::Weather,
 };
 
@@ -97,6 +99,17 @@ impl Writer<'_> {
             lines = self.joined(lines);
         }
         Ok(lines.into_iter().map(|line| line.show()).collect())
+    }
+
+    /// A line that waits for something.
+    ///
+    /// # Errors
+    ///
+    /// What there are no words for.
+    pub(super) fn waiting(&self, trigger: &Trigger) -> Result<String, String> {
+        let Said { before, of, after } = self.say(&trigger.action, usize::MAX)?;
+        let of = self.together(&[of]).unwrap_or_default();
+        Ok(format!("{}{before}{of}{after}", waiting::show(self.names, trigger)))
     }
 
     /// What happens at one moment in the same words is one line if it can be.

@@ -10,6 +10,7 @@ use super::{
     Tale,
     file::VERSION,
     lines::{Writer, moment},
+    packets,
 };
 use crate::{
     action::{Action, Setup},
@@ -74,7 +75,7 @@ fn lost(plan: &Plan, read: &Plan) -> String {
 }
 
 fn write(tale: &Tale, form: Form) -> Result<String, String> {
-    let Plan { setup, actions, healed_at, forgets } = &tale.plan;
+    let Plan { setup, actions, packets, triggers, healed_at, forgets } = &tale.plan;
     let Setup { seed, hosts: _, config, own, weather, discovery, places, is_plain } = setup;
     let mut out = String::new();
     line(&mut out, "version", &Value::Integer(VERSION.into()));
@@ -107,7 +108,10 @@ fn write(tale: &Tale, form: Form) -> Result<String, String> {
     }
     line(&mut out, "until", &Value::String(moment(*healed_at)));
     let writer = Writer { names: &tale.names, usual: weather, orders: &tale.orders, joins: form.joins };
-    many(&mut out, "timeline", &writer.lines(&runs, &actions[runs.len()..])?);
+    let waiting = triggers.iter().map(|trigger| writer.waiting(trigger)).collect::<Result<Vec<String>, String>>()?;
+    many(&mut out, "timeline", &[writer.lines(&runs, &actions[runs.len()..])?, waiting].concat());
+    let packets = packets.iter().map(|(packet, twist)| packets::show(&tale.names, *packet, *twist));
+    many(&mut out, "packets", &packets.collect::<Vec<String>>());
     let expected: Vec<String> = tale.expectations.iter().map(|expectation| expectation.text.clone()).collect();
     many(&mut out, "expect", &expected);
     table(&mut out, "cluster", &settings(config, &Config::default())?, false);
