@@ -8,10 +8,7 @@ mod lacks;
 mod moves;
 
 use core::time::Duration;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom_core::{CommitId, EndCause, MemberId, Node, Outcome, Session, SessionKey, SessionVersion};
 
@@ -310,11 +307,6 @@ impl History {
     }
 }
 
-/// What a node holds of a session, an ended one included.
-pub(crate) fn record<'a>(node: &'a Node, key: &SessionKey) -> Option<&'a Arc<Session>> {
-    node.records().find(|(found, _)| *found == key).map(|(_, session)| session)
-}
-
 /// What a node shows of a session: which commit wrote each attribute.
 pub type Shown = BTreeMap<Attribute, Serial>;
 
@@ -347,7 +339,7 @@ pub fn shown(node: &Node, key: &SessionKey) -> Shown {
 
 /// What a node holds of a session that lives, whether it may serve it or not.
 pub(crate) fn held(node: &Node, key: &SessionKey) -> Shown {
-    record(node, key).filter(|session| session.is_live()).map(|session| shown_in(session)).unwrap_or_default()
+    node.record(key).filter(|session| session.is_live()).map(|session| shown_in(session)).unwrap_or_default()
 }
 
 /// What a copy of a session shows.

@@ -9,7 +9,7 @@ use crate::{
     ask::{Ask, Serial, Start},
     clock::Moment,
     cluster::Fact,
-    history::{Shown, There, record, shown, shown_in},
+    history::{Shown, There, shown, shown_in},
     names::{self, Name},
     net::HostId,
     oracles::{
@@ -280,7 +280,7 @@ impl Sim {
             }
             Some(Ok(id)) => {
                 if ask.start == Start::End {
-                    let left = self.cluster.process(host).and_then(|process| record(&process.node, &ask.key));
+                    let left = self.cluster.process(host).and_then(|process| process.node.record(&ask.key));
                     there.left = left.map(|session| session.version());
                 }
                 self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &there);

@@ -12,7 +12,7 @@ use crate::{
     clock::{Clock, Moment},
     cluster::Cluster,
     faults::Fault,
-    history::{History, Told, record},
+    history::{History, Told},
     ledger::{Ledger, Scope, Trouble},
     net::{HostId, LastBytes, Presence},
     oracles::{Oracles, View},
@@ -317,7 +317,7 @@ impl Sim {
             for (host, process) in self.cluster.running() {
                 let node = &process.node;
                 let (is_shown, holders) = (node.session(&key).is_some(), node.holders(&key));
-                let copy = record(node, &key).map(|session| Copy::of(session));
+                let copy = node.record(&key).map(|session| Copy::of(session));
                 left.push(Happened::Left(host, key, Holding { is_shown, copy, holders }));
             }
         }

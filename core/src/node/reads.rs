@@ -63,6 +63,11 @@ impl Node {
         self.sessions.record(key).and_then(|session| session.ended())
     }
 
+    /// What is held of a session, whether it is served here, or has ended.
+    pub fn record(&self, key: &SessionKey) -> Option<&Arc<Session>> {
+        self.sessions.record(key)
+    }
+
     /// What is held of all sessions, the ended ones included.
     pub fn records(&self) -> impl Iterator<Item = (&SessionKey, &Arc<Session>)> {
         self.sessions.records()

@@ -7,7 +7,7 @@ use heirloom_core::{Durability, MemberId, MemberState, Node, SessionKey};
 
 use crate::{
     cluster::{Fact, What},
-    history::{Attempt, History, Told, held, lengthened, record, shown},
+    history::{Attempt, History, Told, held, lengthened, shown},
     host::Process,
     ledger::Trouble,
     oracles::{Read, View, fates::Fates, placed},
@@ -41,7 +41,7 @@ impl Durable {
         for (host, process) in members.iter().filter_map(|member| view.cluster.living(*member)) {
             // Who had to hold it then may have been released since, with nothing of it, under whatever key it has now.
             let is_released = |key: &SessionKey| {
-                !process.node.holders(key).contains(&process.life) && record(&process.node, key).is_none()
+                !process.node.holders(key).contains(&process.life) && process.node.record(key).is_none()
             };
             if view.history.places(attempt.ask.key).iter().any(is_released) {
                 continue;
@@ -179,7 +179,7 @@ fn wanted(view: View<'_>, attempt: &Attempt) -> Option<usize> {
     let (_, writer) = view.cluster.living(attempt.life)?;
     let places = view.history.places(attempt.ask.moves_to.unwrap_or(attempt.ask.key));
     let has = |key: &&SessionKey| {
-        let record = record(&writer.node, key);
+        let record = writer.node.record(key);
         record.is_some_and(|session| view.history.has(view.cluster, (**key, session), attempt))
     };
     let found: Vec<_> = places.iter().filter(has).collect();
@@ -242,7 +242,7 @@ pub(crate) fn tale(attempt: &Attempt) -> String {
 /// all that the writer has. Who was asleep hears late that it was applied: it may be over for the other alone by then.
 fn is_over_alike(view: View<'_>, other: &Process, attempt: &Attempt) -> bool {
     let Some((_, writer)) = view.cluster.living(attempt.life) else { return false };
-    let records = [writer, other].map(|process| record(&process.node, &attempt.ask.key));
+    let records = [writer, other].map(|process| process.node.record(&attempt.ask.key));
     let [Some(mine), Some(theirs)] = records else { return false };
     let awake = view.ledger.calm_between(&[Trouble::Reach], attempt.host, attempt.host);
     let has_slept = awake.is_none_or(|since| attempt.at < since);

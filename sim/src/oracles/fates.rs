@@ -11,7 +11,7 @@ use heirloom_core::{Copies, MemberId, MemberState, Session, SessionKey};
 use crate::{
     ask::{Serial, Start},
     clock::Moment,
-    history::{Attempt, Told, record, shown_in},
+    history::{Attempt, Told, shown_in},
     host::Process,
     oracles::{End, View},
 };
@@ -130,7 +130,7 @@ impl<'a> Scene<'a> {
     fn new(view: View<'a>, key: &SessionKey, life: MemberId) -> Self {
         let former = view.cluster.former(life);
         let processes: Vec<&'a Process> = view.running().map(|(_, process)| process).chain(former).collect();
-        let known = |process: &&'a Process| Some((process.life, &**record(&process.node, key)?));
+        let known = |process: &&'a Process| Some((process.life, &**process.node.record(key)?));
         // A sleeper serves nobody: what it would say of who must hold what is from before it fell asleep.
         let serves = |process: &&&Process| process.node.state() == MemberState::Ready && !process.is_asleep;
         let serving = processes.iter().filter(serves);

@@ -9,7 +9,6 @@ use std::{
 use heirloom_core::{MemberId, MemberState, Session, SessionKey};
 
 use crate::{
-    history::record,
     host::Process,
     net::HostId,
     oracles::{View, converge::story},
@@ -53,7 +52,7 @@ pub(crate) fn expected(view: View<'_>, key: &SessionKey) -> BTreeSet<MemberId> {
     // One that has ended it may be the only one yet to know.
     let own = view
         .running()
-        .filter(|(_, process)| record(&process.node, key).is_some_and(|session| session.owner() == Some(process.life)));
+        .filter(|(_, process)| process.node.record(key).is_some_and(|session| session.owner() == Some(process.life)));
     named.chain(owners).chain(own.map(|(_, process)| process.life)).collect()
 }
 
@@ -72,7 +71,7 @@ fn misplaced(view: View<'_>, key: &SessionKey) -> Option<Violation> {
         let Some((host, process)) = view.cluster.living(*life) else {
             return wrong(Promise::Placed, format!("{life} owns {key}, says {one:?}, and is dead"));
         };
-        let found = record(&process.node, key).filter(|session| session.is_live());
+        let found = process.node.record(key).filter(|session| session.is_live());
         if found != session {
             let (mine, theirs) = (story(session), story(found));
             return wrong(Promise::Converge, format!("{one:?} and {host} differ in {key}: {mine} and {theirs}"));
@@ -83,7 +82,7 @@ fn misplaced(view: View<'_>, key: &SessionKey) -> Option<Violation> {
         return wrong(Promise::Placed, format!("{host} holds {} for {key} and does not serve it", story(session)));
     }
     view.running().find_map(|(host, process)| {
-        let found = record(&process.node, key)?;
+        let found = process.node.record(key)?;
         let is_due = expected.contains(&process.life);
         let story = || format!("{host} must not hold {key} and holds {}: {expected:?} hold it", story(Some(found)));
         if is_due { None } else { wrong(Promise::Placed, story()) }
@@ -92,7 +91,7 @@ fn misplaced(view: View<'_>, key: &SessionKey) -> Option<Violation> {
 
 fn live<'a>(view: View<'a>, key: &SessionKey) -> impl Iterator<Item = (HostId, &'a Arc<Session>)> {
     view.running().filter_map(move |(host, process)| {
-        let session = record(&process.node, key).filter(|session| session.is_live())?;
+        let session = process.node.record(key).filter(|session| session.is_live())?;
         Some((host, session))
     })
 }

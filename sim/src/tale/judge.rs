@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Moment,
     cluster::{Fact, What as Told},
-    history::{Told as Outcome, held, record, shown},
+    history::{Told as Outcome, held, shown},
     host::Process,
     net::HostId,
     oracles::View,
@@ -145,14 +145,16 @@ impl Judge {
                 })
             }
             State::Holds(thing) => self.has(view, process, *thing),
-            State::Owns(key) => record(&process.node, key)
+            State::Owns(key) => process
+                .node
+                .record(key)
                 .is_some_and(|session| session.is_live() && session.owner() == Some(process.life)),
         }
     }
 
     fn has(&self, view: View<'_>, process: &Process, thing: Thing) -> bool {
         match thing {
-            Thing::Session(key) => record(&process.node, &key).is_some_and(|session| session.is_live()),
+            Thing::Session(key) => process.node.record(&key).is_some_and(|session| session.is_live()),
             Thing::Write(write) => {
                 let (serial, places) = (self.serial(view, write), view.history.places(self.key_of(write)));
                 serial.is_some_and(|serial| {
