@@ -170,7 +170,15 @@ fn is_under(history: &History, key: &SessionKey, attempt: &Attempt) -> bool {
     let moved = attempt.ask.moves_to == Some(*key);
     let mut from_there = history.moves_from(attempt.ask.key);
     let is_only = from_there.next().is_some_and(|first| first.serial == attempt.serial) && from_there.next().is_none();
-    attempt.ask.key == *key || (moved && is_only)
+    attempt.ask.key == *key || (moved && is_only && !has_rival(history, attempt))
+}
+
+/// Whether an id of the session was changed elsewhere as well, by somebody who had not seen this change, nor this one's client that
+/// one: then the later one says which id it has.
+fn has_rival(history: &History, attempt: &Attempt) -> bool {
+    let kin = history.kin(attempt.ask.key);
+    let mut others = kin.iter().flat_map(|key| history.moves_from(*key)).filter(|other| other.serial != attempt.serial);
+    others.any(|other| !history.is_before(other.serial, attempt) && !history.is_before(attempt.serial, other))
 }
 
 /// How many others a commit needs, of those that must hold it under the key that its session has at its member by now;
