@@ -68,7 +68,12 @@ pub(crate) struct Fetches {
     asking: BTreeMap<SessionKey, Asking>,
     answers: VecDeque<(FetchId, Fetched)>,
     last: u64,
+    /// Sessions of this node that others have asked for, and until when they may take them over.
+    lent: BTreeMap<SessionKey, Time>,
 }
+
+/// Sessions that others have asked for are remembered up to this many.
+const LENT_MAX: usize = 4096;
 
 #[derive(Clone, Debug)]
 struct Asking {
@@ -102,6 +107,21 @@ pub(crate) enum Answered {
 }
 
 impl Fetches {
+    /// Another asks for a session of this node, and may take it over until then.
+    pub(crate) fn handle_lent(&mut self, now: Time, key: SessionKey, until: Time) {
+        if LENT_MAX <= self.lent.len() {
+            self.lent.retain(|_, until| now < *until);
+        }
+        if self.lent.len() < LENT_MAX {
+            self.lent.insert(key, until);
+        }
+    }
+
+    /// Until when somebody may take a session over who has asked for it.
+    pub(crate) fn lent_until(&self, key: &SessionKey) -> Option<Time> {
+        self.lent.get(key).copied()
+    }
+
     /// Asks; tells whether that is not going on already.
     pub(crate) fn ask(
         &mut self,

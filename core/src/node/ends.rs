@@ -152,8 +152,10 @@ impl Node {
         if births.is_empty() {
             return;
         }
-        if let Some(until) = self.lurkers_until(now) {
-            // P4: a member that vanished may be serving it on the other side of a broken network, and come back.
+        let lent = self.fetches.lent_until(&key).filter(|until| now < *until);
+        if let Some(until) = lent.max(self.lurkers_until(now)) {
+            // P4: a member that vanished may be serving it on the other side of a broken network, and come back. And who has asked
+            // for it may have taken it over, and its word be under way.
             self.expiry.arm_by(until, key);
         } else if self.sessions.bury(key, &births, cause).changed {
             let change = self.next_change();

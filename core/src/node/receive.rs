@@ -241,6 +241,9 @@ impl Node {
             Item::Delta(delta) => return self.receive_delta(now, (stream, said), peer, &delta),
             Item::Found(delta) => return self.receive_found((stream, said), peer, &delta),
             Item::Fetch(key) => {
+                if self.owns(&key) {
+                    self.fetches.handle_lent(now, key, now + self.config.fetch_for);
+                }
                 if let Some(feed) = self.feeds.get_mut(&peer) {
                     feed.note(Note::Found(key));
                 }
