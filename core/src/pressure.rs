@@ -54,8 +54,13 @@ impl Pressure {
 
     /// So much is still above the limits: others are to end it.
     pub(crate) fn wait(&mut self, now: Time, rest: Load, patience: Duration) {
+        if rest == Load::NONE {
+            // What comes next is another matter, also if it comes before anybody looks again.
+            *self = Self::default();
+            return;
+        }
         self.expected = rest;
-        self.until = if rest == Load::NONE { None } else { self.until.or(Some(now + patience)) };
+        self.until = self.until.or(Some(now + patience));
     }
 
     /// More of this member's sessions must go than in one slice.
@@ -98,6 +103,14 @@ mod tests {
         assert_eq!(pressure.poll(at(0), sessions(rest)), Some(Relief::Coldest));
         pressure.wait(at(0), sessions(rest), PATIENCE);
         pressure
+    }
+
+    #[test]
+    fn once_there_is_room_what_comes_next_is_seen_to() {
+        let mut pressure = waiting(1);
+        assert_eq!(pressure.poll(at(1000), sessions(1)), Some(Relief::Share));
+        pressure.wait(at(1000), Load::NONE, PATIENCE);
+        assert_eq!(pressure.poll(at(1001), sessions(1)), Some(Relief::Coldest));
     }
 
     #[test]
