@@ -364,7 +364,8 @@ impl Sheet<'_> {
                 series.entry(*host).or_default().push((entry.at, 0));
             }
         }
-        series.values_mut().for_each(|series| series.sort());
+        // What it held at that moment came before.
+        series.values_mut().for_each(|series| series.sort_by_key(|(at, _)| *at));
         let most = series.values().flatten().map(|(_, bytes)| *bytes).max().unwrap_or(0).max(1);
         self.hosts("bytes that each holds", &grouped(most), most, &series);
     }
