@@ -205,7 +205,10 @@ pub fn await_until(handle: &Handle, mut holds: impl FnMut() -> bool) -> Vec<Even
         let left = until.saturating_duration_since(Instant::now());
         match handle.next_event().wait_for(left) {
             Some(Some(event)) => events.push(event),
-            ended => panic!("{ended:?} after {events:?} at {}; members {:?}", handle.id(), handle.members()),
+            ended => {
+                let (id, members, now) = (handle.id(), handle.members(), holds());
+                panic!("{ended:?} after {events:?} at {id}; members {members:?}; what is awaited holds by now: {now}")
+            }
         }
     }
     events
@@ -238,6 +241,19 @@ pub fn await_stats(handle: &Handle, mut holds: impl FnMut(DriverStats) -> bool) 
     let until = Instant::now() + LONG;
     while !holds(handle.driver_stats()) {
         assert!(Instant::now() < until, "{:?}", handle.driver_stats());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until something holds that comes with no event: it is looked at again and again.
+///
+/// # Panics
+///
+/// When that takes long.
+pub fn await_without_event(mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + LONG;
+    while !holds() {
+        assert!(Instant::now() < until, "it does not come");
         thread::sleep(Duration::from_millis(5));
     }
 }
