@@ -1,6 +1,7 @@
 //! What the tests over real sockets share: a cluster on loopback that nobody else is in.
 
 use core::{
+    fmt::Debug,
     future::Future,
     net::{Ipv4Addr, SocketAddr},
     pin::pin,
@@ -232,28 +233,28 @@ pub fn await_event(handle: &Handle, mut is_it: impl FnMut(&Event) -> bool) -> Ve
     events
 }
 
-/// Waits until the counters of a driver are so: they come with no event, so they are looked at again and again.
+/// Waits until the counters of a driver are so.
 ///
 /// # Panics
 ///
 /// When that takes long.
 pub fn await_stats(handle: &Handle, mut holds: impl FnMut(DriverStats) -> bool) {
-    let until = Instant::now() + LONG;
-    while !holds(handle.driver_stats()) {
-        assert!(Instant::now() < until, "{:?}", handle.driver_stats());
-        thread::sleep(Duration::from_millis(5));
-    }
+    await_seen(|| handle.driver_stats(), |stats| holds(*stats));
 }
 
-/// Waits until something holds that comes with no event: it is looked at again and again.
+/// Waits until something is so that comes with no event: it is looked at again and again.
 ///
 /// # Panics
 ///
 /// When that takes long.
-pub fn await_without_event(mut holds: impl FnMut() -> bool) {
+pub fn await_seen<T: Debug>(mut look: impl FnMut() -> T, mut holds: impl FnMut(&T) -> bool) {
     let until = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < until, "it does not come");
+    loop {
+        let seen = look();
+        if holds(&seen) {
+            return;
+        }
+        assert!(Instant::now() < until, "{seen:?}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use heirloom_core::{Config, Copies, Delta, Durability, EndCause, Purpose, SessionKey};
 use heirloom_runtime::{FetchFailed, Found, Handle};
-use heirloom_tests::{Lab, Member, await_without_event, block_on, introduce};
+use heirloom_tests::{Lab, Member, await_seen, block_on, introduce};
 
 #[test]
 fn any_member_reads_what_few_hold_and_keeps_nothing_of_it() {
@@ -47,7 +47,7 @@ fn any_member_writes_what_few_hold_and_owns_it_then() {
     last.commit(key, Delta::end(), Durability::All).wait().unwrap();
     for member in &members {
         // A copy that is left over where nobody must hold it is released, which is no event.
-        await_without_event(|| member.handle.peek(&key).is_none());
+        await_seen(|| member.handle.peek(&key), Option::is_none);
         let found = member.handle.fetch(key, Purpose::Peek).wait().unwrap();
         let ended = found == Found::Ended(EndCause::Ended);
         assert!(ended || found == Found::Here && member.handle.ended(&key) == Some(EndCause::Ended), "{found:?}");
