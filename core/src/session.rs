@@ -245,14 +245,14 @@ impl Session {
                 }
                 self.bytes -= mine.bytes();
                 self.rewritten -= usize::from(mine.is_rewritten());
-                (mine.stamp, mine.value) = (stamp, value.map(Content::to_bytes));
+                (mine.stamp, mine.value) = (stamp, value.map(Content::into_bytes));
                 mine.changed = mine.changed.kept(changed);
                 self.bytes += mine.bytes();
                 self.rewritten += usize::from(mine.is_rewritten());
             }
             Err(at) => {
-                let value = value.map(Content::to_bytes);
-                let attribute = Attribute { name: name.to_bytes(), birth, stamp, value, changed };
+                let value = value.map(Content::into_bytes);
+                let attribute = Attribute { name: name.into_bytes(), birth, stamp, value, changed };
                 self.bytes += attribute.bytes();
                 self.rewritten += usize::from(attribute.is_rewritten());
                 if self.attributes.is_empty() {

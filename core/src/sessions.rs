@@ -172,8 +172,8 @@ impl Sessions {
                 session.merge_lifetime(LifetimeRegister { birth, stamp, lifetime, until, changed: change });
                 entry.deadline = None;
             }
-            for (name, value) in delta.changes.iter().rev() {
-                let (name, value) = (Content::Held(name), value.as_ref().map(Content::Held));
+            for (name, value) in delta.changes.into_iter().rev() {
+                let (name, value) = (Content::Own(name), value.map(Content::Own));
                 session.merge_attribute(Incoming { name, birth, stamp, value, changed: change });
             }
             entry.deadline = match entry.session.lifetime() {
@@ -292,7 +292,8 @@ impl Sessions {
         let by_age = entry.session.age_until().is_some_and(|until| until <= now);
         let session = Arc::make_mut(&mut entry.session);
         let births = session.movable();
-        for life in session.lives.clone().into_iter().filter(|life| births.contains(&life.birth)) {
+        for birth in &births {
+            let life = *session.life(*birth).expect("what may move is there");
             session.merge_life(Life { expired: Expired { counter: life.counter, by_age }, ..life });
         }
         let cause = session.expiry_cause();

@@ -50,17 +50,20 @@ impl Attribute {
 }
 
 /// A value on its way into a session: copied only if it wins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Content<'a> {
     Slice(&'a [u8]),
     Held(&'a Bytes),
+    /// Nobody else has it yet: it needs no count of who does.
+    Own(Bytes),
 }
 
 impl Content<'_> {
-    pub(crate) fn to_bytes(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         match self {
             Self::Slice(slice) => Bytes::copy_from_slice(slice),
             Self::Held(bytes) => bytes.clone(),
+            Self::Own(bytes) => bytes,
         }
     }
 
@@ -68,12 +71,13 @@ impl Content<'_> {
         match self {
             Self::Slice(slice) => slice,
             Self::Held(bytes) => bytes,
+            Self::Own(bytes) => bytes,
         }
     }
 }
 
 /// A register on its way into a session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Incoming<'a> {
     pub(crate) name: Content<'a>,
     pub(crate) birth: Stamp,
