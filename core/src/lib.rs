@@ -71,6 +71,7 @@ pub mod embedding {}
 mod expiry;
 mod feed;
 mod fetch;
+mod few;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;

@@ -28,6 +28,7 @@ pub(crate) use self::{
     registers::{Attribute, Change, Content, Incoming, LifetimeRegister},
 };
 use crate::{
+    few::Few,
     life::{EndCause, Life},
     member::MemberId,
     planted::Bug,
@@ -38,6 +39,9 @@ use crate::{
 
 /// Births of one record at the most: it takes no more of them.
 pub(crate) const LIVES_MAX: usize = 128;
+
+/// When there is no place for another attribute, places are made for one more and for this share of those that are there.
+const SPARE_SHARE: usize = 4;
 
 /// How long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,11 +57,12 @@ pub enum Lifetime {
 /// A session as its readers see it: one immutable state, cheap to hold.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
-    ends: Ends,
+    /// Of most nothing has ended yet.
+    ends: Option<Box<Ends>>,
     /// By birth. The dead ones are gone, except the greatest: it says whose the end is.
-    pub(crate) lives: Vec<Life>,
+    pub(crate) lives: Few<Life>,
     /// By birth.
-    pub(crate) lifetimes: Vec<LifetimeRegister>,
+    pub(crate) lifetimes: Few<LifetimeRegister>,
     /// By name and birth.
     pub(crate) attributes: Vec<Attribute>,
     moves: Option<Box<Moves>>,
@@ -135,8 +140,8 @@ impl Session {
         }
         match self.head().map(|life| life.birth) {
             Some(birth) if self.is_here(birth) => Some(self.expiry_cause()),
-            Some(birth) if !self.ends.kills(birth) && self.is_link(birth) => Some(EndCause::Moved),
-            birth => birth.and_then(|birth| self.ends.cause(birth)).or(self.ends.floor().map(|end| end.cause)),
+            Some(birth) if !self.ends().kills(birth) && self.is_link(birth) => Some(EndCause::Moved),
+            birth => birth.and_then(|birth| self.ends().cause(birth)).or(self.ends().floor().map(|end| end.cause)),
         }
     }
 
@@ -220,7 +225,6 @@ impl Session {
             Err(at) if at < self.lives.len() && !self.is_wanted(other.birth) => false,
             Err(_) if self.is_full() => false,
             Err(at) => {
-                self.lives.reserve_exact(1);
                 self.lives.insert(at, other);
                 self.prune();
                 true
@@ -255,8 +259,8 @@ impl Session {
                 let attribute = Attribute { name: name.into_bytes(), birth, stamp, value, changed };
                 self.bytes += attribute.bytes();
                 self.rewritten += usize::from(attribute.is_rewritten());
-                if self.attributes.is_empty() {
-                    self.attributes.reserve_exact(1);
+                if self.attributes.len() == self.attributes.capacity() {
+                    self.attributes.reserve_exact(1 + self.attributes.len() / SPARE_SHARE);
                 }
                 self.attributes.insert(at, attribute);
             }
@@ -275,7 +279,7 @@ impl Session {
     }
 
     fn merge_with(&mut self, other: &Self, renumber: fn(Change) -> Change) -> bool {
-        let mut changed = self.merge_ends(&other.ends, other.moves());
+        let mut changed = self.merge_ends(other.ends(), other.moves());
         for life in &other.lives {
             changed |= self.merge_life(*life);
         }
@@ -292,13 +296,13 @@ impl Session {
     fn is_wanted(&self, birth: Stamp) -> bool {
         match self.moves.as_deref() {
             Some(moves) if moves.covers(birth) => !moves.is_dead(birth),
-            Some(_) | None => !self.ends.kills(birth),
+            Some(_) | None => self.ends.as_deref().is_none_or(|ends| !ends.kills(birth)),
         }
     }
 
     /// Drops what is dead.
     fn prune(&mut self) {
-        if self.ends == *Ends::NONE && self.moves.is_none() {
+        if self.ends.is_none() && self.moves.is_none() {
             return;
         }
         let greatest = self.lives.last().map(|life| life.birth);

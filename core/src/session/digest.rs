@@ -16,8 +16,8 @@ impl Session {
             hasher.update(&stamp.clock.to_le_bytes());
             hasher.update(&stamp.writer.0.to_le_bytes());
         };
-        let floor = self.ends.floor().map(|end| (1, end));
-        for (kind, end) in floor.into_iter().chain(self.ends.burials().iter().map(|end| (2, *end))) {
+        let floor = self.ends().floor().map(|end| (1, end));
+        for (kind, end) in floor.into_iter().chain(self.ends().burials().iter().map(|end| (2, *end))) {
             stamp(&mut hasher, end.at);
             hasher.update(&[kind, end.cause as u8]);
         }

@@ -100,12 +100,12 @@ impl Ends {
 
 impl Session {
     pub(crate) fn ends(&self) -> &Ends {
-        &self.ends
+        self.ends.as_deref().unwrap_or(Ends::NONE)
     }
 
     /// Merges an end of everything born up to it.
     pub(crate) fn merge_floor(&mut self, end: End) -> bool {
-        let changed = self.ends.raise(end);
+        let changed = self.ends.get_or_insert_default().raise(end);
         if changed {
             self.prune();
         }
@@ -120,8 +120,8 @@ impl Session {
 
     /// Whether nothing is known here of a birth, but a later one is buried.
     pub(crate) fn has_outlived(&self, birth: Stamp) -> bool {
-        let known = self.life(birth).is_some() || self.ends.kills(birth) || self.moves().covers(birth);
-        !known && self.ends.burials.last().is_some_and(|end| birth < end.at)
+        let known = self.life(birth).is_some() || self.ends().kills(birth) || self.moves().covers(birth);
+        !known && self.ends().burials.last().is_some_and(|end| birth < end.at)
     }
 
     /// Buries the oldest of what has expired, if there is too much of it: a session that is created again and again must not
@@ -154,7 +154,7 @@ impl Session {
         self.end_at_home(|birth| births.contains(&birth));
         let mut changed = false;
         for at in births {
-            changed |= self.ends.bury(End { at, cause });
+            changed |= self.ends.get_or_insert_default().bury(End { at, cause });
         }
         if changed {
             self.prune();

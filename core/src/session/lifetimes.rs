@@ -64,7 +64,6 @@ impl Session {
             }
             Err(_) if LIVES_MAX <= self.lifetimes.len() => false,
             Err(at) => {
-                self.lifetimes.reserve_exact(1);
                 self.lifetimes.insert(at, other);
                 true
             }

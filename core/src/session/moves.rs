@@ -122,7 +122,7 @@ impl Session {
 
     /// The key that the session of this record has now, one step on; `None` unless it has moved.
     pub(crate) fn target(&self) -> Option<SessionKey> {
-        let birth = self.head().filter(|life| !self.ends.kills(life.birth))?.birth;
+        let birth = self.head().filter(|life| !self.ends().kills(life.birth))?.birth;
         self.moves().links.iter().rev().find(|link| link.at == birth)?.to
     }
 
@@ -182,7 +182,7 @@ impl Session {
             let mut both = mine.clone();
             theirs.links.iter().for_each(|link| both.insert(link));
             let births = both.links.iter().flat_map(|link| &link.births).copied();
-            let dead = births.filter(|birth| mine.is_ended(&self.ends, *birth) || theirs.is_ended(ends, *birth));
+            let dead = births.filter(|birth| mine.is_ended(self.ends(), *birth) || theirs.is_ended(ends, *birth));
             both.dead = dead.collect::<BTreeSet<_>>().into_iter().collect();
             changed = both != mine;
             let away = both.links.iter().filter(|link| link.to.is_some());
@@ -195,7 +195,7 @@ impl Session {
                 self.prune();
             }
         }
-        let ended = self.ends.merge(ends);
+        let ended = ends != Ends::NONE && self.ends.get_or_insert_default().merge(ends);
         if ended {
             self.prune();
         }
@@ -214,12 +214,12 @@ impl Session {
                 target.merge_floor(End { at: *birth, cause: EndCause::Ended });
             }
         }
-        for life in self.lives.extract_if(.., |life| moves.away(life.birth).is_some()) {
+        for life in self.lives.take_out(|life| moves.away(life.birth).is_some()) {
             if let Some(to) = moves.away(life.birth) {
                 out.entry(to).or_default().merge_life(life);
             }
         }
-        for register in self.lifetimes.extract_if(.., |register| moves.away(register.birth).is_some()) {
+        for register in self.lifetimes.take_out(|register| moves.away(register.birth).is_some()) {
             if let Some(to) = moves.away(register.birth) {
                 out.entry(to).or_default().merge_lifetime(register);
             }

@@ -1,5 +1,7 @@
 //! Which sessions have changed since readers last looked, and since they were last summed.
 
+use alloc::vec::Vec;
+
 use super::Sessions;
 use crate::key::SessionKey;
 
@@ -10,7 +12,12 @@ impl Sessions {
 
     /// The next session that has changed since it was last asked for here, or has left the table.
     pub(crate) fn poll_unsummed(&mut self) -> Option<SessionKey> {
-        let key = self.unsummed.as_mut()?.pop()?;
+        let unsummed = self.unsummed.as_mut()?;
+        let Some(key) = unsummed.pop() else {
+            // It was as long as all sessions, maybe.
+            *unsummed = Vec::new();
+            return None;
+        };
         if let Some(entry) = self.table.get_mut(&key) {
             entry.unsummed = false;
         }
