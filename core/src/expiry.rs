@@ -11,9 +11,17 @@ use crate::{key::SessionKey, member::MemberId, time::Time};
 pub(crate) struct Expiry {
     due: BTreeSet<(Time, SessionKey)>,
     armed: BTreeMap<SessionKey, Time>,
+    asking: BTreeMap<SessionKey, Question>,
+    /// With when they were due as they were asked for.
+    answered: BTreeMap<SessionKey, Time>,
+}
+
+#[derive(Clone, Debug)]
+struct Question {
+    /// When the session was due as it was asked for. An answer knows of no use that came later than that.
+    due: Time,
     /// Whose answers are missing.
-    asking: BTreeMap<SessionKey, BTreeSet<MemberId>>,
-    answered: BTreeSet<SessionKey>,
+    missing: BTreeSet<MemberId>,
 }
 
 impl Expiry {
@@ -52,22 +60,23 @@ impl Expiry {
         Some(key)
     }
 
-    /// Waits for the answers of these members; tells whether that has not been going on already.
-    pub(crate) fn ask(&mut self, key: SessionKey, members: BTreeSet<MemberId>) -> bool {
+    /// Waits for the answers of these members about a session that was due at that time; tells whether that has not been going
+    /// on already.
+    pub(crate) fn ask(&mut self, key: SessionKey, due: Time, members: BTreeSet<MemberId>) -> bool {
         assert!(!members.is_empty(), "somebody is asked");
         if self.asking.contains_key(&key) {
             return false;
         }
-        self.asking.insert(key, members);
+        self.asking.insert(key, Question { due, missing: members });
         true
     }
 
     pub(crate) fn handle_answer(&mut self, key: SessionKey, from: MemberId) {
-        if let Some(missing) = self.asking.get_mut(&key) {
-            missing.remove(&from);
-            if missing.is_empty() {
+        if let Some(question) = self.asking.get_mut(&key) {
+            question.missing.remove(&from);
+            if question.missing.is_empty() {
+                self.answered.insert(key, question.due);
                 self.asking.remove(&key);
-                self.answered.insert(key);
             }
         }
     }
@@ -75,17 +84,17 @@ impl Expiry {
     /// Nobody waits for the answer of a member that is gone.
     pub(crate) fn handle_removed(&mut self, member: MemberId) {
         let answered = &mut self.answered;
-        self.asking.retain(|key, missing| {
-            missing.remove(&member);
-            if missing.is_empty() {
-                answered.insert(*key);
+        self.asking.retain(|key, question| {
+            question.missing.remove(&member);
+            if question.missing.is_empty() {
+                answered.insert(*key, question.due);
             }
-            !missing.is_empty()
+            !question.missing.is_empty()
         });
     }
 
-    /// Takes one session for which everybody has answered.
-    pub(crate) fn poll_answered(&mut self) -> Option<SessionKey> {
+    /// Takes one session for which everybody has answered, with when it was due as it was asked for.
+    pub(crate) fn poll_answered(&mut self) -> Option<(SessionKey, Time)> {
         self.answered.pop_first()
     }
 
@@ -179,11 +188,11 @@ mod tests {
     #[test]
     fn a_session_is_answered_when_the_last_has_answered_or_gone() {
         let mut expiry = Expiry::default();
-        expiry.ask(KEY, [MemberId(1), MemberId(2)].into());
+        expiry.ask(KEY, at(3), [MemberId(1), MemberId(2)].into());
         expiry.handle_answer(KEY, MemberId(1));
         assert_eq!(expiry.poll_answered(), None);
         expiry.handle_removed(MemberId(2));
-        assert_eq!(expiry.poll_answered(), Some(KEY));
+        assert_eq!(expiry.poll_answered(), Some((KEY, at(3))));
         assert_eq!(expiry.poll_answered(), None);
     }
 

@@ -66,8 +66,8 @@ impl Node {
                 News::Found(address, member) => Event::Found(address, member),
             });
         }
-        while let Some(key) = self.expiry.poll_answered() {
-            self.expire_unless_used(now, key);
+        while let Some((key, due)) = self.expiry.poll_answered() {
+            self.expire_unless_used(now, key, due);
         }
         while let Some((key, expired)) = self.commits.poll_burial() {
             self.bury(now, key, &expired);

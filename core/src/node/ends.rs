@@ -74,7 +74,7 @@ impl Node {
             self.expiry.arm(now + self.grace(now, &key), key);
             self.ask_owner(now, key, !self.is_everywhere());
         } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !over {
-            self.ask_before_expiry(now, key);
+            self.ask_before_expiry(now, key, due);
         } else {
             self.expire(now, key);
         }
@@ -101,13 +101,13 @@ impl Node {
 
     /// P4: those who may serve the session tell how long it lives on by what they know, and so do those who join: who comes
     /// back may be the last who knows.
-    fn ask_before_expiry(&mut self, now: Time, key: SessionKey) {
+    fn ask_before_expiry(&mut self, now: Time, key: SessionKey, due: Time) {
         let holders: BTreeSet<_> = self.other_holders(&key).into_iter().collect();
         let joining = self.others.all.difference(&self.others.ready).copied();
         let holders: BTreeSet<_> = holders.intersection(&self.others.all).copied().chain(joining).collect();
         if holders.is_empty() || Bug::NoQuestion.is_planted() {
             self.expire(now, key);
-        } else if self.expiry.ask(key, holders.clone()) {
+        } else if self.expiry.ask(key, due, holders.clone()) {
             for member in &holders {
                 if let Some(feed) = self.feeds.get_mut(member) {
                     feed.note(Note::Ask(key));
@@ -116,10 +116,13 @@ impl Node {
         }
     }
 
-    pub(super) fn expire_unless_used(&mut self, now: Time, key: SessionKey) {
+    /// Everybody has answered of a session that was due at that time.
+    pub(super) fn expire_unless_used(&mut self, now: Time, key: SessionKey, asked: Time) {
         let owned = self.sessions.record(&key).is_some_and(|session| session.owner() == Some(self.id));
         match self.sessions.due(&key) {
-            Some(due) if due <= now && owned => self.expire(now, key),
+            Some(due) if due <= now && owned && due == asked => self.expire(now, key),
+            // It was used since it was asked for, and is due again: of later uses elsewhere the answers know nothing.
+            Some(due) if due <= now && owned => self.look_at(now, key),
             Some(due) => self.expiry.arm(due.max(now + self.config.frequency), key),
             None => {}
         }
