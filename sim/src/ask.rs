@@ -79,6 +79,12 @@ impl Ask {
         Self { moves_to: Some(new), ..Self::end(old, durability) }
     }
 
+    /// The bytes of the largest attribute that it sets, its name included; zero if it sets none.
+    pub(crate) fn largest(&self) -> usize {
+        let value = self.bytes.max(size_of::<u64>());
+        self.sets.iter().map(|attribute| attribute.name().len() + value).max().unwrap_or(0)
+    }
+
     pub(crate) fn demand(&self) -> Demand {
         Demand { durability: self.durability, within: self.within }
     }

@@ -211,8 +211,9 @@ impl Cluster {
     /// Asks a process to leave.
     pub fn leave(&mut self, host: HostId) -> Result<(), Violation> {
         let now = self.now;
+        let within = self.config_of(host).leave_for;
         if let Some(process) = &mut self.hosts[host.index()].process {
-            process.left = process.left.or(Some(now));
+            process.note_leaving(now, within);
         }
         self.input(host, |node, time| node.leave(time));
         self.turn(host)
@@ -222,7 +223,7 @@ impl Cluster {
     pub fn drain(&mut self, host: HostId, within: Duration) -> Result<(), Violation> {
         let now = self.now;
         if let Some(process) = &mut self.hosts[host.index()].process {
-            process.left = process.left.or(Some(now));
+            process.note_leaving(now, within);
         }
         self.input(host, |node, time| node.drain(time, within));
         self.turn(host)

@@ -1,5 +1,6 @@
 //! One host and the process on it: a node, its streams, and what a driver keeps beside a node.
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -9,6 +10,7 @@ use heirloom_core::{Event, MemberId, Node, Session, SessionKey, StreamId, Time};
 
 use crate::{
     clock::{Clock, Moment},
+    history::shortened,
     streams::Connection,
 };
 
@@ -40,6 +42,8 @@ pub struct Process {
     pub is_asleep: bool,
     /// When the application asked it to leave.
     pub left: Option<Moment>,
+    /// How long it then has, at the least.
+    pub leaves_by: Option<Moment>,
     /// The view as its events tell it.
     pub listed: BTreeSet<MemberId>,
     /// Those of other domains, as its events tell of them.
@@ -65,6 +69,7 @@ impl Process {
             started: now,
             is_asleep: false,
             left: None,
+            leaves_by: None,
             listed: BTreeSet::new(),
             neighbors: BTreeSet::new(),
             lacks: false,
@@ -76,6 +81,13 @@ impl Process {
             wall_at: now,
             wakes: (now, 0),
         }
+    }
+
+    /// The application asks it to leave within a time.
+    pub(crate) fn note_leaving(&mut self, now: Moment, within: Duration) {
+        let by = now + shortened(within);
+        self.left = self.left.or(Some(now));
+        self.leaves_by = Some(self.leaves_by.map_or(by, |before| before.min(by)));
     }
 
     /// Counts a turn that nothing came to; tells how many there were at this moment.

@@ -236,6 +236,9 @@ const WANTED: [(Reached, &[&str]); 4] = [
             "refused: NoSession",
             "refused: TargetTaken",
             "refused: Full",
+            "refused: AttributeTooLarge",
+            "refused: SessionTooLarge",
+            "refused: TooManyAttributes",
             "refused: NoEntry",
         ],
     ),
@@ -281,22 +284,28 @@ const WANTED: [(Reached, &[&str]); 4] = [
 ];
 
 /// The rules that oracles note when they have something to judge.
-const RULES: [&str; 15] = [
+const RULES: [&str; 21] = [
     "P2 a receipt names a member that runs",
     "P2 a look in calm must show a write",
     "P2 a write must be there at the end",
     "P2 a write may be lost at the end",
     "P2 a receipt of the map names a member that runs",
     "P2 a write to the map must be there at the end",
+    "P2 a member leaves before its time is over",
     "P3 an end stands against what is shown",
     "P4 an expiry is too early for a use",
+    "P4 an owner that lets expire had to ask of a use",
     "P5 a joiner must hold a write at once",
     "P5 a joiner must hold a write soon",
     "P5 a member starts alone",
+    "P5 one of those that start together starts alone",
     "P6 two members with one view name holders",
+    "P7 what is too large is refused",
+    "P7 what was never written makes room first",
     "P9 a live member is removed with an excuse",
     "P9 a dead member is removed",
     "P9 a view in calm is due",
+    "a member that must pause is asked to write",
 ];
 
 /// Everything that a batch must reach and that is not among these counts.

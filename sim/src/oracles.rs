@@ -27,6 +27,7 @@ mod ended;
 mod expiry;
 mod fates;
 mod join;
+mod leaving;
 pub(crate) mod limits;
 mod names;
 mod placed;
@@ -169,6 +170,7 @@ impl Oracles {
         self.durable.handle_fact(view, fact)?;
         self.ended.handle_fact(view, &self.fates, fact)?;
         self.expiry.handle_fact(view, fact)?;
+        leaving::handle_fact(view, fact)?;
         names::handle_fact(view, fact)?;
         converge::handle_fact(view, fact)?;
         self.join.handle_fact(view, &self.fates, fact)?;

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use heirloom_core::{CommitError, Durability, Fetch, FetchId, Fetched, MemberId, MemberState, Purpose, SessionKey};
+use heirloom_core::{
+    CommitError, Durability, Fetch, FetchId, Fetched, MemberId, MemberState, Minority, Partition, Purpose, SessionKey,
+};
 
 use crate::{
     ask::{Ask, Serial, Start},
@@ -14,7 +16,7 @@ use crate::{
     net::HostId,
     oracles::{
         Read, View,
-        limits::{self, Load},
+        limits::{self, Before},
     },
     record::{Happened, Step, Subject},
     sim::Sim,
@@ -76,6 +78,9 @@ impl Sim {
     pub fn commit(&mut self, host: HostId, ask: Ask) -> Result<Option<Serial>, Violation> {
         let Some(process) = self.cluster.process(host) else { return Ok(None) };
         let (life, serial, at) = (process.life, self.history.next_serial(), self.now());
+        if self.must_pause(host).is_some() {
+            self.cluster.marks.judged("a member that must pause is asked to write");
+        }
         for key in self.needs(&ask) {
             if let Some(Fetch::Asked(id)) = self.fetch(host, key, Purpose::Write)? {
                 self.history.reserve();
@@ -259,13 +264,14 @@ impl Sim {
         let Some(process) = self.cluster.process(host) else { return Ok(false) };
         let mut there = There::at(&process.node, &ask.key, &self.history.kin(ask.key));
         let (life, state) = (process.life, process.node.state());
-        let (load, paused) = (Load::of(&process.node), process.node.paused());
+        let (before, paused) = (Before::of(&self.cluster, host, &process.node), self.must_pause(host));
         let result = match ask.moves_to {
             Some(new) => self.cluster.change_id(host, ask.key, new, ask.demand()),
             None => self.cluster.commit(host, ask.key, ask.delta(serial), ask.demand()),
         };
         if let Some(result) = &result {
             self.note_step(host, Subject::Session(ask.key), serial, Step::taken(result));
+            limits::check_size(self.view(), host, &ask, result)?;
         }
         let wrong = |promise, story| Err(Violation { promise, at: self.now(), story });
         let is_taken = match result {
@@ -286,7 +292,7 @@ impl Sim {
                 self.history.handle_commit(self.now(), (host, life), (serial, ask), id, &there);
                 if let Some(attempt) = self.history.attempt(serial) {
                     let view = View::new(&self.cluster, &self.history, &self.ledger);
-                    limits::check_commit(view, host, load)?;
+                    limits::check_commit(view, host, &attempt.ask, &before)?;
                     self.oracles.handle_commit(view, attempt)?;
                 }
                 true
@@ -303,6 +309,12 @@ impl Sim {
         self.cluster.settle(host)?;
         self.attend()?;
         Ok(is_taken)
+    }
+
+    /// Why a member must take no writes: it sees too few others, by its own word, and is set to pause then.
+    fn must_pause(&self, host: HostId) -> Option<Minority> {
+        let pauses = self.cluster.config_of(host).partition == Partition::Pause;
+        self.cluster.process(host).filter(|_| pauses).and_then(|process| process.node.minority())
     }
 
     fn is_paused(&self, host: HostId) -> bool {

@@ -3,23 +3,31 @@
 //! without a gap is there.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use heirloom_core::{EndCause, Event, Lifetime, Session, SessionKey};
+use heirloom_core::{EndCause, Event, Lifetime, MemberId, Session, SessionKey};
 
 use crate::{
+    ask::Start,
     clock::Moment,
     cluster::{Fact, What},
-    history::{lengthened, shortened},
+    history::{Use, lengthened, shortened},
     ledger::Trouble,
     oracles::{SLACK, View, converge::tell},
     violation::{Promise, Violation},
 };
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Expiry;
+pub(crate) struct Expiry {
+    /// When the view of each member changed last, as it told.
+    changed: BTreeMap<MemberId, Moment>,
+}
 
 impl Expiry {
-    pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+    pub(crate) fn handle_fact(&mut self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        if let What::Event(Event::MemberAdded(_) | Event::MemberReady(_) | Event::MemberRemoved(..)) = &fact.what {
+            self.changed.insert(fact.life, view.now());
+        }
         if let What::Event(Event::SessionEnded(key, EndCause::MaxAge)) = &fact.what {
             return reaches_its_age(view, fact, key);
         }
@@ -31,6 +39,7 @@ impl Expiry {
         if is_fixed(view, key) {
             return Ok(());
         }
+        self.had_to_ask(view, fact, key, shortened(idle))?;
         let Some(calm) = view.ledger.calm_everywhere(&Trouble::ALL) else { return Ok(()) };
         let known = calm + view.stable_after();
         let uses = view.history.story(key).into_iter().flat_map(|story| &story.uses);
@@ -47,6 +56,36 @@ impl Expiry {
             format!("{} lets {key} expire, which was used at {at:?} and may be idle for {idle:?}", fact.host)
         };
         Violation::unless(early.is_none(), Promise::Expiry, view.now(), story)
+    }
+
+    /// An owner asks all others that hold a session before it lets it expire, and that is not before its own last use of it is as
+    /// old as that takes. So whoever has used it earlier has told, whatever the network did: no word of a use has to come in time.
+    fn had_to_ask(&self, view: View<'_>, fact: &Fact, key: &SessionKey, idle: Duration) -> Result<(), Violation> {
+        let Some((_, process)) = view.cluster.living(fact.life).filter(|(_, process)| !process.has_lagged) else {
+            return Ok(());
+        };
+        let is_owner = process.node.record(key).is_some_and(|session| session.owner() == Some(fact.life));
+        let is_one = 1 == view.history.kin(*key).len()
+            && view.history.attempts_of(*key).all(|attempt| attempt.ask.start == Start::There);
+        let uses = || view.history.uses_of(*key).filter(|usage| usage.is_held);
+        let own = uses().filter(|usage| usage.life == fact.life).max_by_key(|usage| usage.at);
+        let Some(own) = own.filter(|_| is_owner && is_one) else { return Ok(()) };
+        let holders = process.node.holders(key);
+        let seen_since = self.changed.get(&fact.life).copied().unwrap_or(process.started);
+        let had_to_tell = |usage: &&Use| {
+            let is_asked = usage.life != fact.life && holders.contains(&usage.life) && seen_since < own.at;
+            let is_before = own.at < usage.at && usage.at < own.at + idle;
+            is_asked && is_before && !usage.shown.is_disjoint(&own.shown) && view.cluster.living(usage.life).is_some()
+        };
+        let Some(last) = uses().filter(had_to_tell).max_by_key(|usage| usage.at) else { return Ok(()) };
+        view.cluster.marks.judged("P4 an owner that lets expire had to ask of a use");
+        Violation::unless(idle <= view.now().since(last.at), Promise::Expiry, view.now(), || {
+            let (by, at, own) = (last.life, last.at, own.at);
+            format!(
+                "{} lets {key} expire, and used it last at {own:?}: it has not asked {by}, which used it at {at:?}",
+                fact.host
+            )
+        })
     }
 
     /// A session that lives although every write that it shows is older than the greatest age and a bound.

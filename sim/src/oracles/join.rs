@@ -1,5 +1,5 @@
 //! P5: a joiner that says it is ready holds what it must hold; and a member starts alone only where no ready one was to be
-//! found.
+//! found, and of those that start together only the one with the lowest id.
 
 use core::time::Duration;
 
@@ -35,7 +35,10 @@ impl Join {
     pub(crate) fn handle_fact(&mut self, view: View<'_>, fates: &Fates, fact: &Fact) -> Result<(), Violation> {
         match &fact.what {
             What::Event(Event::Ready(ReadyCause::Joined)) => self.handle_joined(view, fates, fact),
-            What::Event(Event::Ready(ReadyCause::FirstMember)) => check_first(view, fact),
+            What::Event(Event::Ready(ReadyCause::FirstMember)) => {
+                check_first(view, fact)?;
+                check_lowest(view, fact)
+            }
             What::Event(_) | What::Outcome(..) | What::Fetched(..) | What::Changed(_) | What::Message(_) => Ok(()),
         }
     }
@@ -136,4 +139,33 @@ fn check_first(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
     let Some((host, _)) = found else { return Ok(()) };
     let story = format!("{} starts alone, though {host} is ready and in reach", fact.host);
     Err(Violation { promise: Promise::Join, at: view.now(), story })
+}
+
+/// Of joining members that see each other only the one with the lowest id starts alone. Where nothing is lost, and all hear the
+/// group, each has heard of each after a few beats.
+fn check_lowest(view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+    let heard = view.cluster.config().frequency * 4 + view.spread_after();
+    if 0 < view.cluster.net().weather().lost() || !view.cluster.discovery.has_group() {
+        return Ok(());
+    }
+    let before = view.now().since(Moment::ZERO).checked_sub(heard).map(|length| Moment::ZERO + length);
+    let is_seen = |host: HostId, process: &Process| {
+        let calm = view.ledger.calm_between(&Trouble::ALL, fact.host, host);
+        let is_long = |since: Moment| before.is_some_and(|before| since <= before);
+        host != fact.host && calm.is_some_and(is_long) && is_long(process.started) && process.left.is_none()
+    };
+    let mut others = view.running().filter(|(host, process)| is_seen(*host, process)).peekable();
+    if others.peek().is_some() {
+        view.cluster.marks.judged("P5 one of those that start together starts alone");
+    }
+    let comes_first = |process: &Process| match process.node.state() {
+        MemberState::Ready => true,
+        MemberState::Joining => process.life < fact.life,
+        MemberState::Leaving => false,
+    };
+    let first = others.find(|(_, process)| comes_first(process));
+    Violation::unless(first.is_none(), Promise::Join, view.now(), || {
+        let first = first.map(|(host, process)| (host, process.life, process.node.state()));
+        format!("{} ({}) starts alone beside {first:?}", fact.host, fact.life)
+    })
 }
