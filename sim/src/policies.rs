@@ -31,11 +31,35 @@ pub(crate) fn limit(draws: &mut Draws, setup: &mut Setup) {
     }
 }
 
-/// In one plan of ten, members that see too few others pause. Who waits for one that never comes back pauses for good, so in
-/// the end there is a member on every host.
+/// In one plan of ten, attributes, sessions or how many attributes one has are limited so that now and then a client asks for
+/// more.
+pub(crate) fn narrow(draws: &mut Draws, setup: &mut Setup, actions: &mut [(Moment, Action)]) {
+    if !draws.per_mille(100) {
+        return;
+    }
+    let config = &mut setup.config;
+    config.attribute_bytes_max = draws.pick(&[64, 300, 1000]);
+    config.session_bytes_max = config.attribute_bytes_max * draws.pick(&[2, 3, 1000]);
+    config.attributes_max = draws.pick(&[3, config.attributes_max]);
+    let above = draws.pick(&[10, 50, 200]);
+    for (_, action) in actions {
+        if let Action::Commit(_, ask) = action
+            && !ask.sets.is_empty()
+            && draws.per_mille(above)
+        {
+            ask.bytes = draws.index(setup.config.attribute_bytes_max * 2);
+        }
+    }
+}
+
+/// In one plan of ten, members that see too few others pause, and in some of these nobody starts before a majority of all
+/// hosts is there. Who waits for one that never comes back pauses for good, so in the end there is a member on every host.
 pub(crate) fn pause(draws: &mut Draws, setup: &mut Setup, actions: &mut Vec<(Moment, Action)>, healed_at: Moment) {
     if draws.per_mille(100) {
         setup.config.partition = Partition::Pause;
+        if draws.per_mille(400) {
+            setup.config.members_min = usize::from(setup.hosts) / 2 + 1;
+        }
         actions.extend((0..setup.hosts).map(|host| (healed_at, Action::Start(HostId(host)))));
     }
 }
