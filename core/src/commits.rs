@@ -26,7 +26,7 @@ use crate::{
 pub(crate) enum Waiting<K = SessionKey> {
     /// The application, for as much as it asked, and no longer than it asked.
     Application(Durability, Option<Time>),
-    /// The other half of the commit of this key with the same change.
+    /// The commit of this key with the same change, of which this is the other half.
     Link(Durability, K),
     /// The end of an expiry, of these births up to these counters: once all that must hold it have applied it, they are dead
     /// for good.
@@ -57,7 +57,8 @@ struct Commit<K> {
     others: Arc<Others>,
     /// Which of them have applied it, in the order of their acknowledgements.
     have: Vec<MemberId>,
-    /// The key whose half must be done too.
+    /// The key under which there is another half: what the session had before its id was changed. Who must hold both counts
+    /// once it has both.
     link: Option<K>,
 }
 
@@ -148,8 +149,9 @@ impl<K: Copy + Ord> Commits<K> {
     }
 
     /// What commits of one key have written, with change numbers in this range, has got another key, which these others must
-    /// hold, and so has what an id change has moved to it: they are counted from now on. Who has acknowledged the old one has applied it, and finds it under the new one when it
-    /// hears of the change. Answers who must be brought which change.
+    /// hold, and so has what an id change has moved to it: they are counted there from now on. Who has acknowledged the old one has
+    /// applied it, and finds it under the new one when it hears of the change. What was written under the old one may have
+    /// ended something there: that half goes on to be counted. Answers who must be brought which change.
     #[must_use]
     pub(crate) fn handle_moved(
         &mut self,
@@ -172,6 +174,13 @@ impl<K: Copy + Ord> Commits<K> {
                 continue;
             }
             let Some(mut commit) = self.in_flight.remove(&id) else { continue };
+            if let Waiting::Application(durability, _) = commit.waiting
+                && commit.link.is_none()
+            {
+                commit.link = Some(old);
+                let waiting = Waiting::Link(durability, new);
+                self.in_flight.insert(id, Commit { waiting, link: None, ..commit.clone() });
+            }
             commit.others = others.clone();
             commit.have.retain(|member| others.all.contains(member));
             lacking.extend(others.all.iter().filter(|other| !commit.have.contains(other)).map(|other| (*other, id.1)));
@@ -228,27 +237,18 @@ impl<K: Copy + Ord> Commits<K> {
         let Some(commit) = self.in_flight.get(&id) else { return };
         match &commit.waiting {
             &Waiting::Application(durability, _) => {
-                let ready = commit.others.ready.len();
-                let want = durability.others(ready);
-                let want = if Bug::DurableAlone.is_planted() { want.min(ready) } else { want };
-                let waits = commit.link.is_some_and(|old| self.in_flight.contains_key(&(old, id.1)));
-                if want <= commit.counted().count() && !waits {
+                let half = self.half(commit, id.1);
+                let halves = || [Some(commit), half].into_iter().flatten();
+                if halves().any(|each| each.others.ready.len() < each.want(durability)) {
+                    self.end_short(id, false);
+                } else if commit.want(durability) <= commit.counted(half).count()
+                    && half.is_none_or(|half| half.want(durability) <= half.counted(None).count())
+                {
                     let (receipt, _) = self.take(id);
                     self.outcomes.push_back((CommitId(id.1.0), Outcome::Durable(receipt)));
-                } else if ready < want {
-                    self.end_short(id, false);
                 }
             }
-            &Waiting::Link(durability, new) => {
-                let ready = commit.others.ready.len();
-                let want = durability.others(ready);
-                if want <= commit.counted().count() {
-                    self.in_flight.remove(&id);
-                    self.judge((new, id.1));
-                } else if ready < want {
-                    self.end_short((new, id.1), false);
-                }
-            }
+            &Waiting::Link(_, new) => self.judge((new, id.1)),
             Waiting::Burial(expired) => {
                 if commit.others.all.iter().all(|member| commit.have.contains(member)) {
                     self.burials.push_back((id.0, expired.clone()));
@@ -256,6 +256,11 @@ impl<K: Copy + Ord> Commits<K> {
                 }
             }
         }
+    }
+
+    /// What a commit waits for under the key that its session had before.
+    fn half(&self, commit: &Commit<K>, change: Change) -> Option<&Commit<K>> {
+        commit.link.and_then(|old| self.in_flight.get(&(old, change)))
     }
 
     fn end_short(&mut self, id: Id<K>, late: bool) {
@@ -269,15 +274,13 @@ impl<K: Copy + Ord> Commits<K> {
         let Waiting::Application(durability, deadline) = commit.waiting else {
             unreachable!("only a commit of the application has a deadline and an outcome");
         };
-        if let Some(old) = commit.link {
-            self.in_flight.remove(&(old, id.1));
-        }
+        let half = commit.link.and_then(|old| self.in_flight.remove(&(old, id.1)));
         self.application -= 1;
         if let Some(at) = deadline {
             self.deadlines.remove(&(at, id));
         }
-        let members = commit.counted().collect();
-        let missing = commit.others.ready.iter().filter(|member| !commit.have.contains(member)).copied().collect();
+        let members: Vec<_> = commit.counted(half.as_ref()).collect();
+        let missing = commit.others.ready.iter().filter(|member| !members.contains(member)).copied().collect();
         (Receipt { members, missing }, durability.others(commit.others.ready.len()))
     }
 }
@@ -292,9 +295,20 @@ impl<K> Waiting<K> {
 }
 
 impl<K> Commit<K> {
-    /// Whose word counts.
-    fn counted(&self) -> impl Iterator<Item = MemberId> {
-        self.have.iter().filter(|member| self.others.ready.contains(member)).copied()
+    /// Whose word counts: who must hold the other half too has that as well.
+    fn counted<'a>(&'a self, half: Option<&'a Self>) -> impl Iterator<Item = MemberId> {
+        let lacks_half = move |member: &MemberId| {
+            half.is_some_and(|half| half.others.all.contains(member) && !half.have.contains(member))
+        };
+        let counts = move |member: &&MemberId| self.others.ready.contains(member) && !lacks_half(member);
+        self.have.iter().filter(counts).copied()
+    }
+
+    /// How many others must have applied it.
+    fn want(&self, durability: Durability) -> usize {
+        let ready = self.others.ready.len();
+        let want = durability.others(ready);
+        if Bug::DurableAlone.is_planted() { want.min(ready) } else { want }
     }
 }
 
@@ -382,6 +396,22 @@ mod tests {
         commits.handle_ack(new, CHANGE, CHANGE, C);
         assert_eq!(commits.poll_outcome().map(|(_, outcome)| outcome), durable(&[B, C], &[]));
         assert_eq!(commits.poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_gets_another_key_is_done_when_what_it_has_ended_under_the_old_one_is() {
+        let new = SessionKey([2; 16]);
+        let mut commits = Commits::default();
+        let waiting = Waiting::Application(Durability::Copies(2), None);
+        commits.start(KEY, CHANGE, waiting, others(&[A, B, C], &[]));
+        commits.handle_ack(KEY, CHANGE, CHANGE, A);
+        let lacking = commits.handle_moved((KEY, new), Some((CHANGE, CHANGE)), &others(&[A, B, D], &[]));
+        assert_eq!(lacking, [(B, CHANGE), (D, CHANGE)]);
+        commits.handle_ack(new, CHANGE, CHANGE, B);
+        assert_eq!(commits.poll_outcome(), None, "B may still show under the old key what this ended");
+        commits.handle_ack(KEY, CHANGE, CHANGE, B);
+        assert_eq!(outcome(&mut commits), durable(&[A, B], &[D]));
+        assert_eq!(commits.in_flight.len(), 0);
     }
 
     #[test]

@@ -17,7 +17,8 @@ impl History {
     /// keys that it may be found under; and under none what it ended.
     pub fn lack(&self, cluster: &Cluster, node: &Node, attempt: &Attempt) -> Option<String> {
         let places: Vec<_> = self.places(attempt.ask.key).into_iter().map(|key| (key, held(node, &key))).collect();
-        // Of an id change those count who must hold the new key, whatever they have of the old one.
+        // Of an id change those count who must hold the new key, whatever they have of the old one: who that is depends on the
+        // view, and who need not hold it may have a copy left over.
         let kept = places.iter().filter(|_| attempt.ask.moves_to.is_none());
         let kept = kept.into_iter().find_map(|(key, shown)| self.kept(*key, shown, attempt));
         kept.or_else(|| self.missing_in_all(cluster, places.iter().map(|(_, shown)| shown), attempt))
@@ -177,7 +178,7 @@ impl History {
     /// shown as one; who writes to that writes to one of the two.
     fn may_be_apart(&self, older: &Attempt, attempt: &Attempt) -> bool {
         let mut shown = attempt.shown.iter().filter_map(|serial| self.attempts.get(serial));
-        older.origin != attempt.origin || shown.any(|shown| shown.origin != older.origin)
+        older.roots != attempt.roots || shown.any(|shown| shown.roots != older.roots)
     }
 
     /// The shortest idle time that a session may have; `None` when it can not expire for idleness.
