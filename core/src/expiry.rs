@@ -2,6 +2,8 @@
 //!
 //! A use does not touch the order: a session used since it was armed is armed again when it comes up. Before the owner
 //! expires a session it asks the holders in view when they last saw a use (P4); the session waits here for their answers.
+//!
+//! When a session is looked at stands with the session, where it is found without a search.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +12,6 @@ use crate::{key::SessionKey, member::MemberId, time::Time};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expiry {
     due: BTreeSet<(Time, SessionKey)>,
-    armed: BTreeMap<SessionKey, Time>,
     asking: BTreeMap<SessionKey, Question>,
     /// With when they were due as they were asked for.
     answered: BTreeMap<SessionKey, Time>,
@@ -24,10 +25,14 @@ struct Question {
     missing: BTreeSet<MemberId>,
 }
 
+/// When a session is looked at, if it is. Always true: one that is armed is in the order, at this time and at no other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Armed(Option<Time>);
+
 impl Expiry {
     /// Looks at a session at that time, and not at any other that was armed before.
-    pub(crate) fn arm(&mut self, at: Time, key: SessionKey) {
-        if let Some(before) = self.armed.insert(key, at) {
+    pub(crate) fn arm(&mut self, armed: &mut Armed, at: Time, key: SessionKey) {
+        if let Some(before) = armed.0.replace(at) {
             let found = self.due.remove(&(before, key));
             assert!(found, "an armed session is in the order");
         }
@@ -35,28 +40,27 @@ impl Expiry {
     }
 
     /// Makes sure that a session is looked at no later than that: does nothing if it is armed earlier.
-    pub(crate) fn arm_by(&mut self, at: Time, key: SessionKey) {
-        if self.armed.get(&key).is_none_or(|armed| at < *armed) {
-            self.arm(at, key);
+    pub(crate) fn arm_by(&mut self, armed: &mut Armed, at: Time, key: SessionKey) {
+        if armed.0.is_none_or(|armed| at < armed) {
+            self.arm(armed, at, key);
         }
     }
 
-    pub(crate) fn disarm(&mut self, key: &SessionKey) {
-        if let Some(at) = self.armed.remove(key) {
+    pub(crate) fn disarm(&mut self, armed: &mut Armed, key: &SessionKey) {
+        if let Some(at) = armed.0.take() {
             self.due.remove(&(at, *key));
         }
         self.asking.remove(key);
         self.answered.remove(key);
     }
 
-    /// Takes one session that it is time to look at.
+    /// Takes one session that it is time to look at: what stands with it is to be cleared.
     pub(crate) fn poll_due(&mut self, now: Time) -> Option<SessionKey> {
         let &(at, key) = self.due.first()?;
         if now < at {
             return None;
         }
         self.due.pop_first();
-        self.armed.remove(&key);
         Some(key)
     }
 
@@ -100,6 +104,14 @@ impl Expiry {
 
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         self.due.first().map(|&(at, _)| at)
+    }
+
+    /// Asserts that these are all that are armed.
+    pub(crate) fn check(&self, all: impl Iterator<Item = (SessionKey, Armed)>) {
+        let armed = all.filter_map(|(key, armed)| Some((armed.0?, key)));
+        let count =
+            armed.inspect(|armed| assert!(self.due.contains(armed), "an armed session is in the order")).count();
+        assert!(count == self.due.len(), "what is in the order is armed");
     }
 }
 
@@ -166,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_session_comes_up_when_due_and_once() {
-        let mut expiry = Expiry::default();
-        expiry.arm(at(3), KEY);
+        let (mut expiry, mut armed) = (Expiry::default(), Armed::default());
+        expiry.arm(&mut armed, at(3), KEY);
         assert_eq!(expiry.poll_due(at(2)), None);
         assert_eq!(expiry.poll_due(at(3)), Some(KEY));
         assert_eq!(expiry.poll_timeout(), None);
@@ -175,13 +187,13 @@ mod tests {
 
     #[test]
     fn arming_again_replaces_and_arming_by_only_hastens() {
-        let mut expiry = Expiry::default();
-        expiry.arm(at(3), KEY);
-        expiry.arm(at(9), KEY);
+        let (mut expiry, mut armed) = (Expiry::default(), Armed::default());
+        expiry.arm(&mut armed, at(3), KEY);
+        expiry.arm(&mut armed, at(9), KEY);
         assert_eq!(expiry.poll_timeout(), Some(at(9)));
-        expiry.arm_by(at(10), KEY);
+        expiry.arm_by(&mut armed, at(10), KEY);
         assert_eq!(expiry.poll_timeout(), Some(at(9)));
-        expiry.arm_by(at(8), KEY);
+        expiry.arm_by(&mut armed, at(8), KEY);
         assert_eq!(expiry.poll_timeout(), Some(at(8)));
     }
 

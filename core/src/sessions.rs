@@ -1,7 +1,8 @@
 //! The table: what each session is now on this node.
 //!
 //! Beside the replicated state of a session an entry keeps what is this node's own business: until when the session
-//! lives by the local clock, and who was told of its uses when.
+//! lives by the local clock, and who was told of its uses when. What other machines keep of each session stands here too, so
+//! that it is found with the session; it is theirs, and means nothing here.
 
 mod besides;
 mod copies;
@@ -31,6 +32,7 @@ pub(crate) use self::{
 };
 use crate::{
     delta::{CommitError, Delta, Start},
+    expiry::Armed,
     key::SessionKey,
     life::{End, EndCause, Expired, Life},
     limits::{Limits, Load, There},
@@ -72,6 +74,8 @@ pub(crate) struct Entry {
     /// It waits to be summed.
     unsummed: bool,
     counted: Counted,
+    /// When it is looked at.
+    armed: Armed,
 }
 
 /// Who commits, and with what.

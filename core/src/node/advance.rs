@@ -31,7 +31,7 @@ impl Node {
         while let Some(stream) = self.links.poll_late(now) {
             self.close(now, stream, CloseCause::Broken);
         }
-        while let Some(key) = self.expiry.poll_due(now) {
+        while let Some(key) = self.poll_due(now) {
             self.look_at(now, key);
         }
         while let Some(key) = self.ledger.poll_due(now) {

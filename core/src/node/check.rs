@@ -11,6 +11,7 @@ impl Node {
     /// Something is not true that must be: a fault of this crate.
     pub fn check(&self) {
         self.sessions.check_table();
+        self.expiry.check(self.sessions.all_armed());
         self.map.check_table();
         self.feeds.values().for_each(Feed::check);
         let listed = self.membership.members().into_iter().map(|member| member.id);

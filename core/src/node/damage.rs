@@ -10,7 +10,7 @@ impl Node {
     #[doc(hidden)]
     pub fn damage(&mut self, key: &SessionKey, damage: Damage) {
         if damage == Damage::Drop {
-            self.expiry.disarm(key);
+            self.disarm(key);
             self.relocation.settle(key);
         }
         self.sessions.damage(key, damage);

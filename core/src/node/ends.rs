@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use super::Node;
 use crate::{
-    commits::Waiting, feed::Note, io::Event, key::SessionKey, life::EndCause, planted::Bug, session::Lifetime,
-    sessions::tenth, stamp::Stamp, time::Time,
+    commits::Waiting, expiry::Armed, feed::Note, io::Event, key::SessionKey, life::EndCause, planted::Bug,
+    session::Lifetime, sessions::tenth, stamp::Stamp, time::Time,
 };
 
 impl Node {
@@ -26,27 +26,57 @@ impl Node {
             match self.sessions.due(&key) {
                 // It may be about to end it, or have done so, and only others hear that yet. Each of two that take it over from
                 // each other at once would void the end that the other has just made.
-                Some(due) if is_owner_absent => self.expiry.arm(due.max(now) + self.grace(now, &key) * 2, key),
-                Some(due) => self.expiry.arm_by(due, key),
-                None => self.expiry.disarm(&key),
+                Some(due) if is_owner_absent => self.arm(due.max(now) + self.grace(now, &key) * 2, key),
+                Some(due) => self.arm_by(due, key),
+                None => self.disarm(&key),
             }
             return;
         }
         if session.is_unburied() {
             // Whoever owns it now buries it, whatever became of who expired it; others see that somebody owns it.
-            self.expiry.arm_by(now + self.config.ended_for / 10, key);
+            self.arm_by(now + self.config.ended_for / 10, key);
         } else {
-            self.expiry.disarm(&key);
+            self.disarm(&key);
         }
         let Some(session) = self.sessions.record(&key) else { return };
         if !session.is_unburied() && !self.ledger.contains(&key) {
             self.ledger.enter(key, now + self.config.ended_for);
             while self.config.ended_max < self.ledger.len() {
                 if let Some(oldest) = self.ledger.pop_oldest() {
+                    self.disarm(&oldest);
                     self.sessions.forget(&oldest);
                 }
                 self.raise(Event::EndsForgotten);
             }
+        }
+    }
+
+    /// The next session that has come up.
+    pub(super) fn poll_due(&mut self, now: Time) -> Option<SessionKey> {
+        let key = self.expiry.poll_due(now)?;
+        if let Some(armed) = self.sessions.armed(&key) {
+            *armed = Armed::default();
+        }
+        Some(key)
+    }
+
+    /// Looks at a session at that time.
+    fn arm(&mut self, at: Time, key: SessionKey) {
+        if let Some(armed) = self.sessions.armed(&key) {
+            self.expiry.arm(armed, at, key);
+        }
+    }
+
+    /// Looks at a session no later than that.
+    fn arm_by(&mut self, at: Time, key: SessionKey) {
+        if let Some(armed) = self.sessions.armed(&key) {
+            self.expiry.arm_by(armed, at, key);
+        }
+    }
+
+    pub(super) fn disarm(&mut self, key: &SessionKey) {
+        if let Some(armed) = self.sessions.armed(key) {
+            self.expiry.disarm(armed, key);
         }
     }
 
@@ -58,20 +88,20 @@ impl Node {
         }
         let over = self.sessions.record(&key).is_some_and(|session| session.is_unburied() && !session.is_live());
         if over {
-            self.expiry.arm(now + self.config.ended_for / 10, key);
+            self.arm(now + self.config.ended_for / 10, key);
             self.ask_owner(now, key, true);
             return;
         }
         let Some(due) = self.sessions.due(&key) else { return };
         if now < due {
-            self.expiry.arm(due, key);
+            self.arm(due, key);
             return;
         }
         let Some(session) = self.sessions.record(&key) else { return };
         let (owner, lifetime) = (session.owner(), session.lifetime());
         let over = self.sessions.ends_by(&key).is_some_and(|end| end <= now);
         if owner != Some(self.id) {
-            self.expiry.arm(now + self.grace(now, &key), key);
+            self.arm(now + self.grace(now, &key), key);
             self.ask_owner(now, key, !self.is_everywhere());
         } else if matches!(lifetime, Some(Lifetime::Idle(_))) && !over {
             self.ask_before_expiry(now, key, due);
@@ -123,7 +153,7 @@ impl Node {
             Some(due) if due <= now && owned && due == asked => self.expire(now, key),
             // It was used since it was asked for, and is due again: of later uses elsewhere the answers know nothing.
             Some(due) if due <= now && owned => self.look_at(now, key),
-            Some(due) => self.expiry.arm(due.max(now + self.config.frequency), key),
+            Some(due) => self.arm(due.max(now + self.config.frequency), key),
             None => {}
         }
     }
@@ -159,7 +189,7 @@ impl Node {
         if let Some(until) = lent.max(self.lurkers_until(now)) {
             // P4: a member that vanished may be serving it on the other side of a broken network, and come back. And who has asked
             // for it may have taken it over, and its word be under way.
-            self.expiry.arm_by(until, key);
+            self.arm_by(until, key);
         } else if self.sessions.bury(key, &births, cause).changed {
             let change = self.next_change();
             self.feed_holders(key, change);
@@ -179,6 +209,7 @@ impl Node {
             // A peer has not heard of the end: without it, its copy would come back.
             self.ledger.enter(key, now + self.config.ended_for / 10);
         } else {
+            self.disarm(&key);
             self.sessions.forget(&key);
             self.risk.forget(&key);
         }

@@ -108,7 +108,7 @@ impl Node {
 
     fn drop_copy(&mut self, key: &SessionKey) {
         self.stats.copies_released += 1;
-        self.expiry.disarm(key);
+        self.disarm(key);
         self.ledger.strike(key);
         self.relocation.settle(key);
         self.sessions.drop_copy(key);

@@ -3,7 +3,10 @@
 use core::time::Duration;
 
 use super::{Brought, Effect, Entry, Sessions, tenth};
-use crate::{key::SessionKey, life::Life, member::MemberId, planted::Bug, session::Lifetime, stamp::Stamp, time::Time};
+use crate::{
+    expiry::Armed, key::SessionKey, life::Life, member::MemberId, planted::Bug, session::Lifetime, stamp::Stamp,
+    time::Time,
+};
 
 /// What an entry was before something was merged into it.
 pub(super) struct Before {
@@ -52,6 +55,15 @@ impl Sessions {
             Lifetime::Never => None,
         };
         [due, register.until].into_iter().flatten().min()
+    }
+
+    /// When a session is looked at, for the machine that says so.
+    pub(crate) fn armed(&mut self, key: &SessionKey) -> Option<&mut Armed> {
+        self.table.get_mut(key).map(|entry| &mut entry.armed)
+    }
+
+    pub(crate) fn all_armed(&self) -> impl Iterator<Item = (SessionKey, Armed)> {
+        self.table.iter().map(|(key, entry)| (*key, entry.armed))
     }
 
     /// Whether there is such a session for a commit.
