@@ -1,11 +1,11 @@
 //! A door to pieces of the core whose cost is measured alone. It is no part of the interface, and there only with the feature
 //! `fuzz`.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
 use core::{fmt, time::Duration};
 
 use crate::{
-    digest::{Digests, Holders, Summed},
+    digest::{Digests, Holders, Resummed, Summed},
     key::SessionKey,
     member::MemberId,
     session::Session,
@@ -39,18 +39,24 @@ pub fn decode(bytes: &[u8]) {
 }
 
 /// The sums of a member that owns all and shares it with everybody.
-pub struct Summing(Digests);
+pub struct Summing {
+    digests: Digests,
+    summed: BTreeMap<SessionKey, Summed>,
+}
 
 impl Default for Summing {
     fn default() -> Self {
-        Self(Digests::new(ME, Duration::from_secs(5), Duration::from_secs(1), Time::ZERO))
+        let digests = Digests::new(ME, Duration::from_secs(5), Duration::from_secs(1), Time::ZERO);
+        Self { digests, summed: BTreeMap::new() }
     }
 }
 
 impl Summing {
     /// A session is now what has this digest.
     pub fn change(&mut self, key: SessionKey, digest: u64) {
-        self.0.handle_changed(key, Some(Summed::new(&key, digest, ME)), |_| Holders::All);
+        let now = Summed::new(&key, digest, ME);
+        let changed = Resummed { key, before: self.summed.insert(key, now), now: Some(now) };
+        self.digests.handle_changed(changed, |_| Holders::All);
     }
 }
 

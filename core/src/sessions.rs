@@ -14,24 +14,25 @@ mod model;
 mod moves;
 mod news;
 mod room;
+mod sums;
 mod table;
 mod unchanged;
 
 use alloc::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
-    vec::Vec,
 };
 use core::{ops::Bound, time::Duration};
 
 pub use self::copies::Damage;
-use self::{besides::Besides, room::Counted, table::Table};
+use self::{besides::Besides, room::Counted, sums::Unsummed, table::Table};
 pub(crate) use self::{
     moves::{Moved, Moving},
     room::Room,
 };
 use crate::{
     delta::{CommitError, Delta, Start},
+    digest::Summed,
     expiry::Armed,
     key::SessionKey,
     life::{End, EndCause, Expired, Life},
@@ -49,8 +50,8 @@ pub(crate) struct Sessions {
     room: Room,
     /// Changed since a reader last looked.
     changed: BTreeSet<SessionKey>,
-    /// Changed since it was last summed, in no order, and what has left the table; none where nothing is summed.
-    unsummed: Option<Vec<SessionKey>>,
+    /// None where nothing is summed.
+    unsummed: Option<Unsummed>,
     /// What must go on to other keys.
     moved: VecDeque<Moved>,
     /// The links of all records: to which key, from which.
@@ -73,6 +74,7 @@ pub(crate) struct Entry {
     left_over: bool,
     /// It waits to be summed.
     unsummed: bool,
+    summed: Option<Summed>,
     counted: Counted,
     /// When it is looked at.
     armed: Armed,
@@ -372,7 +374,7 @@ impl Sessions {
     pub(crate) fn forget(&mut self, key: &SessionKey) {
         if let Some(entry) = self.table.remove(key) {
             assert!(!entry.session.is_live(), "only an end is forgotten");
-            self.reckon_out(*key, entry.counted);
+            self.reckon_out(*key, &entry);
             self.forget_links(key, &entry.session);
             self.besides.forget(key);
         }

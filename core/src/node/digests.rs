@@ -6,7 +6,7 @@
 
 use super::{Leaving, Node};
 use crate::{
-    digest::{self, Difference, Summed, Sums},
+    digest::{self, Difference, Sums},
     feed::{Feed, Note},
     io::Event,
     key::SessionKey,
@@ -43,15 +43,15 @@ impl Node {
 
     /// Brings the sums up to date, by one slice.
     fn sum_changes(&mut self) {
+        let sharers = |key: &SessionKey| self.placement.sharers(key);
         for _ in 0..SLICE {
-            let Some(key) = self.sessions.poll_unsummed() else { break };
-            let session = self.sessions.record(&key).filter(|session| session.is_live());
-            let summed = session.and_then(|session| Some(Summed::new(&key, session.digest(), session.owner()?)));
-            let placement = &self.placement;
-            self.digests.handle_changed(key, summed, |key| placement.sharers(key));
+            let Some(changed) = self.sessions.poll_unsummed() else { break };
+            self.digests.handle_changed(changed, sharers);
         }
-        let placement = &self.placement;
-        self.digests.resum(SLICE, |key| placement.sharers(key));
+        // What has left the table must be out of the sums before a walk over the table passes its key.
+        if let Some(keys) = self.digests.resums().filter(|_| !self.sessions.has_left()) {
+            self.digests.resum(SLICE, self.sessions.summed(keys), sharers);
+        }
     }
 
     /// Whether the sums are whole, once they are up to date if a member is about to be told them.
@@ -95,8 +95,9 @@ impl Node {
             return;
         }
         let must_hold = |key: &SessionKey| self.is_everywhere() || self.must_hold(key);
+        let here = self.sessions.summed(digest::range(from, until)).collect();
         let listed = listed.into_iter().collect();
-        for (key, difference) in self.digests.differences(peer, (from, until), &listed, must_hold) {
+        for (key, difference) in digest::differences(peer, &listed, &here, must_hold) {
             self.repair(now, peer, key, difference);
         }
     }

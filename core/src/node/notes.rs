@@ -121,7 +121,8 @@ impl Source<'_> {
     fn add_listing(&self, peer: MemberId, from: SessionKey, frame: &mut Building<'_>) -> Option<SessionKey> {
         let digests = self.digests?;
         let (ours, theirs) = digests.doubt(peer, digest::bucket(&from))?;
-        let (listed, until) = digests.list(peer, from, |key| self.placement.sharers(key));
+        let summed = self.sessions.summed(digest::range(from, None));
+        let (listed, until) = digests.list(peer, summed, |key| self.placement.sharers(key));
         frame.items().listing(&Listing { view: digests.view(), ours, theirs, from, until, listed });
         until
     }

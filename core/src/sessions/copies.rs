@@ -76,7 +76,7 @@ impl Sessions {
     /// Drops a copy.
     pub(crate) fn drop_copy(&mut self, key: &SessionKey) {
         if let Some(entry) = self.table.remove(key) {
-            self.reckon_out(*key, entry.counted);
+            self.reckon_out(*key, &entry);
             self.changed.insert(*key);
             self.forget_links(key, &entry.session);
             self.besides.forget(key);

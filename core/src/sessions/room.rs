@@ -7,7 +7,7 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::{cmp::Ordering, iter::Peekable, time::Duration};
 
-use super::Sessions;
+use super::{Entry, Sessions, sums::Unsummed};
 use crate::{
     key::SessionKey,
     limits::{self, Load},
@@ -178,7 +178,7 @@ impl<'a, One: Iterator<Item = &'a Place>, Other: Iterator<Item = &'a Place>> Ite
 impl Sessions {
     /// A table that counts what the sessions take like this, and notes what has changed for sums or not.
     pub(crate) fn with(room: Room, sums: bool) -> Self {
-        Self { room, unsummed: sums.then(Vec::new), ..Self::default() }
+        Self { room, unsummed: sums.then(Unsummed::default), ..Self::default() }
     }
 
     /// What all sessions take.
@@ -244,20 +244,19 @@ impl Sessions {
     /// Counts again what has changed of a session. `used` is its last use, if that is news.
     pub(super) fn reckon(&mut self, key: SessionKey, used: Option<Time>) {
         if let Some(entry) = self.table.get_mut(&key) {
-            if let Some(unsummed) = self.unsummed.as_mut().filter(|_| !entry.unsummed) {
-                unsummed.push(key);
-                entry.unsummed = true;
+            if let Some(unsummed) = &mut self.unsummed {
+                unsummed.note(key, entry);
             }
             entry.counted = self.room.change(key, entry.counted, Some(&entry.session), used);
         }
     }
 
     /// Counts a session out that leaves the table.
-    pub(super) fn reckon_out(&mut self, key: SessionKey, counted: Counted) {
+    pub(super) fn reckon_out(&mut self, key: SessionKey, entry: &Entry) {
         if let Some(unsummed) = &mut self.unsummed {
-            unsummed.push(key);
+            unsummed.note_left(key, entry);
         }
-        self.room.change(key, counted, None, None);
+        self.room.change(key, entry.counted, None, None);
     }
 
     pub(super) fn check_room(&self) {
