@@ -7,7 +7,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::{
     ops::RangeBounds,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use super::Entry;
@@ -16,12 +16,16 @@ use crate::key::SessionKey;
 /// Entries by key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    places: BTreeMap<SessionKey, usize>,
+    places: BTreeMap<SessionKey, Place>,
     /// In parts of equal size, so that none is ever copied.
     parts: Vec<Vec<Slot>>,
-    free: Vec<usize>,
+    free: Vec<Place>,
     last: Last,
 }
+
+/// Where an entry stands: a short number, as the order has one for each session.
+#[derive(Clone, Copy, Debug)]
+struct Place(u32);
 
 #[derive(Clone, Debug)]
 struct Slot {
@@ -32,7 +36,7 @@ struct Slot {
 
 /// The place that was found last: a guess that is checked. Readers of one node may share it.
 #[derive(Debug, Default)]
-struct Last(AtomicUsize);
+struct Last(AtomicU32);
 
 const PART: usize = 64;
 
@@ -43,20 +47,22 @@ impl Table {
 
     pub(super) fn get_mut(&mut self, key: &SessionKey) -> Option<&mut Entry> {
         let place = self.place(key)?;
-        self.parts.get_mut(place / PART)?.get_mut(place % PART)?.entry.as_mut()
+        let (part, at) = place.split();
+        self.parts.get_mut(part)?.get_mut(at)?.entry.as_mut()
     }
 
     /// The entry of a key; makes one if there is none.
     pub(super) fn get_or_insert(&mut self, key: SessionKey, make: impl FnOnce() -> Entry) -> &mut Entry {
         let place = self.place(&key).unwrap_or_else(|| self.insert(key, make()));
-        let slot = &mut self.parts[place / PART][place % PART];
-        slot.entry.as_mut().expect("a key has an entry at its place")
+        let (part, at) = place.split();
+        self.parts[part][at].entry.as_mut().expect("a key has an entry at its place")
     }
 
     pub(super) fn remove(&mut self, key: &SessionKey) -> Option<Entry> {
         let place = self.places.remove(key)?;
         self.free.push(place);
-        self.parts[place / PART][place % PART].entry.take()
+        let (part, at) = place.split();
+        self.parts[part][at].entry.take()
     }
 
     /// All entries, in the order of their keys.
@@ -73,11 +79,12 @@ impl Table {
         self.places.range(keys).filter_map(|(key, place)| Some((key, self.slot(*place)?.entry.as_ref()?)))
     }
 
-    fn insert(&mut self, key: SessionKey, entry: Entry) -> usize {
+    fn insert(&mut self, key: SessionKey, entry: Entry) -> Place {
         let slot = Slot { key, entry: Some(entry) };
         let place = match self.free.pop() {
             Some(place) => {
-                self.parts[place / PART][place % PART] = slot;
+                let (part, at) = place.split();
+                self.parts[part][at] = slot;
                 place
             }
             None => {
@@ -87,7 +94,7 @@ impl Table {
                 let before = (self.parts.len() - 1) * PART;
                 let part = self.parts.last_mut().expect("there is a part that is not full");
                 part.push(slot);
-                before + part.len() - 1
+                Place::new(before + part.len() - 1)
             }
         };
         self.places.insert(key, place);
@@ -95,7 +102,7 @@ impl Table {
         place
     }
 
-    fn place(&self, key: &SessionKey) -> Option<usize> {
+    fn place(&self, key: &SessionKey) -> Option<Place> {
         let last = self.last.get();
         if self.slot(last).is_some_and(|slot| slot.key == *key && slot.entry.is_some()) {
             return Some(last);
@@ -105,24 +112,37 @@ impl Table {
         Some(place)
     }
 
-    fn slot(&self, place: usize) -> Option<&Slot> {
-        self.parts.get(place / PART)?.get(place % PART)
+    fn slot(&self, place: Place) -> Option<&Slot> {
+        let (part, at) = place.split();
+        self.parts.get(part)?.get(at)
+    }
+}
+
+impl Place {
+    fn new(number: usize) -> Self {
+        Self(u32::try_from(number).expect("more sessions than that have no room"))
+    }
+
+    /// The part, and where in it.
+    fn split(self) -> (usize, usize) {
+        let number = usize::try_from(self.0).expect("it was made of one");
+        (number / PART, number % PART)
     }
 }
 
 impl Last {
-    fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    fn get(&self) -> Place {
+        Place(self.0.load(Ordering::Relaxed))
     }
 
-    fn set(&self, place: usize) {
-        self.0.store(place, Ordering::Relaxed);
+    fn set(&self, place: Place) {
+        self.0.store(place.0, Ordering::Relaxed);
     }
 }
 
 impl Clone for Last {
     fn clone(&self) -> Self {
-        Self(AtomicUsize::new(self.get()))
+        Self(AtomicU32::new(self.get().0))
     }
 }
 
