@@ -10,6 +10,8 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const MEMBERS: usize = 5;
+/// By then all sessions are summed, for the comparison of the members.
+const COMPARED_IN: Duration = Duration::from_secs(10);
 
 fn main() {
     let sessions = std::env::args().nth(1).map_or(100_000, |count| count.parse().expect("a number of sessions"));
@@ -58,6 +60,7 @@ fn held(keys: &[SessionKey], attributes: usize, length: usize) -> Vec<(usize, us
         }
     }
     net.run_until_settled(SETTLES_IN);
+    net.run(COMPARED_IN);
     let counts: Vec<_> = (0..MEMBERS).map(|n| net.node(n).records().count()).collect();
     assert_eq!(counts, [keys.len(), keys.len(), 0, 0, 0], "two hold them");
     let freed = (0..MEMBERS).map(|n| {
