@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::thread::{CpuSet, sched_setaffinity};
+
 use crate::{
     load::{self, Load, Rate},
     processes::Process,
@@ -24,6 +26,8 @@ const AT_MOST: Duration = Duration::from_secs(60);
 pub(crate) struct Cell {
     name: String,
     kind: Kind,
+    /// Whether callers and members share one processor.
+    pinned: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +56,8 @@ pub(crate) struct Figure {
     pub(crate) number: f64,
     pub(crate) text: String,
     pub(crate) unit: Unit,
+    /// A time beside it: the middle one of the answers, or that of a join from the first frame.
+    pub(crate) time: Option<Duration>,
 }
 
 /// What a number means.
@@ -64,12 +70,23 @@ pub(crate) enum Unit {
 
 const LOAD: Load = Load { callers: 1, sessions: 1_000, bytes: 1024, pipeline: 1, reads: false, applied: false };
 
+// The cells that targets are set for, where their names are not made of numbers.
+pub(crate) const TRIP: &str = "a bare TCP round trip of 1 KiB and 16 B";
+pub(crate) const PINNED_TRIP: &str = "a bare TCP round trip of 1 KiB and 16 B, all on one core";
+pub(crate) const ONE_CALLER: &str = "write 1 KiB, one copy, 1 caller";
+pub(crate) const PINNED_CALLER: &str = "write 1 KiB, one copy, 1 caller, all on one core";
+pub(crate) const READ: &str = "read 1 KiB by a key that is known, 1 caller";
+pub(crate) const FAILOVER: &str = "failover: the next write after a kill, 1,000 sessions";
+
 /// All of them, in the order of the table.
 pub(crate) fn all() -> Vec<Cell> {
-    let mut cells = vec![Cell { name: "a bare TCP round trip of 1 KiB and 16 B".into(), kind: Kind::Trip }];
-    let mut rate =
-        |name: String, members, copies, load| cells.push(Cell { name, kind: Kind::Rate { members, copies, load } });
-    for callers in [1, 2, 16] {
+    let free = |name: &str, kind| Cell { name: name.to_owned(), kind, pinned: false };
+    let one = Kind::Rate { members: 2, copies: Copies::One, load: LOAD };
+    let mut cells = vec![free(TRIP, Kind::Trip), free(ONE_CALLER, one)];
+    cells.push(Cell { pinned: true, ..free(PINNED_TRIP, Kind::Trip) });
+    cells.push(Cell { pinned: true, ..free(PINNED_CALLER, one) });
+    let mut rate = |name: String, members, copies, load| cells.push(free(&name, Kind::Rate { members, copies, load }));
+    for callers in [2, 16] {
         let name = format!("write 1 KiB, one copy, {}", counted(callers, "caller"));
         rate(name, 2, Copies::One, Load { callers, ..LOAD });
     }
@@ -93,13 +110,13 @@ pub(crate) fn all() -> Vec<Cell> {
         let name = format!("read 1 KiB, {}", counted(callers, "caller"));
         rate(name, 2, Copies::One, Load { callers, reads: true, ..LOAD });
     }
-    cells.push(Cell { name: "read 1 KiB by a key that is known, 1 caller".into(), kind: Kind::Read });
-    cells.push(Cell { name: "hash an id of 8 bytes to its key, 1 caller".into(), kind: Kind::Hash });
+    cells.push(free(READ, Kind::Read));
+    cells.push(free("hash an id of 8 bytes to its key, 1 caller", Kind::Hash));
     for sessions in [10_000, 100_000] {
-        cells.push(Cell { name: format!("join to {sessions} sessions of 1 KiB"), kind: Kind::Join { sessions } });
+        cells.push(free(&format!("join to {sessions} sessions of 1 KiB"), Kind::Join { sessions }));
     }
-    cells.push(Cell { name: "failover: the next write after a kill, 1,000 sessions".into(), kind: Kind::Failover });
-    cells.push(Cell { name: "memory of a session of 1 KiB beyond it, each member".into(), kind: Kind::Memory });
+    cells.push(free(FAILOVER, Kind::Failover));
+    cells.push(free("memory of a session of 1 KiB beyond it, each member", Kind::Memory));
     cells
 }
 
@@ -136,6 +153,12 @@ impl Cell {
     }
 
     fn measure(&self, contestant: Contestant, length: Duration) -> io::Result<Figure> {
+        if self.pinned {
+            // This thread is the cell's own, and whatever it starts stays there too.
+            let mut first = CpuSet::new();
+            first.set(0);
+            sched_setaffinity(None, &first)?;
+        }
         match self.kind {
             Kind::Rate { members, copies, load } => rate(contestant, members, copies, load, length),
             Kind::Trip => trip::measure(length),
@@ -156,7 +179,8 @@ fn rate(contestant: Contestant, members: usize, copies: Copies, load: Load, leng
     load::load(&cluster, load, Duration::from_millis(300))?;
     let Rate { per_second, p50, p99 } = load::load(&cluster, load, length)?;
     let times = if load.pipeline == 1 { format!(", p50 {p50:.1?}, p99 {p99:.1?}") } else { String::new() };
-    Ok(Figure { number: per_second, text: format!("{per_second:.0}/s{times}"), unit: Unit::PerSecond })
+    let text = format!("{per_second:.0}/s{times}");
+    Ok(Figure { number: per_second, text, unit: Unit::PerSecond, time: Some(p50) })
 }
 
 /// What one call of these takes, by many in a row.
@@ -172,6 +196,7 @@ fn each(length: Duration, mut call: impl FnMut(usize)) -> Figure {
         number: per_second,
         text: format!("{per_second:.0}/s, {:.1} ns each", 1e9 / per_second),
         unit: Unit::PerSecond,
+        time: None,
     }
 }
 
@@ -202,7 +227,7 @@ fn join(contestant: Contestant, sessions: u32) -> io::Result<Figure> {
     let began = Instant::now();
     cluster.add(Copies::None)?;
     let joiner = &cluster.processes()[1];
-    let mut more = String::new();
+    let mut from_first = None;
     match contestant {
         Contestant::RedisAlone | Contestant::RedisReplica => {
             joiner.await_info("replication", "master_link_status", |status| status == "up")?;
@@ -216,10 +241,11 @@ fn join(contestant: Contestant, sessions: u32) -> io::Result<Figure> {
             let fed = Instant::now();
             joiner.await_info("heirloom", "state", |state| state == "ready")?;
             joiner.await_info("heirloom", "sessions", |held| held == sessions.to_string())?;
-            more = format!(", {:.1} ms from the first frame", fed.elapsed().as_secs_f64() * 1000.0);
+            from_first = Some(fed.elapsed());
         }
     }
-    Ok(millis(began.elapsed(), more))
+    let more = from_first.map(|time| format!(", {:.1} ms from the first frame", time.as_secs_f64() * 1000.0));
+    Ok(Figure { time: from_first, ..millis(began.elapsed(), more.unwrap_or_default()) })
 }
 
 /// Kills the member that is written through in the middle of writes; tells when the other one takes a write, and how much of
@@ -280,12 +306,12 @@ fn memory(contestant: Contestant) -> io::Result<Figure> {
     let each: Vec<f64> = each.collect();
     let first = each.first().copied().ok_or_else(|| io::Error::other("nothing is known of its memory"))?;
     let text: Vec<_> = each.iter().map(|bytes| format!("{bytes:.0} B")).collect();
-    Ok(Figure { number: first, text: text.join(" and "), unit: Unit::Bytes })
+    Ok(Figure { number: first, text: text.join(" and "), unit: Unit::Bytes, time: None })
 }
 
 fn millis(length: Duration, more: String) -> Figure {
     let number = length.as_secs_f64() * 1000.0;
-    Figure { number, text: format!("{number:.1} ms{more}"), unit: Unit::Millis }
+    Figure { number, text: format!("{number:.1} ms{more}"), unit: Unit::Millis, time: None }
 }
 
 fn has(process: &Process, session: u32) -> io::Result<bool> {

@@ -10,6 +10,7 @@ mod processes;
 mod report;
 mod resp;
 mod servers;
+mod targets;
 mod tomcat;
 mod trip;
 
@@ -114,7 +115,7 @@ fn race(options: &Options) -> io::Result<()> {
         }
     }
     let text = report::write(options, &contestants, &absent, &results);
-    if options.print || !options.only.is_empty() || !options.who.is_empty() {
+    if options.print || !options.is_whole() {
         println!("\n{text}");
         return Ok(());
     }
@@ -122,6 +123,11 @@ fn race(options: &Options) -> io::Result<()> {
 }
 
 impl Options {
+    /// Whether nothing is left out that there is.
+    fn is_whole(&self) -> bool {
+        self.only.is_empty() && self.who.is_empty()
+    }
+
     /// As it was asked for.
     fn command(&self) -> String {
         let tomcat = if self.tomcat.is_some() { " --tomcat DIR" } else { "" };

@@ -7,7 +7,7 @@ use crate::{
     cells::{self, Figure, Unit},
     processes,
     servers::Contestant,
-    tomcat,
+    targets, tomcat,
 };
 
 /// What was measured so far, by cell and contestant.
@@ -30,7 +30,7 @@ impl Results {
     }
 
     /// The middle one of the rounds.
-    fn middle(&self, cell: &str, contestant: &str) -> Option<&Figure> {
+    pub(crate) fn middle(&self, cell: &str, contestant: &str) -> Option<&Figure> {
         let told = self.0.get(&(cell.to_owned(), contestant.to_owned()))?;
         let mut figures: Vec<_> = told.figures.iter().collect();
         figures.sort_by(|one, other| one.number.total_cmp(&other.number));
@@ -61,8 +61,21 @@ pub(crate) fn write(options: &Options, contestants: &[Contestant], absent: &[Str
             put(&mut text, &format!("| {} | {} |", cell.name(), row.join(" | ")));
         }
     }
+    if options.is_whole() {
+        put(&mut text, TARGETS);
+        targets::rows(results).iter().for_each(|row| put(&mut text, row));
+    }
     text
 }
+
+const TARGETS: &str = "
+## Targets
+
+For two shared cores with all processes on them, of the figures above and, for bytes and memory, of the programs `copies` and
+`memory`; in brackets, how many times the bound. What they do not name is in [README.md](README.md).
+
+| | target | seen | met |
+|---|---|---|---|";
 
 /// How this compares with the first of the row.
 fn ratio(figure: &Figure, reference: &Figure) -> String {
@@ -96,7 +109,7 @@ fn head(options: &Options) -> String {
          contestants run in turns; in brackets, how many times that of the first of its row. *heirloom, library* has all members in\n\
          one process and callers with the handle, the others are processes; the same client speaks Redis' protocol to all of\n\
          them. *One copy* is `--durability one`, with Redis `SET` and `WAIT 1 0` sent together; Redis alone makes no copy.\n\
-         *Applied* counts until the writer has heard that the others have everything. A join is from the start of the process until\n\
+         *All on one core* binds callers, members and servers to the first processor. *Applied* counts until the writer has heard that the others have everything. A join is from the start of the process until\n\
          it has all and serves, of a node also from when it is first seen to hold a session; of Tomcat it includes 2 s in which it waits for members. After the kill Redis' replica is made\n\
          a master at once, by hand. Memory is what the processes take more of the machine, by session, without its value.\n",
     );

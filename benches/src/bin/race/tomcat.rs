@@ -85,7 +85,10 @@ impl Line {
             _ => String::new(),
         };
         let callers = if 2 < nodes { ", 2 callers" } else { "" };
-        Some((cell, Figure { number, text: format!("{number:.0}/s{times}{callers}"), unit: Unit::PerSecond }))
+        Some((
+            cell,
+            Figure { number, text: format!("{number:.0}/s{times}{callers}"), unit: Unit::PerSecond, time: None },
+        ))
     }
 
     fn join(&self) -> Vec<(String, Figure)> {
@@ -93,11 +96,11 @@ impl Line {
             return Vec::new();
         };
         let lacking = if copies < sessions { format!(", {copies} have arrived") } else { String::new() };
-        let join = Figure { number: start, text: format!("{start:.0} ms{lacking}"), unit: Unit::Millis };
+        let join = Figure { number: start, text: format!("{start:.0} ms{lacking}"), unit: Unit::Millis, time: None };
         let mut figures = vec![(format!("join to {sessions} sessions of 1 KiB"), join)];
         if let (100_000, Some(heap)) = (sessions, self.heap_alone) {
             let bytes = heap - 1024.0;
-            let memory = Figure { number: bytes, text: format!("{bytes:.0} B of heap"), unit: Unit::Bytes };
+            let memory = Figure { number: bytes, text: format!("{bytes:.0} B of heap"), unit: Unit::Bytes, time: None };
             figures.push(("memory of a session of 1 KiB beyond it, each member".into(), memory));
         }
         figures

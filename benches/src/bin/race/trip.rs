@@ -62,5 +62,6 @@ pub(crate) fn measure(length: Duration) -> io::Result<Figure> {
         number: rate,
         text: format!("{rate:.0}/s, p50 {:.1?}, p99 {:.1?}", at(50), at(99)),
         unit: Unit::PerSecond,
+        time: Some(at(50)),
     })
 }
