@@ -165,6 +165,7 @@ impl Cluster {
     pub fn pause(&mut self, host: HostId) {
         if let Some(process) = &mut self.hosts[host.index()].process {
             process.is_asleep = true;
+            process.slept = Some((self.now, None));
             if let Some(wake) = process.wake.take() {
                 self.wakes.remove(&(wake, host));
             }
@@ -176,6 +177,7 @@ impl Cluster {
     pub fn resume(&mut self, host: HostId) -> Result<(), Violation> {
         let Some(process) = &mut self.hosts[host.index()].process else { return Ok(()) };
         process.is_asleep = false;
+        process.slept = process.slept.map(|(since, _)| (since, Some(self.now)));
         self.net.handle_presence(self.now, host, Presence::Up);
         self.turn(host)
     }

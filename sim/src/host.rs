@@ -40,6 +40,8 @@ pub struct Process {
     pub started: Moment,
     /// Whether it does not run at present.
     pub is_asleep: bool,
+    /// When it fell asleep last, and when it woke.
+    pub slept: Option<(Moment, Option<Moment>)>,
     /// When the application asked it to leave.
     pub left: Option<Moment>,
     /// How long it then has, at the least.
@@ -68,6 +70,7 @@ impl Process {
             life,
             started: now,
             is_asleep: false,
+            slept: None,
             left: None,
             leaves_by: None,
             listed: BTreeSet::new(),

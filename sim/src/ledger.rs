@@ -99,6 +99,11 @@ impl Ledger {
         self.calm(troubles, |scope| scope.concerns(one, other))
     }
 
+    /// The same, whatever befell the first of the two alone.
+    pub fn calm_towards(&self, troubles: &[Trouble], one: HostId, other: HostId) -> Option<Moment> {
+        self.calm(troubles, |scope| scope != Scope::Host(one) && scope.concerns(one, other))
+    }
+
     /// When what was under way between the two may have moved again at last, as a cut or a standstill had ended.
     pub fn released_between(&self, one: HostId, other: HostId) -> Moment {
         let of_links = self.ended.iter().filter(|((trouble, scope), _)| {

@@ -284,7 +284,7 @@ const WANTED: [(Reached, &[&str]); 4] = [
 ];
 
 /// The rules that oracles note when they have something to judge.
-const RULES: [&str; 21] = [
+const RULES: [&str; 22] = [
     "P2 a receipt names a member that runs",
     "P2 a look in calm must show a write",
     "P2 a write must be there at the end",
@@ -305,6 +305,7 @@ const RULES: [&str; 21] = [
     "P9 a live member is removed with an excuse",
     "P9 a dead member is removed",
     "P9 a view in calm is due",
+    "P9 who has slept suspects another",
     "a member that must pause is asked to write",
 ];
 

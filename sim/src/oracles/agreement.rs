@@ -1,6 +1,7 @@
 //! P9: members that reach each other list each other, nobody lists the dead for long, and nobody alive is evicted for
 //! lost messages. Every removal must be justified by something that the world really did.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use heirloom_core::{Event, MemberId, MemberState, RemovalCause};
@@ -20,6 +21,9 @@ pub(crate) struct Agreement;
 
 impl Agreement {
     pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
+        if let What::Event(Event::MemberSuspect(id, RemovalCause::Silent)) = &fact.what {
+            return blames_itself(view, fact, *id);
+        }
         let What::Event(Event::MemberRemoved(id, cause)) = &fact.what else { return Ok(()) };
         let Some(removed) = view.cluster.host_of(*id) else { return Ok(()) };
         let is_alive = view.cluster.living(*id).is_some();
@@ -85,6 +89,28 @@ impl Agreement {
         None
     }
 }
+
+/// Who wakes up blames nobody for the silence of its own sleep: it suspects no member that lives and that it heard until it fell
+/// asleep.
+fn blames_itself(view: View<'_>, fact: &Fact, id: MemberId) -> Result<(), Violation> {
+    let slept = view.cluster.living(fact.life).and_then(|(_, process)| process.slept);
+    let (Some((since, Some(woke))), Some((other, _))) = (slept, view.cluster.living(id)) else { return Ok(()) };
+    let drop_time = lengthened(view.cluster.config().drop_time);
+    if woke < since + drop_time {
+        return Ok(());
+    }
+    view.cluster.marks.judged("P9 who has slept suspects another");
+    let is_due = view.now() <= woke + AT_ONCE && view.cluster.net().weather().lost() <= FEW_LOST;
+    let calm = view.ledger.calm_towards(&Trouble::ALL, fact.host, other).is_some_and(|calm| calm + drop_time <= since);
+    let story =
+        || format!("{} suspects {other} ({id}) for its silence, and has slept itself since {since:?}", fact.host);
+    Violation::unless(!(is_due && calm), Promise::Agreement, view.now(), story)
+}
+
+/// What a member does as it wakes up.
+const AT_ONCE: Duration = Duration::from_millis(10);
+/// So few of a thousand datagrams lost leave some of those of a drop time.
+const FEW_LOST: u64 = 50;
 
 /// A member of another domain that is not seen, or one that is and should not be.
 fn unseen(view: View<'_>) -> Option<Violation> {
