@@ -11,7 +11,7 @@ mod flight;
 mod owed;
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
     vec::Vec,
 };
@@ -165,20 +165,23 @@ impl Feed {
     }
 
     fn lack_more(&mut self, key: SessionKey, more: Lack) {
-        let before = self.lacking.get(&key).copied();
-        let lack = Lack {
-            from: before.map_or(more.from, |before| before.from.min(more.from)),
-            since: before.map_or(more.since, |before| before.since.min(more.since)),
-            verify: more.verify || before.is_some_and(|before| before.verify),
-        };
-        match before {
-            Some(before) => {
-                self.order.remove(&(before.from, key));
+        match self.lacking.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(more);
+                self.order.insert((more.from, key));
+                self.news.push(key);
             }
-            None => self.news.push(key),
+            Entry::Occupied(mut place) => {
+                let before = *place.get();
+                let from = before.from.min(more.from);
+                place.insert(Lack { from, since: before.since.min(more.since), verify: before.verify || more.verify });
+                // A later change, the most frequent one, leaves it where it is.
+                if from != before.from {
+                    self.order.remove(&(before.from, key));
+                    self.order.insert((from, key));
+                }
+            }
         }
-        self.lacking.insert(key, lack);
-        self.order.insert((lack.from, key));
     }
 
     /// The peer lacks this change of an entry of the shared map.
@@ -368,10 +371,14 @@ impl Feed {
 
     /// Whether something of a session is unsent or unacknowledged.
     pub(crate) fn is_outstanding(&self, key: &SessionKey) -> bool {
+        self.is_unsent(key) || self.in_flight.has_changes(key)
+    }
+
+    /// Whether something of a session is unsent, or on its way in parts.
+    fn is_unsent(&self, key: &SessionKey) -> bool {
         let ahead = self.walk.is_some_and(|(walk, cursor)| walk == Walk::All && cursor < Some(*key));
         ahead
             || self.lacking.contains_key(key)
-            || self.in_flight.has_changes(key)
             || self.parts.as_ref().is_some_and(|parts| parts.is_change() && parts.key == *key)
     }
 

@@ -1,7 +1,7 @@
 //! The frames that are on their way to a peer, and what of each session is in them.
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     vec::Vec,
 };
 
@@ -77,8 +77,9 @@ impl Flight {
         self.sessions.get(key).is_some_and(|count| 0 < count.changes)
     }
 
-    pub(super) fn has_offer(&self, key: &SessionKey) -> bool {
-        self.sessions.get(key).is_some_and(|count| 0 < count.offers)
+    /// Whether anything of a session is in flight.
+    pub(super) fn carries(&self, key: &SessionKey) -> bool {
+        self.sessions.contains_key(key)
     }
 
     fn count_out(&mut self, carried: &Carried) {
@@ -87,10 +88,13 @@ impl Flight {
             Carried::Note(Note::Offer(key)) => (key, 0, 1),
             Carried::Entry(..) | Carried::Note(_) => return,
         };
-        let count = self.sessions.get_mut(key).expect("what is in flight was counted");
+        let Entry::Occupied(mut place) = self.sessions.entry(*key) else {
+            unreachable!("what is in flight was counted")
+        };
+        let count = place.get_mut();
         *count = Count { changes: count.changes - changes, offers: count.offers - offers };
         if *count == Count::default() {
-            self.sessions.remove(key);
+            place.remove();
         }
     }
 }

@@ -18,7 +18,7 @@ impl Feed {
 
     /// Whether something of a session is unsent or unacknowledged, an offer included.
     pub(crate) fn carries(&self, key: &SessionKey) -> bool {
-        self.is_outstanding(key) || self.notes.contains(&Note::Offer(*key)) || self.in_flight.has_offer(key)
+        self.is_unsent(key) || self.in_flight.carries(key) || self.notes.contains(&Note::Offer(*key))
     }
 
     /// Whether anything may be owed: the peer is brought the whole table, or has not heard that this member is leaving, so it
