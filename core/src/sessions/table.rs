@@ -153,7 +153,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::time::Time;
+    use crate::{
+        session::{Attribute, Session},
+        time::Time,
+    };
 
     proptest! {
         #[test]
@@ -192,6 +195,13 @@ mod tests {
         assert!(table.get(&a).is_none());
         let told: Vec<_> = table.values().map(|entry| entry.told).collect();
         assert_eq!((told, table.parts.len()), (vec![Time::from_nanos(2)], 1));
+    }
+
+    /// What of each session is not its attributes: a field more costs this in every session there is.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_session_takes_no_more_than_this() {
+        assert_eq!((size_of::<Slot>(), size_of::<Session>(), size_of::<Attribute>()), (104, 168, 104));
     }
 
     fn entry(told: Time) -> Entry {
