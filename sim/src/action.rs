@@ -12,6 +12,7 @@ use crate::{
     net::{HostId, LastBytes},
     places::{Discovery, Places},
     weather::Weather,
+    wires::Wire,
 };
 
 /// Something that the world or a client does. What can not be done at present is left out, so any part of a list of
@@ -56,6 +57,14 @@ pub enum Action {
     Break(HostId, HostId),
     /// One direction takes so much longer; zero ends it.
     Lag(HostId, HostId, Duration),
+    /// A wire carries so many bytes in a second; zero ends it.
+    Narrow(Wire, u64),
+    /// So many bytes may wait for a wire; zero ends it.
+    Room(Wire, u64),
+    /// Streams between two hosts open and take bytes, and bring none of them to anybody.
+    Swallow(HostId, HostId),
+    /// Streams between two hosts bring what they take again; those that are open break.
+    Spare(HostId, HostId),
     /// A monotonic clock is wrong by so many parts of a million from now on.
     Drift(HostId, i64),
     /// A wall clock is set by so many milliseconds.
@@ -107,6 +116,10 @@ impl Action {
             | Self::Release(..)
             | Self::Break(..)
             | Self::Lag(..)
+            | Self::Narrow(..)
+            | Self::Room(..)
+            | Self::Swallow(..)
+            | Self::Spare(..)
             | Self::Drift(..)
             | Self::StepWall(..)
             | Self::Weather(_)
@@ -147,7 +160,10 @@ impl Action {
             | Self::Release(from, to)
             | Self::Break(from, to)
             | Self::Lag(from, to, _)
+            | Self::Swallow(from, to)
+            | Self::Spare(from, to)
             | Self::Send(from, to) => vec![from, to],
+            Self::Narrow(wire, _) | Self::Room(wire, _) => wire.hosts_mut(),
             Self::Weather(_) | Self::Heal(_) => Vec::new(),
         }
     }

@@ -84,6 +84,8 @@ pub struct Cluster {
     pub(crate) recorder: Option<Box<Recorder>>,
     pub(crate) trail: Trail,
     pub(crate) lookout: Lookout,
+    /// Between whom datagrams found no room, until somebody asks.
+    pub(crate) crowded_out: Vec<(HostId, HostId)>,
     /// What a node held was spoiled.
     is_damaged: bool,
     /// Which host a life ran on, for every life there ever was.
@@ -116,6 +118,7 @@ impl Cluster {
             recorder: None,
             trail: Trail::default(),
             lookout: Lookout::default(),
+            crowded_out: Vec::new(),
             is_damaged: false,
             lives: BTreeMap::new(),
         }

@@ -3,7 +3,6 @@
 //! The fate of each is drawn when it is sent: lost, repeated, late. A host that sleeps finds a bounded number of them when
 //! it wakes.
 
-use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use crate::{
     net::{Arrival, HostId, Paths, Presence, Scene},
     noise,
     record::Way,
+    wires::Wire,
 };
 
 /// How many datagrams a host keeps for a process that does not read them.
@@ -30,6 +30,8 @@ pub(crate) struct Datagrams {
     kept: BTreeMap<HostId, VecDeque<Arrival>>,
     /// How many each has sent to the group.
     to_group: BTreeMap<HostId, u64>,
+    /// Those that found no room since somebody asked.
+    crowded_out: Vec<(HostId, HostId, Way)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -55,13 +57,15 @@ impl Datagrams {
 
     pub(crate) fn send(&mut self, scene: &Scene<'_>, from: HostId, to: HostId, bytes: &Bytes) {
         let number = self.sent.get(&(Purpose::Unicast, from, to)).map_or(0, |link| link.count) + 1;
-        self.launch(scene, Purpose::Unicast, Packet { from, to, way: Way::Datagram, number }, bytes);
+        let sent_at = scene.wires.pass(scene.now, Wire::Host(from), bytes.len());
+        self.launch(scene, Purpose::Unicast, Packet { from, to, way: Way::Datagram, number }, (sent_at, bytes));
     }
 
     pub(crate) fn send_to_group(&mut self, scene: &Scene<'_>, from: HostId, bytes: &Bytes) {
         let count = self.to_group.entry(from).or_default();
         *count += 1;
         let number = *count;
+        let sent_at = scene.wires.pass(scene.now, Wire::Host(from), bytes.len());
         let loss = scene.weather.switch_loss;
         let is_lost = 0 < loss && scene.chance.draws(Purpose::Strain, 1 << 32, from.word(), number).per_mille(loss);
         for to in scene.paths.hosts().filter(|to| scene.weather.loopback || *to != from) {
@@ -69,7 +73,7 @@ impl Datagrams {
             if is_lost {
                 scene.choices.handle_weather(packet, Twist::Lost);
             } else {
-                self.launch(scene, Purpose::Multicast, packet, bytes);
+                self.launch(scene, Purpose::Multicast, packet, (sent_at, bytes));
             }
         }
     }
@@ -95,7 +99,13 @@ impl Datagrams {
         self.due.first_key_value().map(|(&(at, _), _)| at)
     }
 
-    fn launch(&mut self, scene: &Scene<'_>, cast: Purpose, packet: Packet, bytes: &Bytes) {
+    /// The datagrams that found no room since this was asked last.
+    pub(crate) fn take_crowded_out(&mut self) -> Vec<(HostId, HostId, Way)> {
+        core::mem::take(&mut self.crowded_out)
+    }
+
+    /// Sends a datagram that has passed the wire of its host by then, if it found room there.
+    fn launch(&mut self, scene: &Scene<'_>, cast: Purpose, packet: Packet, (sent_at, bytes): (Option<Moment>, &Bytes)) {
         let (weather, Packet { from, to, .. }) = (scene.weather, packet);
         let link = self.sent.entry((cast, from, to)).or_default();
         let mut draws = scene.chance.draws(cast, from.word(), to.word(), link.count);
@@ -103,6 +113,9 @@ impl Datagrams {
         link.count += 1;
         let is_reached = !scene.paths.is_nobody(to) && scene.paths.loss(from, to) < 1000;
         let twist = scene.choices.twist(packet, is_reached);
+        let passed = sent_at.and_then(|at| scene.wires.pass(at, Wire::Way(from, to), bytes.len()));
+        let Some(sent_at) = passed else { return self.crowded_out.push((from, to, packet.way)) };
+        scene.wires.handle_passed(sent_at.since(scene.now));
         let loss = if cast == Purpose::Multicast { weather.multicast_loss } else { weather.loss };
         if draws.per_mille(loss) && twist.is_none() {
             return scene.choices.handle_weather(packet, Twist::Lost);
@@ -137,7 +150,7 @@ impl Datagrams {
             scene.choices.handle_weather(packet, Twist::Twice);
         }
         for _ in 0..copies {
-            let at = self.arrival_at(scene, cast, packet, (weather.delay(&mut draws), twist));
+            let at = self.arrival_at(scene, cast, packet, (sent_at + weather.delay(&mut draws), twist));
             let nobody = cast == Purpose::Unicast && scene.paths.presence(to) == Presence::Down;
             if nobody && weather.unreachable {
                 self.push(at, from, Arrival::SendFailed { to });
@@ -153,9 +166,9 @@ impl Datagrams {
         scene: &Scene<'_>,
         cast: Purpose,
         Packet { from, to, .. }: Packet,
-        (delay, twist): (Duration, Option<Twist>),
+        (at, twist): (Moment, Option<Twist>),
     ) -> Moment {
-        let at = scene.now + delay + scene.paths.lag(from, to);
+        let at = at + scene.paths.lag(from, to);
         if let Some(Twist::Late(late)) = twist {
             return (at + late).rounded_up(scene.weather.quantum);
         }
@@ -173,6 +186,8 @@ impl Datagrams {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::{chance::Chance, net::Net, weather::Weather};
 

@@ -15,6 +15,7 @@ use crate::{
     trigger::{Occasion, Trigger, Triggers},
     violation::Violation,
     weather::Weather,
+    wires::Wire,
 };
 
 /// A fault that lasts.
@@ -25,6 +26,9 @@ pub(crate) enum Fault {
     ThinGroup(HostId, HostId, u64),
     Hold(HostId, HostId),
     Lag(HostId, HostId),
+    Narrow(Wire),
+    Room(Wire),
+    Swallow(HostId, HostId),
     Pause(HostId),
     Lossy,
     /// Streams bring nothing for long: they break on a bit that has flipped.
@@ -39,7 +43,11 @@ impl Fault {
             Self::Pause(host) => (Trouble::Reach, Scope::Host(host)),
             Self::Thin(from, to, _) | Self::ThinGroup(from, to, _) => (Trouble::Loss, Scope::pair(from, to)),
             Self::Lag(from, to) => (Trouble::Slow, Scope::pair(from, to)),
-            Self::Hold(from, to) => (Trouble::Hold, Scope::pair(from, to)),
+            Self::Narrow(Wire::Host(host)) | Self::Room(Wire::Host(host)) => (Trouble::Narrow, Scope::Host(host)),
+            Self::Narrow(Wire::Way(from, to)) | Self::Room(Wire::Way(from, to)) => {
+                (Trouble::Narrow, Scope::pair(from, to))
+            }
+            Self::Hold(from, to) | Self::Swallow(from, to) => (Trouble::Hold, Scope::pair(from, to)),
             Self::Lossy => (Trouble::Loss, Scope::Everywhere),
             Self::Garbled => (Trouble::Hold, Scope::Everywhere),
             Self::Slow => (Trouble::Slow, Scope::Everywhere),
@@ -131,6 +139,26 @@ impl Sim {
         Ok(())
     }
 
+    /// Lets a wire carry so many bytes in a second; zero ends it.
+    pub(crate) fn narrow(&mut self, wire: Wire, rate: u64) -> Result<(), Violation> {
+        self.lift(Fault::Narrow(wire))?;
+        if 0 < rate {
+            self.impose(Fault::Narrow(wire));
+            self.cluster.net_mut().wires_mut().narrow(wire, rate);
+        }
+        Ok(())
+    }
+
+    /// Lets so many bytes wait for a wire; zero ends it.
+    pub(crate) fn room(&mut self, wire: Wire, room: u64) -> Result<(), Violation> {
+        self.lift(Fault::Room(wire))?;
+        if 0 < room {
+            self.impose(Fault::Room(wire));
+            self.cluster.net_mut().wires_mut().limit(wire, room);
+        }
+        Ok(())
+    }
+
     /// Loses so many of a thousand datagrams of one direction; zero ends it.
     pub(crate) fn thin(&mut self, from: HostId, to: HostId, loss: u64) -> Result<(), Violation> {
         if loss == 0 {
@@ -180,6 +208,9 @@ impl Sim {
     /// Notes what happened to single packets.
     pub(crate) fn note_twists(&mut self) {
         let now = self.now();
+        for (from, to) in self.cluster.take_crowded_out() {
+            self.ledger.strike(now, Trouble::Loss, Scope::pair(from, to));
+        }
         while let Some((packet, twist)) = self.cluster.net().choices().poll_struck() {
             let scope = Scope::pair(packet.from, packet.to);
             match twist {
@@ -211,7 +242,8 @@ impl Sim {
             Fault::ThinGroup(from, to, loss) => self.cluster.net_mut().thin_group(from, to, loss),
             Fault::Hold(from, to) => self.cluster.net_mut().hold(now, from, to),
             Fault::Pause(host) => self.cluster.pause(host),
-            Fault::Lag(..) | Fault::Lossy | Fault::Garbled | Fault::Slow => {}
+            Fault::Swallow(one, other) => self.cluster.net_mut().swallow(now, one, other),
+            Fault::Lag(..) | Fault::Narrow(_) | Fault::Room(_) | Fault::Lossy | Fault::Garbled | Fault::Slow => {}
         }
     }
 
@@ -229,6 +261,12 @@ impl Sim {
             Fault::Hold(from, to) => self.cluster.net_mut().release(now, from, to),
             Fault::Pause(host) => return self.cluster.resume(host),
             Fault::Lag(from, to) => self.cluster.net_mut().lag(from, to, Duration::ZERO),
+            Fault::Narrow(wire) => self.cluster.net_mut().widen(now, |wires| wires.narrow(wire, 0)),
+            Fault::Room(wire) => self.cluster.net_mut().widen(now, |wires| wires.limit(wire, 0)),
+            Fault::Swallow(one, other) => {
+                self.ledger.strike(now, Trouble::Break, scope);
+                self.cluster.net_mut().spare(now, one, other);
+            }
             Fault::Lossy | Fault::Garbled | Fault::Slow => {}
         }
         Ok(())

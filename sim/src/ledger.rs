@@ -21,11 +21,13 @@ pub enum Trouble {
     Loss,
     /// The network is much slower than it should be.
     Slow,
+    /// A wire takes little at a time, or has little room: streams take long, and datagrams wait for as long as may be.
+    Narrow,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Reach, Self::Break, Self::Hold, Self::Loss, Self::Slow];
+    pub const ALL: [Self; 6] = [Self::Reach, Self::Break, Self::Hold, Self::Loss, Self::Slow, Self::Narrow];
 }
 
 /// Whom a trouble concerns.

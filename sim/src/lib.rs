@@ -73,6 +73,7 @@ mod twins;
 mod violation;
 mod walk;
 mod weather;
+mod wires;
 
 pub use action::{Action, Setup};
 pub use ask::{Ask, Attribute, Serial, Start};
@@ -112,3 +113,4 @@ pub use trigger::{Occasion, Trigger};
 pub use twins::wall_difference;
 pub use violation::{Promise, Violation};
 pub use weather::Weather;
+pub use wires::Wire;

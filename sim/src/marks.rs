@@ -80,6 +80,11 @@ impl Marks {
         });
     }
 
+    /// A datagram found no room.
+    pub(crate) fn crowded_out(&self) {
+        self.hit(Reached::Done, || "datagram without room".into());
+    }
+
     pub(crate) fn done(&self, action: &Action) {
         self.hit(Reached::Done, || action_name(action).into());
     }
@@ -158,6 +163,10 @@ const fn action_name(action: &Action) -> &'static str {
         Action::Release(..) => "release",
         Action::Break(..) => "break",
         Action::Lag(..) => "lag",
+        Action::Narrow(..) => "narrow",
+        Action::Room(..) => "room",
+        Action::Swallow(..) => "swallow",
+        Action::Spare(..) => "spare",
         Action::Drift(..) => "drift",
         Action::StepWall(..) => "wall",
         Action::Weather(weather) if 0 < weather.garble => "garble",
@@ -262,6 +271,11 @@ const WANTED: [(Reached, &[&str]); 4] = [
             "break",
             "thin",
             "lag",
+            "narrow",
+            "room",
+            "datagram without room",
+            "swallow",
+            "spare",
             "drift",
             "noise",
             "switch",

@@ -19,9 +19,13 @@ use crate::{
     choices::Choices,
     clock::Moment,
     datagrams::Datagrams,
+    record::Way,
     streams::{Connection, Streams, Taken},
     weather::Weather,
+    wires::Wires,
 };
+
+mod faults;
 
 /// A host: a place where one process at a time may run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +98,8 @@ pub struct Paths {
     held: BTreeSet<(HostId, HostId)>,
     /// How much longer a direction takes.
     lag: BTreeMap<(HostId, HostId), Duration>,
+    /// Streams between these, the lesser first, bring nothing of what they take.
+    swallowed: BTreeSet<(HostId, HostId)>,
 }
 
 impl Paths {
@@ -132,6 +138,11 @@ impl Paths {
         self.lag.get(&(from, to)).copied().unwrap_or(Duration::ZERO)
     }
 
+    /// Whether streams between the two bring nothing of what they take.
+    pub(crate) fn swallows(&self, one: HostId, other: HostId) -> bool {
+        self.swallowed.contains(&(one.min(other), one.max(other)))
+    }
+
     /// Whether a stream between the two will break if this lasts.
     pub(crate) fn is_stalled(&self, one: HostId, other: HostId) -> bool {
         let off = [one, other].into_iter().any(|host| self.presence(host) == Presence::Off);
@@ -146,6 +157,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) weather: &'a Weather,
     pub(crate) paths: &'a Paths,
     pub(crate) choices: &'a Choices,
+    pub(crate) wires: &'a Wires,
 }
 
 /// Something that reaches a host.
@@ -212,6 +224,7 @@ pub struct Net {
     weather: Weather,
     choices: Choices,
     paths: Paths,
+    wires: Wires,
     datagrams: Datagrams,
     streams: Streams,
 }
@@ -220,8 +233,8 @@ impl Net {
     /// An empty network.
     pub fn new(chance: Chance, weather: Weather) -> Self {
         let (datagrams, streams) = (Datagrams::default(), Streams::default());
-        let choices = Choices::default();
-        Self { chance, weather, choices, paths: Paths::default(), datagrams, streams }
+        let (choices, wires) = (Choices::default(), Wires::default());
+        Self { chance, weather, choices, paths: Paths::default(), wires, datagrams, streams }
     }
 
     /// Changes what it does to what is sent from now on.
@@ -242,6 +255,21 @@ impl Net {
     /// All that is under way, and on which paths.
     pub(crate) const fn under_way(&self) -> impl fmt::Debug {
         (&self.paths, &self.datagrams, &self.streams)
+    }
+
+    /// The wires that have a limit.
+    pub(crate) const fn wires(&self) -> &Wires {
+        &self.wires
+    }
+
+    /// The same, to give them one.
+    pub(crate) const fn wires_mut(&mut self) -> &mut Wires {
+        &mut self.wires
+    }
+
+    /// The datagrams that found no room since this was asked last: who sent each, to whom, and how.
+    pub(crate) fn take_crowded_out(&mut self) -> Vec<(HostId, HostId, Way)> {
+        self.datagrams.take_crowded_out()
     }
 
     /// Who reaches whom.
@@ -272,57 +300,6 @@ impl Net {
     pub fn handle_start(&mut self, now: Moment, host: HostId) {
         self.exit_streams(now, host, LastBytes::Lost);
         self.handle_presence(now, host, Presence::Up);
-    }
-
-    /// Cuts one direction: datagrams are lost, streams wait and break after a while.
-    pub fn cut(&mut self, now: Moment, from: HostId, to: HostId) {
-        self.paths.cut.insert((from, to));
-        self.review_streams(now);
-    }
-
-    /// Mends what `cut` did.
-    pub fn mend(&mut self, now: Moment, from: HostId, to: HostId) {
-        self.paths.cut.remove(&(from, to));
-        self.review_streams(now);
-    }
-
-    /// Loses so many of a thousand datagrams of one direction.
-    pub fn thin(&mut self, from: HostId, to: HostId, loss: u64) {
-        self.paths.thin.insert((from, to), loss);
-    }
-
-    /// Carries the datagrams of this direction again.
-    pub fn thicken(&mut self, from: HostId, to: HostId) {
-        self.paths.thin.remove(&(from, to));
-    }
-
-    /// Loses so many of a thousand multicast datagrams of one direction; zero ends it.
-    pub fn thin_group(&mut self, from: HostId, to: HostId, loss: u64) {
-        self.paths.thin_group.insert((from, to), loss);
-        self.paths.thin_group.retain(|_, loss| 0 < *loss);
-    }
-
-    /// Keeps the bytes of streams in this direction back, without ever breaking a stream for it.
-    pub fn hold(&mut self, now: Moment, from: HostId, to: HostId) {
-        self.paths.held.insert((from, to));
-        self.review_streams(now);
-    }
-
-    /// Lets them go.
-    pub fn release(&mut self, now: Moment, from: HostId, to: HostId) {
-        self.paths.held.remove(&(from, to));
-        self.review_streams(now);
-    }
-
-    /// Makes one direction slower by so much.
-    pub fn lag(&mut self, from: HostId, to: HostId, length: Duration) {
-        self.paths.lag.insert((from, to), length);
-        self.paths.lag.retain(|_, length| !length.is_zero());
-    }
-
-    /// Breaks every stream between two hosts; what is on its way is lost.
-    pub fn break_streams(&mut self, now: Moment, one: HostId, other: HostId) {
-        self.streams.break_between(now, one, other);
     }
 
     /// Sends a datagram to one host.
@@ -377,9 +354,8 @@ impl Net {
     }
 
     fn parts(&mut self, now: Moment) -> (Scene<'_>, &mut Datagrams, &mut Streams) {
-        let scene =
-            Scene { now, chance: &self.chance, weather: &self.weather, paths: &self.paths, choices: &self.choices };
-        (scene, &mut self.datagrams, &mut self.streams)
+        let Self { chance, weather, paths, choices, wires, datagrams, streams } = self;
+        (Scene { now, chance, weather, paths, choices, wires }, datagrams, streams)
     }
 }
 

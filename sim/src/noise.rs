@@ -53,14 +53,18 @@ fn flipped(draws: &mut Draws, bytes: &Bytes) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chance::Chance, choices::Choices, clock::Moment, net::Paths, record::Way, weather::Weather};
+    use crate::{
+        chance::Chance, choices::Choices, clock::Moment, net::Paths, record::Way, weather::Weather, wires::Wires,
+    };
 
     #[test]
     fn one_bit_flips_or_the_end_is_missing() {
         let (chance, paths, choices) = (Chance::new(1), Paths::default(), Choices::default());
+        let wires = Wires::default();
         let bytes = Bytes::from_static(b"a datagram");
         let arrived = |weather: &Weather, count| {
-            let scene = Scene { now: Moment::ZERO, chance: &chance, weather, paths: &paths, choices: &choices };
+            let scene =
+                Scene { now: Moment::ZERO, chance: &chance, weather, paths: &paths, choices: &choices, wires: &wires };
             let packet = Packet { from: HostId(0), to: HostId(1), way: Way::Datagram, number: count };
             datagram(&scene, packet, count, &bytes)
         };

@@ -143,6 +143,8 @@ impl Plan {
         let share = profile.strain();
         let mut strained = chance.draws(Purpose::Faults, 0, 0, 1);
         actions.extend(strain::actions(&mut strained, share, (hosts, &setup.weather), (clients_from, healed_at)));
+        let mut narrowed = chance.draws(Purpose::Faults, 0, 0, 4);
+        actions.extend(strain::straits(&mut narrowed, share, hosts, (clients_from, healed_at)));
         let triggers =
             surprises::triggers(&mut chance.draws(Purpose::Faults, 0, 0, 3), profile.surprise(), hosts, &actions);
         policies::drain(&mut actions, &mut chance.draws(Purpose::Faults, 0, 0, 2), setup.config.leave_for);

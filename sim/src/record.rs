@@ -212,6 +212,15 @@ pub enum Fate {
     Late,
     /// It never arrived, or not as it was sent.
     Lost,
+    /// It never arrived: no room was left where it would have waited for a wire.
+    NoRoom,
+}
+
+impl Fate {
+    /// Whether it never arrived as it was sent.
+    pub const fn is_lost(self) -> bool {
+        matches!(self, Self::Lost | Self::NoRoom)
+    }
 }
 
 impl Record {

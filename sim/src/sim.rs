@@ -130,6 +130,10 @@ impl Sim {
                 self.cluster.net_mut().break_streams(now, one, other);
             }
             Action::Lag(from, to, length) => self.lag(from, to, length)?,
+            Action::Narrow(wire, rate) => self.narrow(wire, rate)?,
+            Action::Room(wire, room) => self.room(wire, room)?,
+            Action::Swallow(one, other) => self.impose(Fault::Swallow(one.min(other), one.max(other))),
+            Action::Spare(one, other) => self.lift(Fault::Swallow(one.min(other), one.max(other)))?,
             Action::Drift(host, parts) => self.cluster.drift(host, parts)?,
             Action::StepWall(host, millis) => self.cluster.step_wall(host, millis)?,
             Action::Weather(weather) => self.set_weather(weather)?,

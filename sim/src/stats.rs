@@ -37,6 +37,8 @@ struct Sum {
     messages: u64,
     bytes: u64,
     lost: u64,
+    /// Of those, how many found no room.
+    no_room: u64,
     late: u64,
 }
 
@@ -44,7 +46,8 @@ impl Sum {
     fn add(&mut self, bytes: u64, fate: Fate) {
         self.messages += 1;
         self.bytes += bytes;
-        self.lost += u64::from(fate == Fate::Lost);
+        self.lost += u64::from(fate.is_lost());
+        self.no_room += u64::from(fate == Fate::NoRoom);
         self.late += u64::from(fate == Fate::Late);
     }
 }
@@ -63,14 +66,14 @@ fn traffic(record: &Record, out: &mut String) -> core::fmt::Result {
     }
     let millis = record.end.since(Moment::ZERO).as_millis().max(1);
     let row = |out: &mut String, name: &str, sum: &Sum| {
-        let Sum { messages, bytes, lost, late } = sum;
+        let Sum { messages, bytes, lost, no_room, late } = sum;
         let rate = u128::from(*bytes) * 1000 / millis;
-        writeln!(out, "  {name:<22} {messages:>9} {bytes:>11} {rate:>9} {lost:>7} {late:>7}")
+        writeln!(out, "  {name:<22} {messages:>9} {bytes:>11} {rate:>9} {lost:>7} {no_room:>7} {late:>7}")
     };
     writeln!(
         out,
-        "{:<24} {:>9} {:>11} {:>9} {:>7} {:>7}",
-        "what travelled", "messages", "bytes", "a second", "lost", "late"
+        "{:<24} {:>9} {:>11} {:>9} {:>7} {:>7} {:>7}",
+        "what travelled", "messages", "bytes", "a second", "lost", "no room", "late"
     )?;
     for (way, sum) in &ways {
         let name = match way {
@@ -283,7 +286,7 @@ fn small_plots(record: &Record, out: &mut String) -> core::fmt::Result {
     for (at, message) in record.messages() {
         let bytes = u64::try_from(message.bytes).unwrap_or(u64::MAX);
         *rows.entry("bytes sent".into()).or_default().entry(column(at)).or_default() += bytes;
-        if message.fate == Fate::Lost {
+        if message.fate.is_lost() {
             *rows.entry("messages lost".into()).or_default().entry(column(at)).or_default() += 1;
         }
     }

@@ -12,13 +12,12 @@ use heirloom_core::CloseCause;
 
 use crate::{
     chance::{Draws, Purpose},
-    choices::Packet,
     clock::Moment,
     net::{Arrival, HostId, LastBytes, Presence, Scene},
-    noise,
     pipe::Pipe,
-    record::Way,
 };
+
+mod flow;
 
 /// How long a host tries to open a stream when nothing answers.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -64,6 +63,10 @@ pub(crate) struct Streams {
     /// What waits for a sleeping process.
     kept: BTreeMap<HostId, Vec<Due>>,
     ready: VecDeque<(HostId, Arrival)>,
+    /// How many pieces were sent through wires that have a limit.
+    served: u64,
+    /// When one of these may be free for another piece.
+    wires_at: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +82,8 @@ enum Due {
     Pipe(Connection),
     Writable(Connection),
     Closed(Connection, CloseCause),
+    /// A wire may be free for the next piece of a stream.
+    Wires,
     /// The link may have stood still for too long.
     Stalled {
         link: u64,
@@ -129,6 +134,7 @@ impl Streams {
             due.extend(self.kept.remove(&host).into_iter().flatten().map(|kept| (scene.now, kept)));
         }
         due.into_iter().for_each(|(at, due)| self.push(at, due));
+        self.serve(scene);
     }
 
     /// The process of a host is no more: its host closes its streams.
@@ -159,7 +165,7 @@ impl Streams {
     /// A host is off: what its processes could not write yet goes with it.
     pub(crate) fn handle_off(&mut self, host: HostId) {
         let ends = self.links.values_mut().flat_map(|link| &mut link.ends);
-        ends.filter(|end| end.host == host).for_each(|end| end.pipe.rest = None);
+        ends.filter(|end| end.host == host).for_each(|end| end.pipe.forget_unsent());
     }
 
     pub(crate) fn break_between(&mut self, now: Moment, one: HostId, other: HostId) {
@@ -189,9 +195,13 @@ impl Streams {
         if !link.is_open {
             return Taken::NotOpen;
         }
+        let [one, other] = link.hosts();
         let pipe = &mut link.ends[connection.end].pipe;
         if pipe.rest.is_some() {
             return Taken::Blocked;
+        }
+        if scene.paths.swallows(one, other) {
+            return Taken::All;
         }
         pipe.rest = Some(bytes);
         self.pour(scene, connection);
@@ -236,7 +246,7 @@ impl Streams {
     /// Whose process must be awake to see this.
     fn reader(&self, due: Due) -> Option<HostId> {
         let connection = match due {
-            Due::Connect { .. } | Due::Stalled { .. } => return None,
+            Due::Connect { .. } | Due::Wires | Due::Stalled { .. } => return None,
             Due::Accepted(at) | Due::Opened(at) | Due::Writable(at) | Due::Closed(at, _) => at,
             Due::Pipe(writer) => writer.other(),
         };
@@ -254,6 +264,10 @@ impl Streams {
             Due::Opened(connection) => self.tell(connection, Arrival::Opened { connection }),
             Due::Writable(connection) => self.tell(connection, Arrival::Writable { connection }),
             Due::Pipe(writer) => self.handle_pipe(scene, writer),
+            Due::Wires => {
+                self.wires_at = self.wires_at.filter(|at| scene.now < *at);
+                self.serve(scene);
+            }
             Due::Closed(connection, cause) => self.tell_closed(connection, cause),
             Due::Stalled { link, since } => {
                 if self.links.get(&link).is_some_and(|link| link.stalled == Some(since)) {
@@ -271,6 +285,10 @@ impl Streams {
         let is_reached = scene.paths.carries_streams(from, to) && scene.paths.carries_streams(to, from);
         match scene.paths.presence(to) {
             Presence::Down if is_reached => self.push(back_at, Due::Closed(opener, CloseCause::Refused)),
+            Presence::Up | Presence::Asleep if is_reached && scene.paths.swallows(from, to) => {
+                link.is_open = true;
+                self.push(back_at, Due::Opened(opener));
+            }
             Presence::Up | Presence::Asleep if is_reached => {
                 link.is_open = true;
                 link.ends[1].is_known = true;
@@ -286,69 +304,6 @@ impl Streams {
                 }
             }
         }
-    }
-
-    /// Brings to the reader what has arrived, and to the pipe what the writer kept.
-    fn handle_pipe(&mut self, scene: &Scene<'_>, writer: Connection) {
-        let Some(link) = self.links.get_mut(&writer.link) else { return };
-        let (from, to) = (link.ends[writer.end].host, link.ends[1 - writer.end].host);
-        let is_carried = scene.paths.carries_streams(from, to) && scene.paths.presence(to) != Presence::Off;
-        let mut draws = link.draws(scene, writer.end);
-        let reader = &link.ends[1 - writer.end];
-        let is_read = reader.is_known;
-        let pipe = &mut link.ends[writer.end].pipe;
-        if !is_carried {
-            pipe.waits = true;
-            return;
-        }
-        if !is_read {
-            pipe.clear();
-            return;
-        }
-        pipe.taken += 1;
-        let (number, count) = (link.number, pipe.taken);
-        let bytes = pipe.take(scene.now, draws.per_mille(500));
-        let is_empty = pipe.pieces.is_empty() && pipe.rest.is_none();
-        let ending = pipe.ending.filter(|_| is_empty && pipe.last_at <= scene.now);
-        if let Some(&(at, _)) = pipe.pieces.front() {
-            self.push(at.max(scene.now), Due::Pipe(writer));
-        }
-        let connection = writer.other();
-        if let Some(bytes) = bytes {
-            let bytes = noise::piece(scene, from.word() << 16 | to.word(), number, count, bytes);
-            self.ready.push_back((to, Arrival::Bytes { connection, bytes }));
-            self.pour_rest(scene, writer);
-        }
-        if let Some(cause) = ending {
-            self.push(scene.now, Due::Closed(connection, cause));
-        }
-    }
-
-    fn pour_rest(&mut self, scene: &Scene<'_>, writer: Connection) {
-        let kept = |streams: &Self| {
-            let link = streams.links.get(&writer.link)?;
-            let end = &link.ends[writer.end];
-            end.pipe.rest.as_ref().map(|_| end.is_known)
-        };
-        let Some(is_known) = kept(self) else { return };
-        self.pour(scene, writer);
-        if is_known && kept(self).is_none() {
-            self.push(scene.now, Due::Writable(writer));
-        }
-    }
-
-    /// Moves as much of the rest into the pipe as there is room for.
-    fn pour(&mut self, scene: &Scene<'_>, writer: Connection) {
-        let Some(link) = self.links.get_mut(&writer.link) else { return };
-        let mut draws = link.draws(scene, writer.end);
-        let hosts = link.hosts();
-        link.ends[writer.end].pipe.lag = scene.paths.lag(hosts[writer.end], hosts[1 - writer.end]);
-        let way = (hosts[writer.end], hosts[1 - writer.end]);
-        let number = self.poured.entry(way).or_default();
-        let mut packet = Packet { from: way.0, to: way.1, way: Way::Stream, number: *number };
-        let moments = link.ends[writer.end].pipe.pour(scene, &mut draws, &mut packet);
-        *number = packet.number;
-        moments.into_iter().for_each(|at| self.push(at, Due::Pipe(writer)));
     }
 
     fn break_link(&mut self, now: Moment, link: u64) {

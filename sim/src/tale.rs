@@ -46,6 +46,7 @@ pub(crate) mod settings;
 mod shorter;
 mod traffic;
 mod waiting;
+mod wires;
 mod words;
 mod write;
 

@@ -202,6 +202,7 @@ impl Cluster {
                 if let Some(to) = self.known(to) {
                     self.note_datagram(host, to, &bytes);
                     self.net.send(now, host, to, &bytes);
+                    self.note_crowded_out(&bytes);
                 }
             }
             Transmit::Multicast { bytes } => {
@@ -209,6 +210,7 @@ impl Cluster {
                 if self.discovery.has_group() {
                     self.note_multicast(host, &bytes);
                     self.net.send_to_group(now, host, &bytes);
+                    self.note_crowded_out(&bytes);
                 }
             }
             Transmit::Open { stream, to } => {

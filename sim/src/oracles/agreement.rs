@@ -135,14 +135,20 @@ fn has_excuse(view: View<'_>, by: HostId, removed: HostId, cause: RemovalCause) 
         // Who gives signs of life but can be brought nothing is no member for long.
         troubles.push(Trouble::Hold);
     }
+    let weather = view.cluster.net().weather();
+    let way = weather.delay_max.max(weather.delay_tail) + weather.quantum;
     if !lossless || is_lossy(view) {
-        // Without a loss the datagrams of a probe pass, whatever becomes of the streams.
-        troubles.extend([Trouble::Break, Trouble::Hold]);
-        let weather = view.cluster.net().weather();
-        if config.probe_time <= (weather.delay_max.max(weather.delay_tail) + weather.quantum) * 2 {
+        // Without a loss the datagrams of a probe pass, whatever becomes of the streams. With one the answer in a stream counts,
+        // and that comes after all that was written before it: on a narrow wire it may take longer than a suspect has.
+        troubles.extend([Trouble::Break, Trouble::Hold, Trouble::Narrow]);
+        if config.probe_time <= way * 2 {
             // An answer may take longer than a suspect has.
             troubles.push(Trouble::Loss);
         }
+    }
+    // On a narrow wire a question waits, and so does its answer.
+    if config.probe_time <= (way + view.cluster.net().wires().waited_max()) * 2 {
+        troubles.push(Trouble::Narrow);
     }
     view.ledger.calm_between(&troubles, by, removed).is_none_or(|since| view.now() < since + patience)
 }
@@ -163,8 +169,10 @@ fn listed_dead(view: View<'_>) -> Option<(HostId, HostId, MemberId)> {
             Some((member.id, view.cluster.host_of(member.id)?, *at))
         });
         let mut late = listed.filter(|(_, of, at)| {
-            // What it had sent came when its stream moved again.
-            view.ledger.released_between(host, *of).max(*at) + view.gone_after() <= view.now()
+            // What it had sent came when its stream moved again; on a narrow wire it comes bit by bit, each a sign of life.
+            let narrow = view.ledger.calm_between(&[Trouble::Narrow], host, *of);
+            let came = narrow.map(|narrow| narrow.max(view.ledger.released_between(host, *of)).max(*at));
+            came.is_some_and(|came| came + view.gone_after() <= view.now())
         });
         late.next().map(|(member, of, _)| (host, of, member))
     })

@@ -23,7 +23,8 @@ pub(crate) fn handle_fact(view: View<'_>, fact: &Fact) -> Result<(), Violation> 
     let Some(other) = view.cluster.host_of(*owner).filter(|_| !view.cluster.is_damaged()) else { return Ok(()) };
     let late = view.gone_after() + view.spread_after();
     let is_late = |third: HostId, end: HostId| {
-        let calm = view.ledger.calm_between(&[Trouble::Reach, Trouble::Hold, Trouble::Slow], third, end);
+        let calm =
+            view.ledger.calm_between(&[Trouble::Reach, Trouble::Hold, Trouble::Slow, Trouble::Narrow], third, end);
         calm.is_none_or(|since| view.now() < since + late)
     };
     let ends = [fact.host, other];

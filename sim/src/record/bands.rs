@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Happened, Record};
-use crate::{action::Action, clock::Moment, net::HostId, stored::show_weather};
+use crate::{action::Action, clock::Moment, net::HostId, stored::show_weather, wires::Wire};
 
 /// A fault of the network from its beginning to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ enum Matter {
     ThinGroup(u64),
     Held,
     Slow(core::time::Duration),
+    Narrow(u64),
+    Room(u64),
+    Swallowed,
     Weather(String),
 }
 
@@ -77,6 +80,12 @@ fn change(action: &Action) -> Option<(Place, u8, Option<Matter>)> {
         Action::Lag(from, to, length) => {
             Some((Some((*from, *to)), 3, Some(Matter::Slow(*length)).filter(|_| !length.is_zero())))
         }
+        Action::Narrow(wire, rate) => Some((place(*wire), 6, Some(Matter::Narrow(*rate)).filter(|_| 0 < *rate))),
+        Action::Room(wire, room) => Some((place(*wire), 7, Some(Matter::Room(*room)).filter(|_| 0 < *room))),
+        Action::Swallow(one, other) => {
+            Some((Some(((*one).min(*other), (*one).max(*other))), 8, Some(Matter::Swallowed)))
+        }
+        Action::Spare(one, other) => Some((Some(((*one).min(*other), (*one).max(*other))), 8, None)),
         Action::Weather(weather) => {
             let words = show_weather(weather).join(" ");
             Some((None, 4, Some(Matter::Weather(words)).filter(|_| 0 < weather.lost() + weather.garble)))
@@ -103,11 +112,19 @@ fn change(action: &Action) -> Option<(Place, u8, Option<Matter>)> {
     }
 }
 
+/// Where a wire is: that of a host leads to nobody but the host, here.
+const fn place(wire: Wire) -> Place {
+    match wire {
+        Wire::Host(host) => Some((host, host)),
+        Wire::Way(from, to) => Some((from, to)),
+    }
+}
+
 fn band(from: Moment, to: Moment, matter: &Matter, ways: &BTreeSet<(HostId, HostId)>) -> Band {
     let hosts = ways.iter().flat_map(|(one, other)| [*one, *other]).collect();
     let ways = match sides(ways) {
         Some([one, other]) => format!("{one} | {other}"),
-        None => ways.iter().map(|(one, other)| format!("{one}>{other}")).collect::<Vec<_>>().join(" "),
+        None => ways.iter().map(|(one, other)| way(*one, *other)).collect::<Vec<_>>().join(" "),
     };
     let text = match matter {
         Matter::Cut => format!("cut {ways}"),
@@ -116,9 +133,16 @@ fn band(from: Moment, to: Moment, matter: &Matter, ways: &BTreeSet<(HostId, Host
         Matter::ThinGroup(loss) => format!("{loss} of 1000 datagrams to the group lost {ways}"),
         Matter::Held => format!("streams stand still {ways}"),
         Matter::Slow(length) => format!("{length:?} longer {ways}"),
+        Matter::Narrow(rate) => format!("{rate} bytes a second {ways}"),
+        Matter::Room(room) => format!("room for {room} bytes {ways}"),
+        Matter::Swallowed => format!("streams bring nothing {ways}"),
         Matter::Weather(words) => words.clone(),
     };
     Band { from, to, hosts, text }
+}
+
+fn way(one: HostId, other: HostId) -> String {
+    if one == other { format!("from {one}") } else { format!("{one}>{other}") }
 }
 
 /// The two sides of a cut that separates some from all others of it, both ways.

@@ -51,6 +51,14 @@ impl Traffic {
         self.datagrams.entry((from, to, bytes.clone())).or_default().push_back(number);
     }
 
+    /// The last datagram of this kind found no room.
+    fn crowd_out(&mut self, from: HostId, to: HostId, bytes: &Bytes) {
+        let same = self.datagrams.get_mut(&(from, to, bytes.clone()));
+        if let Some(number) = same.and_then(VecDeque::pop_back) {
+            self.sent[number].1.fate = Fate::NoRoom;
+        }
+    }
+
     fn write(&mut self, now: Moment, host: HostId, connection: Connection, bytes: &Bytes) {
         let Some(&to) = self.peers.get(&connection) else { return };
         let number = self.send(now, (host, to), Way::Stream, bytes);
@@ -88,7 +96,7 @@ impl Traffic {
             message.fate = match message.took(at) {
                 Some(took) if took <= slow => Fate::Arrived,
                 Some(_) => Fate::Late,
-                None => Fate::Lost,
+                None => message.fate,
             };
             entries.push(Entry { at, what: Happened::Message(message) });
         }
@@ -111,6 +119,22 @@ impl Cluster {
         for to in self.net.paths().hosts().filter(|to| *to != from) {
             recorder.traffic.send_datagram(now, from, to, Way::Group, bytes);
         }
+    }
+
+    /// Notes which of the datagrams that a host has just sent found no room.
+    pub(crate) fn note_crowded_out(&mut self, bytes: &Bytes) {
+        for (from, to, _) in self.net.take_crowded_out() {
+            self.marks.crowded_out();
+            self.crowded_out.push((from, to));
+            if let Some(recorder) = &mut self.recorder {
+                recorder.traffic.crowd_out(from, to, bytes);
+            }
+        }
+    }
+
+    /// Between whom datagrams found no room since this was asked last.
+    pub(crate) fn take_crowded_out(&mut self) -> Vec<(HostId, HostId)> {
+        core::mem::take(&mut self.crowded_out)
     }
 
     /// A host opens a stream.

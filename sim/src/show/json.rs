@@ -128,5 +128,6 @@ pub(crate) const fn fate_name(fate: Fate) -> &'static str {
         Fate::Arrived => "arrived",
         Fate::Late => "late",
         Fate::Lost => "lost",
+        Fate::NoRoom => "no_room",
     }
 }

@@ -33,7 +33,7 @@ const LEFT = 60, AXIS = 26, BAND = 17, LANE = 96, BAR = 20, STRIP = 13;
 
 const groupOf = new Map(GROUPS.flatMap(([id, , kinds]) => kinds.split(" ").map((kind) => [kind, id])));
 for (const set of record.sets) set.groups = new Set(set[0].map((kind) => groupOf.get(record.kinds[kind]) || "other"));
-const SIZE = 8; // t, took (-1: never), from, to, way, set, bytes, fate
+const SIZE = 8; // t, took (-1: never), from, to, way, set, bytes, fate (2: lost, 3: no room)
 const messages = record.messages;
 const count = messages.length / SIZE;
 for (let i = SIZE, t = messages[0]; i < messages.length; i += SIZE) messages[i] = t += messages[i];
@@ -296,7 +296,7 @@ function drawMessages(g) {
     if (hits.length < 30000) hits.push([x1, y1, x2, y2, { message: i, t: messages[i] }]);
   }
   for (const [line, end, group, fate] of paths.values()) {
-    g.strokeStyle = fate === 2 ? colours.bad : colours[group];
+    g.strokeStyle = 2 <= fate ? colours.bad : colours[group];
     g.globalAlpha = group === "life" || group === "ack" ? 0.45 : 0.85;
     g.setLineDash(fate === 1 ? [4, 3] : []);
     g.stroke(line);

@@ -29,7 +29,7 @@ function drawWhole() {
 // ---- the list below, and what is said of what is chosen ----
 
 const LISTED = 400;
-const MENDS = /^(start|resume|mend|unmute|release|heal|install) ?/; // What the world does that is no fault.
+const MENDS = /^(start|resume|mend|unmute|release|spare|heal|install) ?/; // What the world does that is no fault.
 function list() {
   const entries = record.entries, begin = first(entries.length, (i) => entries[i][0], view.from);
   const body = at("list");
@@ -62,7 +62,7 @@ function say(thing) {
   const kinds = record.sets[set][0].map((kind) => record.kinds[kind]).join(", ");
   const sessions = record.sets[set][1].map((session) => record.sessions[session]);
   const about = sessions.length ? ` of ${sessions.slice(0, 6).join(" ")}${6 < sessions.length ? " \u2026" : ""}` : "";
-  const end = fate === 2 ? "lost" : `arrived after ${seconds(took)} s${fate === 1 ? ", late" : ""}`;
+  const end = fate === 3 ? "lost: no room" : fate === 2 ? "lost" : `arrived after ${seconds(took)} s${fate === 1 ? ", late" : ""}`;
   return `${seconds(t)} s  n${from} to n${to}: ${kinds}${about}, ${bytes} bytes, ${["datagram", "to the group", "stream"][way]}, ${end}`;
 }
 

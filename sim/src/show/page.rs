@@ -122,6 +122,7 @@ impl Data<'_> {
             Fate::Arrived => 0,
             Fate::Late => 1,
             Fate::Lost => 2,
+            Fate::NoRoom => 3,
         };
         let [from, to] = [message.from, message.to].map(|host| i64::from(host.0));
         let [set, bytes] = [set, message.bytes].map(|count| i64::try_from(count).unwrap_or(i64::MAX));

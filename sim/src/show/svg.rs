@@ -291,13 +291,15 @@ impl<'a> Picture<'a> {
         let (class, end) = match message.fate {
             Fate::Arrived => ("message", y2),
             Fate::Late => ("message late", y2),
-            Fate::Lost if is_down => ("message lost", y1 + 24),
-            Fate::Lost => ("message lost", y1 - 24),
+            Fate::Lost | Fate::NoRoom if is_down => ("message lost", y1 + 24),
+            Fate::Lost | Fate::NoRoom => ("message lost", y1 - 24),
         };
         let (x1, x2) = (tenths(left), tenths(reached));
         self.put(format_args!("<path class=\"{class}\" d=\"M{x1} {y1}L{x2} {end}\"/>"));
         match message.fate {
-            Fate::Lost => self.put(format_args!("<path class=\"end\" d=\"M{x2} {end}m-3 -3l6 6m-6 0l6 -6\"/>")),
+            Fate::Lost | Fate::NoRoom => {
+                self.put(format_args!("<path class=\"end\" d=\"M{x2} {end}m-3 -3l6 6m-6 0l6 -6\"/>"))
+            }
             Fate::Arrived | Fate::Late => {
                 self.put(format_args!("<circle class=\"comes\" cx=\"{x2}\" cy=\"{end}\" r=\"2.5\"/>"))
             }

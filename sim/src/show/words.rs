@@ -126,6 +126,7 @@ fn message_words(message: &Message) -> String {
         Fate::Arrived => "arrives",
         Fate::Late => "arrives late",
         Fate::Lost => "is lost",
+        Fate::NoRoom => "is lost: no room is left",
     };
     format!("{from} to {to}: {} ({bytes} bytes, {way}) {fate}", parts.join(", "))
 }

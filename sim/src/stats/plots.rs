@@ -12,7 +12,7 @@ use super::{Death, ages, deaths};
 use crate::{
     clock::Moment,
     net::HostId,
-    record::{Fate, Happened, Record, State},
+    record::{Happened, Record, State},
     show::escaped,
 };
 
@@ -218,7 +218,7 @@ impl Sheet<'_> {
 
     fn messages(&mut self) {
         let all = self.rate(self.record.messages().map(|(at, _)| (at, 1)));
-        let lost = self.record.messages().filter(|(_, message)| message.fate == Fate::Lost).map(|(at, _)| (at, 1));
+        let lost = self.record.messages().filter(|(_, message)| message.fate.is_lost()).map(|(at, _)| (at, 1));
         let lost = self.rate(lost);
         let most = all.iter().copied().max().unwrap_or(0).max(1);
         let base = self.panel("messages a second", &grouped(most));

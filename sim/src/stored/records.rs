@@ -11,12 +11,17 @@ use crate::{
     ask::{Ask, Start},
     names::Name,
     net::{HostId, LastBytes},
+    wires::Wire,
 };
 
 /// How wrong a clock may be, in parts of a million.
 pub(crate) const DRIFT_MAX: i64 = 500;
 /// The longest value that a plan may ask for.
 const BYTES_MAX: usize = 1 << 24;
+/// The most that a wire may be said to carry in a second.
+pub(crate) const RATE_MAX: u64 = 1 << 30;
+/// The most that may be said to wait for one.
+pub(crate) const ROOM_MAX: u64 = 1 << 30;
 /// The newest version of the protocol that may be installed.
 pub(crate) const VERSION_MAX: u8 = 2;
 
@@ -44,6 +49,10 @@ pub(crate) fn show(action: &Action) -> (&'static str, String) {
         Action::Release(from, to) => fault(format!("release {from}>{to}")),
         Action::Break(one, other) => fault(format!("break {one}>{other}")),
         Action::Lag(from, to, length) => fault(format!("lag {from}>{to} {}", show_time(*length))),
+        Action::Narrow(wire, rate) => fault(format!("narrow {wire} {rate}")),
+        Action::Room(wire, room) => fault(format!("room {wire} {room}")),
+        Action::Swallow(one, other) => fault(format!("swallow {one}>{other}")),
+        Action::Spare(one, other) => fault(format!("spare {one}>{other}")),
         Action::Drift(host, parts) => fault(format!("drift {host} {parts}")),
         Action::StepWall(host, millis) => fault(format!("wall {host} {millis}ms")),
         Action::Weather(weather) => fault([vec!["weather".into()], show_weather(weather)].concat().join(" ")),
@@ -112,6 +121,8 @@ impl Reader {
                 let length = read_time(length)?;
                 self.link(link).map(|(from, to)| Action::Lag(from, to, length))?
             }
+            ["narrow", wire, rate] => Action::Narrow(self.wire(wire)?, read_number(rate, 0, RATE_MAX)?),
+            ["room", wire, room] => Action::Room(self.wire(wire)?, read_number(room, 0, ROOM_MAX)?),
             ["drift", host, parts] => Action::Drift(self.host(host)?, read_number(parts, -DRIFT_MAX, DRIFT_MAX)?),
             ["countout", host] => Action::CountOut(self.host(host)?),
             ["drain", host, within] => Action::Drain(self.host(host)?, read_time(within)?),
@@ -168,6 +179,13 @@ impl Reader {
         Ok((self.host(from)?, self.host(to)?))
     }
 
+    fn wire(self, text: &str) -> Result<Wire, String> {
+        match text.contains('>') {
+            true => self.link(text).map(|(from, to)| Wire::Way(from, to)),
+            false => self.host(text).map(Wire::Host),
+        }
+    }
+
     fn between(self, action: OnLink, one: &str, other: &str) -> Result<Vec<Action>, String> {
         let side = |text: &str| text.split(',').map(|host| self.host(host)).collect::<Result<Vec<HostId>, String>>();
         let (one, other) = (side(one)?, side(other)?);
@@ -182,7 +200,7 @@ impl Reader {
 /// A fault of the way from one host to another.
 type OnLink = fn(HostId, HostId) -> Action;
 
-const LINKS: [(&str, OnLink); 7] = [
+const LINKS: [(&str, OnLink); 9] = [
     ("cut", Action::Cut),
     ("mend", Action::Mend),
     ("mute", Action::Mute),
@@ -190,13 +208,16 @@ const LINKS: [(&str, OnLink); 7] = [
     ("hold", Action::Hold),
     ("release", Action::Release),
     ("break", Action::Break),
+    ("swallow", Action::Swallow),
+    ("spare", Action::Spare),
 ];
 
 const CLIENT: &str = "n0 touch s1, n0 set m1 all, n0 remove m1 one, n0 send n1, n0 send all, or n0 and write, create or end with s1 set=0 durability=all";
 
 const FAULTS: &str = "start n0, install n0 1, kill n0 lost, kill n0 delivered, off n0, pause n0, resume n0, leave n0, drain n0 5s, countout n0, \
     wall n0 -500ms, drift n0 -300 (parts of a million), thin n0>n1 500 (of a thousand datagrams), thin n0>n1 500 group (of those to the group), lag n0>n1 0.2s, \
-    cut, mend, mute, unmute, hold, release or break n0>n1, split or join n0,n1 n2, weather loss=50, heal";
+    narrow n0>n1 20000 or narrow n0 20000 (bytes in a second), room n0>n1 3000 or room n0 3000 (bytes that may wait), \
+    cut, mend, mute, unmute, hold, release, break, swallow or spare n0>n1, split or join n0,n1 n2, weather loss=50, heal";
 
 fn unknown(words: &[&str]) -> String {
     format!("`{}` is no fault: {FAULTS}", words.join(" "))

@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use super::words::{Names, moment, split};
+use super::{
+    wires,
+    words::{Names, moment, split},
+};
 use crate::{
     action::Action,
     ask::{Ask, Start},
@@ -35,16 +38,17 @@ impl Deed {
         Self { at: Moment::ZERO, until: None, actions, ends: None, write: None, is_sure: true }
     }
 
-    fn lasting(actions: Vec<Action>, ends: Vec<Action>) -> Self {
+    pub(super) fn lasting(actions: Vec<Action>, ends: Vec<Action>) -> Self {
         Self { ends: Some(ends), ..Self::at_once(actions) }
     }
 }
 
 /// How lines look, for whoever wrote one that does not.
-const DEEDS: &str = "start b; kill b; power off b; pause b; resume b; ask b to leave; drain b within 5 s; \
+pub(super) const DEEDS: &str = "start b; kill b; power off b; pause b; resume b; ask b to leave; drain b within 5 s; \
     count out the missing on b; install version 1 on b; cut {a,b} from {c,d}; cut from a to b; mend {a,b} with {c,d}; \
     mute between a and b; unmute a with b; drop 60 % of multicast to c; drop all datagrams between a and b; delay from a to b by 200 ms; hold streams to b; \
-    release streams to b; break streams between a and b; step clock of b by -500 ms; drift clock of b by -300 ppm; \
+    release streams to b; break streams between a and b; swallow streams between a and b; spare streams between a and b; \
+    narrow from a to b to 20 kB/s; narrow the wire of a to 20 kB/s; limit the queue from a to b to 3 kB; limit the queue of a to 3 kB; step clock of b by -500 ms; drift clock of b by -300 ppm; \
     weather loss=300; heal; heal to weather loss=20; create, write or end SESSION on a; touch SESSION on a; move SESSION to OTHER on a; \
     set name NAME on a; remove name NAME on a; send from a to b";
 
@@ -108,9 +112,11 @@ pub(super) fn what_happens(names: &mut Names, usual: &Weather, words: &[&str]) -
         return Ok(deed);
     }
     match words {
-        ["cut" | "mend" | "mute" | "unmute" | "drop" | "delay" | "hold" | "release" | "break", ..] => {
-            on_ways(names, words)
-        }
+        ["narrow" | "limit", ..] => wires::deed(names, words),
+        [
+            "cut" | "mend" | "mute" | "unmute" | "drop" | "delay" | "hold" | "release" | "break" | "swallow" | "spare",
+            ..,
+        ] => on_ways(names, words),
         ["weather", parts @ ..] => {
             let weather = weather_of(parts)?;
             Ok(Deed::lasting(vec![Action::Weather(weather)], vec![Action::Weather(usual.clone())]))
@@ -196,13 +202,12 @@ fn on_ways(names: &Names, words: &[&str]) -> Result<Deed, String> {
             Ok(Deed::lasting(on(Action::Hold, &ways), on(Action::Release, &ways)))
         }
         ["release", "streams", ways @ ..] => Ok(Deed::at_once(on(Action::Release, &read_ways(names, ways)?))),
-        ["break", "streams", words @ ..] => {
-            let mut ways = read_ways(names, words)?;
-            // Streams have no direction: where both ways are named, they break once.
-            let all = ways.clone();
-            ways.retain(|(one, other)| one < other || !all.contains(&(*other, *one)));
-            Ok(Deed::at_once(on(Action::Break, &ways)))
+        ["break", "streams", ways @ ..] => Ok(Deed::at_once(on(Action::Break, &read_pairs(names, ways)?))),
+        ["swallow", "streams", ways @ ..] => {
+            let pairs = read_pairs(names, ways)?;
+            Ok(Deed::lasting(on(Action::Swallow, &pairs), on(Action::Spare, &pairs)))
         }
+        ["spare", "streams", ways @ ..] => Ok(Deed::at_once(on(Action::Spare, &read_pairs(names, ways)?))),
         ["drop", share, "of", what, ways @ ..] => drop(names, share, what, ways),
         ["drop", "all", what, ways @ ..] => drop(names, "100%", what, ways),
         ["delay", ways @ .., "by", length] => {
@@ -243,8 +248,14 @@ pub(super) fn show_share(share: u64) -> String {
     }
 }
 
+/// The pairs of members that are named. Streams have no direction: where both ways are named, it is one pair.
+fn read_pairs(names: &Names, words: &[&str]) -> Result<Vec<(HostId, HostId)>, String> {
+    let all = read_ways(names, words)?;
+    Ok(all.iter().copied().filter(|(one, other)| one < other || !all.contains(&(*other, *one))).collect())
+}
+
 /// The ways from members to others.
-fn read_ways(names: &Names, words: &[&str]) -> Result<Vec<(HostId, HostId)>, String> {
+pub(super) fn read_ways(names: &Names, words: &[&str]) -> Result<Vec<(HostId, HostId)>, String> {
     let others = |hosts: &[HostId]| names.all().filter(|host| !hosts.contains(host)).collect::<Vec<HostId>>();
     let (from, to, back) = match words {
         ["from", one, "to", other] => (names.hosts(one)?, names.hosts(other)?, false),

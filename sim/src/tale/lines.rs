@@ -22,6 +22,7 @@ use crate::{
     },
     trigger::Trigger,
     weather::Weather,
+    wires::Wire,
 };
 
 /// Turns actions into lines.
@@ -56,6 +57,13 @@ impl Said {
 
     fn of(before: impl Into<String>, host: HostId, after: impl Into<String>) -> Self {
         Self { before: before.into(), of: Of::Member(host), after: after.into() }
+    }
+
+    fn wire(before: &str, of_host: &str, wire: Wire, after: String) -> Self {
+        match wire {
+            Wire::Host(host) => Self::of(format!("{before} {of_host}"), host, after),
+            Wire::Way(from, to) => Self::on(before, (from, to), after),
+        }
     }
 
     fn on(before: impl Into<String>, (from, to): (HostId, HostId), after: impl Into<String>) -> Self {
@@ -214,6 +222,12 @@ impl Writer<'_> {
             Some(Action::ThinGroup(*from, *to, 0))
         } else if let Action::Lag(from, to, length) = action {
             (!length.is_zero()).then_some(Action::Lag(*from, *to, core::time::Duration::ZERO))
+        } else if let Action::Narrow(wire, 1..) = action {
+            Some(Action::Narrow(*wire, 0))
+        } else if let Action::Room(wire, 1..) = action {
+            Some(Action::Room(*wire, 0))
+        } else if let Action::Swallow(one, other) = action {
+            Some(Action::Spare(*one, *other))
         } else if let Action::Pause(host) = action {
             Some(Action::Resume(*host))
         } else if let Action::Drift(host, parts) = action {
@@ -252,6 +266,10 @@ impl Writer<'_> {
             Action::Release(from, to) => Said::on("release streams", (*from, *to), ""),
             Action::Break(from, to) => Said::on("break streams", (*from, *to), ""),
             Action::Lag(from, to, length) => Said::on("delay", (*from, *to), format!(" by {}", show_time(*length))),
+            Action::Narrow(wire, rate) => Said::wire("narrow", "the wire of", *wire, format!(" to {rate} B/s")),
+            Action::Room(wire, room) => Said::wire("limit the queue", "of", *wire, format!(" to {room} B")),
+            Action::Swallow(one, other) => Said::on("swallow streams", (*one, *other), ""),
+            Action::Spare(one, other) => Said::on("spare streams", (*one, *other), ""),
             Action::Drift(host, parts) => Said::of("drift clock of", *host, format!(" by {parts} ppm")),
             Action::StepWall(host, millis) => Said::of("step clock of", *host, format!(" by {millis} ms")),
             Action::Weather(weather) => Said::alone(format!("weather {}", weather_of(weather))),

@@ -26,7 +26,7 @@ pub(super) fn split(text: &str) -> Vec<String> {
     words
 }
 
-const UNITS: [&str; 7] = ["s", "ms", "us", "ns", "h", "%", "ppm"];
+const UNITS: [&str; 11] = ["s", "ms", "us", "ns", "h", "%", "ppm", "B", "kB", "B/s", "kB/s"];
 
 fn is_number(word: &str) -> bool {
     let digits = word.trim_start_matches(['+', '-']);
