@@ -331,7 +331,7 @@ impl Sessions {
     }
 
     /// A client of this node used a session. Tells whether that is news for others: a tenth of the idle time has passed
-    /// since they were told.
+    /// since they were told, or how long it lives has not come here yet.
     pub(crate) fn use_here(&mut self, now: Time, key: &SessionKey) -> bool {
         self.use_besides(now, key);
         let Some(entry) = self.table.get_mut(key) else { return false };
@@ -342,7 +342,7 @@ impl Sessions {
                 self.reckon(*key, Some(now));
                 return false;
             }
-            None => return false,
+            None => return entry.session.is_live(),
         };
         entry.used = Some(now);
         entry.deadline = entry.deadline.max(Some(now + idle));

@@ -267,11 +267,12 @@ impl Node {
 
     /// Tells others of a use here: the owner, or if this is the owner, everybody who holds a copy.
     pub(super) fn tell_use(&mut self, now: Time, key: &SessionKey) {
-        let Some(owner) = self.sessions.record(key).and_then(|session| session.owner()) else { return };
-        if Bug::SilentUse.is_planted() {
-            return;
-        }
-        if owner == self.id {
+        let Some(session) = self.sessions.record(key) else { return };
+        let Some(owner) = session.owner().filter(|_| !Bug::SilentUse.is_planted()) else { return };
+        if session.lifetime().is_none() {
+            // What it lives on for, only others can tell.
+            self.tell_use_elsewhere(*key, Some(owner));
+        } else if owner == self.id {
             self.note_holders(key, Note::Use(*key), None);
         } else if let Some(feed) = self.feeds.get_mut(&owner) {
             feed.note(Note::Use(*key));

@@ -178,8 +178,9 @@ impl Node {
         self.settle_record(now, key, effect.ended);
     }
 
-    /// A copy was looked at here: its owner hears of the use, or if that is out of the view, all who hold it.
-    fn tell_use_elsewhere(&mut self, key: SessionKey, owner: Option<MemberId>) {
+    /// A session was used here, and others know how long it lives on: its owner hears of the use, or if that is out of the view,
+    /// all who hold it.
+    pub(super) fn tell_use_elsewhere(&mut self, key: SessionKey, owner: Option<MemberId>) {
         match owner.and_then(|owner| self.feeds.get_mut(&owner)) {
             Some(feed) => feed.note(Note::UseElsewhere(key)),
             None => self.note_holders(&key, Note::UseElsewhere(key), None),
