@@ -27,7 +27,7 @@ pub(crate) enum Waiting<K = SessionKey> {
     /// The application, for as much as it asked, and no longer than it asked.
     Application(Durability, Option<Time>),
     /// The commit of this key with the same change, of which this is the other half.
-    Link(Durability, K),
+    Link(K),
     /// The end of an expiry, of these births up to these counters: once all that must hold it have applied it, they are dead
     /// for good.
     Burial(Expired),
@@ -107,7 +107,7 @@ impl<K: Copy + Ord> Commits<K> {
         others: (Arc<Others>, Arc<Others>),
     ) {
         let commit = |waiting, others, link| Commit { waiting, others, have: Vec::new(), link };
-        self.insert((old, change), commit(Waiting::Link(durability, new), others.0, None));
+        self.insert((old, change), commit(Waiting::Link(new), others.0, None));
         self.insert((new, change), commit(Waiting::Application(durability, deadline), others.1, Some(old)));
         self.judge((old, change));
         self.judge((new, change));
@@ -174,12 +174,9 @@ impl<K: Copy + Ord> Commits<K> {
                 continue;
             }
             let Some(mut commit) = self.in_flight.remove(&id) else { continue };
-            if let Waiting::Application(durability, _) = commit.waiting
-                && commit.link.is_none()
-            {
+            if commit.link.is_none() {
                 commit.link = Some(old);
-                let waiting = Waiting::Link(durability, new);
-                self.in_flight.insert(id, Commit { waiting, link: None, ..commit.clone() });
+                self.in_flight.insert(id, Commit { waiting: Waiting::Link(new), link: None, ..commit.clone() });
             }
             commit.others = others.clone();
             commit.have.retain(|member| others.all.contains(member));
@@ -189,7 +186,7 @@ impl<K: Copy + Ord> Commits<K> {
                 self.deadlines.insert((at, next));
             }
             if let Some(half) = commit.link.and_then(|first| self.in_flight.get_mut(&(first, id.1)))
-                && let Waiting::Link(_, target) = &mut half.waiting
+                && let Waiting::Link(target) = &mut half.waiting
             {
                 *target = new;
             }
@@ -248,7 +245,7 @@ impl<K: Copy + Ord> Commits<K> {
                     self.outcomes.push_back((CommitId(id.1.0), Outcome::Durable(receipt)));
                 }
             }
-            &Waiting::Link(_, new) => self.judge((new, id.1)),
+            &Waiting::Link(new) => self.judge((new, id.1)),
             Waiting::Burial(expired) => {
                 if commit.others.all.iter().all(|member| commit.have.contains(member)) {
                     self.burials.push_back((id.0, expired.clone()));
@@ -289,7 +286,7 @@ impl<K> Waiting<K> {
     fn deadline(&self) -> Option<Time> {
         match *self {
             Self::Application(_, deadline) => deadline,
-            Self::Burial(_) | Self::Link(..) => None,
+            Self::Burial(_) | Self::Link(_) => None,
         }
     }
 }
