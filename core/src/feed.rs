@@ -234,7 +234,7 @@ impl Feed {
         self.known = true;
     }
 
-    /// Everything up to this frame is applied: what it carried comes out one by one from `poll_acked`.
+    /// Everything up to this frame is applied: answers what that carried.
     pub(crate) fn handle_ack(&mut self, number: u64) -> Vec<Carried> {
         let acked = self.in_flight.land(number);
         self.unheard &= !acked.contains(&Carried::Note(Note::Leaving));
@@ -323,12 +323,6 @@ impl Feed {
         self.last_entry = id;
     }
 
-    /// Whether something of an entry of the shared map is unsent or unacknowledged.
-    pub(crate) fn is_entry_outstanding(&self, id: EntryId) -> bool {
-        let mut sent = self.in_flight.carried();
-        self.entries.contains_key(&id) || sent.any(|carried| matches!(carried, Carried::Entry(sent, ..) if *sent == id))
-    }
-
     /// Where the walk stands: what it feeds, and after which key.
     pub(crate) fn walk(&self) -> Option<(Walk, Option<SessionKey>)> {
         self.walk
@@ -361,37 +355,6 @@ impl Feed {
     /// Whether nothing at all is to be sent or on its way.
     pub(crate) fn is_empty(&self) -> bool {
         self.is_drained() && self.notes.is_empty() && self.in_flight.frames() == 0
-    }
-
-    /// The sessions of which something is unsent or unacknowledged.
-    pub(crate) fn outstanding(&self) -> impl Iterator<Item = SessionKey> {
-        let parts = self.parts.iter().filter(|parts| parts.is_change()).map(|parts| parts.key);
-        self.lacking.keys().copied().chain(parts).chain(self.in_flight.sessions())
-    }
-
-    /// Whether something of a session is unsent or unacknowledged.
-    pub(crate) fn is_outstanding(&self, key: &SessionKey) -> bool {
-        self.is_unsent(key) || self.in_flight.has_changes(key)
-    }
-
-    /// Whether something of a session is unsent, or on its way in parts.
-    fn is_unsent(&self, key: &SessionKey) -> bool {
-        let ahead = self.walk.is_some_and(|(walk, cursor)| walk == Walk::All && cursor < Some(*key));
-        ahead
-            || self.lacking.contains_key(key)
-            || self.parts.as_ref().is_some_and(|parts| parts.is_change() && parts.key == *key)
-    }
-
-    /// Whether every change up to this one is acknowledged.
-    pub(crate) fn has_acked(&self, change: Change) -> bool {
-        let mut sent = self.in_flight.carried();
-        self.walk.is_none()
-            && self.parts.is_none()
-            && self.order.first().is_none_or(|(oldest, _)| change < *oldest)
-            && sent.all(|carried| match carried {
-                Carried::Changes(_, lack, _) => change < lack.from,
-                Carried::Entry(..) | Carried::Note(_) => true,
-            })
     }
 
     fn carry_back(&mut self, carried: Carried) {

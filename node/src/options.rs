@@ -10,18 +10,21 @@ use core::{
 };
 use std::{fs, path::PathBuf};
 
-use clap::{CommandFactory as _, Parser};
 use heirloom_core::{AtRisk, Config, Copies, Durability, Partition, Unit, WhenFull};
 use heirloom_runtime::{Recording, Settings};
 
-use self::values::{
-    Group, parse_address, parse_bytes, parse_copies, parse_count, parse_durability, parse_duration, parse_group,
-    parse_idle, parse_interface, parse_label, parse_members, parse_name, parse_partition, parse_path, parse_payload,
-    parse_peer, parse_runtime, parse_sessions, parse_unit, parse_weight, parse_when_full,
+use self::{
+    layers::{from_environment, from_file},
+    values::{
+        Group, parse_address, parse_bytes, parse_copies, parse_count, parse_durability, parse_duration, parse_group,
+        parse_idle, parse_interface, parse_label, parse_members, parse_name, parse_partition, parse_path,
+        parse_payload, parse_peer, parse_runtime, parse_sessions, parse_unit, parse_weight, parse_when_full,
+    },
 };
 
 use crate::driver::Runtime;
 
+mod layers;
 pub(crate) mod values;
 
 /// Below the flags in the help.
@@ -188,14 +191,6 @@ pub(crate) struct Options {
     pub(crate) config: Config,
 }
 
-/// One place that settings come from, read as flags.
-#[derive(Debug, Parser)]
-#[command(no_binary_name = true, disable_help_flag = true)]
-struct Layer {
-    #[command(flatten)]
-    flags: Flags,
-}
-
 impl Options {
     /// Puts together what is set by these flags, in the environment and in the file that one of them names.
     ///
@@ -358,74 +353,17 @@ fn usage(text: String) -> Failure {
     Failure::Usage(text)
 }
 
-fn from_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Flags, Failure> {
-    let mut all = Flags::default();
-    for flag in flags() {
-        let variable = format!("HEIRLOOM_{}", flag.to_uppercase().replace('-', "_"));
-        let Some(value) = environment(&variable) else { continue };
-        let several = value.split(',').map(str::to_owned).collect();
-        let values = if flag == "peer" { several } else { vec![value] };
-        let read = layer(&flag, values).map_err(|error| usage(format!("{variable}: {error}")))?;
-        all = all.or(read);
-    }
-    Ok(all)
-}
-
-fn from_file(text: &str) -> Result<(Flags, Config), String> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-        format!("line {line}: {}", error.message())
-    })?;
-    let allowed: Vec<String> = flags().map(|flag| flag.replace('-', "_")).filter(|key| key != "config").collect();
-    let (mut all, mut config) = (Flags::default(), Config::default());
-    for (key, value) in table {
-        if key == "cluster" {
-            config = value.try_into().map_err(|error: toml::de::Error| format!("[cluster]: {}", error.message()))?;
-        } else if allowed.contains(&key) {
-            let values = words(value).ok_or_else(|| format!("{key}: must be a text, a number, true or false"))?;
-            let read = layer(&key.replace('_', "-"), values).map_err(|error| format!("{key}: {error}"))?;
-            all = all.or(read);
-        } else {
-            return Err(format!("unknown key `{key}`, expected one of {} or [cluster]", allowed.join(", ")));
-        }
-    }
-    Ok((all, config))
-}
-
-fn words(value: toml::Value) -> Option<Vec<String>> {
-    use toml::Value::{Array, Boolean, Datetime, Float, Integer, String, Table};
-
-    match value {
-        String(text) => Some(vec![text]),
-        Integer(number) => Some(vec![number.to_string()]),
-        Boolean(yes) => Some(vec![yes.to_string()]),
-        Array(values) => {
-            let words: Option<Vec<_>> = values.into_iter().map(words).collect();
-            Some(words?.concat())
-        }
-        Datetime(_) | Float(_) | Table(_) => None,
-    }
-}
-
-/// The names of all flags.
-fn flags() -> impl Iterator<Item = String> {
-    let names: Vec<_> =
-        Layer::command().get_arguments().filter_map(|flag| flag.get_long()).map(str::to_owned).collect();
-    names.into_iter()
-}
-
-fn layer(flag: &str, values: Vec<String>) -> Result<Flags, String> {
-    let arguments = values.into_iter().map(|value| format!("--{flag}={value}"));
-    Layer::try_parse_from(arguments).map(|layer| layer.flags).map_err(|error| one_line(&error))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use clap::Parser as _;
     use heirloom_core::config::keys::{OF_THE_CLUSTER, OF_THE_NODE};
 
-    use super::*;
+    use super::{
+        layers::{Layer, flags},
+        *,
+    };
 
     /// Each flag with three values, and what they come to.
     const KEYS: [(&str, [&str; 3]); 31] = [

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Carried, Feed, Note, Walk};
-use crate::{key::SessionKey, session::Change, time::Time};
+use crate::{key::SessionKey, map::EntryId, session::Change, time::Time};
 
 impl Feed {
     /// Takes the sessions of which the peer has come to be owed something.
@@ -65,5 +65,42 @@ impl Feed {
     pub(crate) fn owed(&self) -> impl Iterator<Item = SessionKey> {
         let offers = self.notes.iter().filter_map(|note| if let Note::Offer(key) = note { Some(*key) } else { None });
         self.outstanding().chain(offers).chain(self.in_flight.offers())
+    }
+
+    /// Whether something of an entry of the shared map is unsent or unacknowledged.
+    pub(crate) fn is_entry_outstanding(&self, id: EntryId) -> bool {
+        let mut sent = self.in_flight.carried();
+        self.entries.contains_key(&id) || sent.any(|carried| matches!(carried, Carried::Entry(sent, ..) if *sent == id))
+    }
+
+    /// The sessions of which something is unsent or unacknowledged.
+    pub(crate) fn outstanding(&self) -> impl Iterator<Item = SessionKey> {
+        let parts = self.parts.iter().filter(|parts| parts.is_change()).map(|parts| parts.key);
+        self.lacking.keys().copied().chain(parts).chain(self.in_flight.sessions())
+    }
+
+    /// Whether something of a session is unsent or unacknowledged.
+    pub(crate) fn is_outstanding(&self, key: &SessionKey) -> bool {
+        self.is_unsent(key) || self.in_flight.has_changes(key)
+    }
+
+    /// Whether something of a session is unsent, or on its way in parts.
+    fn is_unsent(&self, key: &SessionKey) -> bool {
+        let ahead = self.walk.is_some_and(|(walk, cursor)| walk == Walk::All && cursor < Some(*key));
+        ahead
+            || self.lacking.contains_key(key)
+            || self.parts.as_ref().is_some_and(|parts| parts.is_change() && parts.key == *key)
+    }
+
+    /// Whether every change up to this one is acknowledged.
+    pub(crate) fn has_acked(&self, change: Change) -> bool {
+        let mut sent = self.in_flight.carried();
+        self.walk.is_none()
+            && self.parts.is_none()
+            && self.order.first().is_none_or(|(oldest, _)| change < *oldest)
+            && sent.all(|carried| match carried {
+                Carried::Changes(_, lack, _) => change < lack.from,
+                Carried::Entry(..) | Carried::Note(_) => true,
+            })
     }
 }
