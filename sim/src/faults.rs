@@ -154,7 +154,7 @@ impl Sim {
         self.lift(Fault::Room(wire))?;
         if 0 < room {
             self.impose(Fault::Room(wire));
-            self.cluster.net_mut().wires_mut().limit(wire, room);
+            self.cluster.net_mut().wires_mut().confine(wire, room);
         }
         Ok(())
     }
@@ -262,7 +262,7 @@ impl Sim {
             Fault::Pause(host) => return self.cluster.resume(host),
             Fault::Lag(from, to) => self.cluster.net_mut().lag(from, to, Duration::ZERO),
             Fault::Narrow(wire) => self.cluster.net_mut().widen(now, |wires| wires.narrow(wire, 0)),
-            Fault::Room(wire) => self.cluster.net_mut().widen(now, |wires| wires.limit(wire, 0)),
+            Fault::Room(wire) => self.cluster.net_mut().widen(now, |wires| wires.confine(wire, 0)),
             Fault::Swallow(one, other) => {
                 self.ledger.strike(now, Trouble::Break, scope);
                 self.cluster.net_mut().spare(now, one, other);

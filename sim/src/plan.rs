@@ -160,7 +160,7 @@ impl Plan {
         actions.extend(clients::shared(&mut shared, hosts, clients_from, healed_at));
         policies::pause(&mut chance.draws(Purpose::Plan, 0, 0, 12), &mut setup, &mut actions, healed_at);
         actions.sort_by_key(|(at, _)| *at);
-        policies::narrow(&mut chance.draws(Purpose::Plan, 0, 0, 20), &mut setup, &mut actions);
+        policies::limit_sizes(&mut chance.draws(Purpose::Plan, 0, 0, 20), &mut setup, &mut actions);
         policies::limit(&mut chance.draws(Purpose::Plan, 0, 0, 11), &mut setup);
         let actions = policies::mixed(&mut chance.draws(Purpose::Plan, 0, 0, 10), actions);
         let absence_max = healed_at.since(Moment::ZERO) + setup.config.drop_time + setup.config.probe_time;

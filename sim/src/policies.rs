@@ -33,7 +33,7 @@ pub(crate) fn limit(draws: &mut Draws, setup: &mut Setup) {
 
 /// In one plan of ten, attributes, sessions or how many attributes one has are limited so that now and then a client asks for
 /// more.
-pub(crate) fn narrow(draws: &mut Draws, setup: &mut Setup, actions: &mut [(Moment, Action)]) {
+pub(crate) fn limit_sizes(draws: &mut Draws, setup: &mut Setup, actions: &mut [(Moment, Action)]) {
     if !draws.per_mille(100) {
         return;
     }

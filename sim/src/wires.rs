@@ -82,7 +82,7 @@ impl Wires {
     }
 
     /// From now on so many bytes may wait for a wire; zero ends it.
-    pub(crate) fn limit(&mut self, wire: Wire, room: u64) {
+    pub(crate) fn confine(&mut self, wire: Wire, room: u64) {
         let inner = self.0.get_mut();
         inner.rooms.insert(wire, room);
         inner.rooms.retain(|_, room| 0 < *room);
@@ -226,7 +226,7 @@ mod tests {
         let mut net = net();
         let at_a = open(&mut net);
         net.wires_mut().narrow(Wire::Way(A, B), 10_000);
-        net.wires_mut().limit(Wire::Way(A, B), 1000);
+        net.wires_mut().confine(Wire::Way(A, B), 1000);
         let frame: Vec<u8> = (0..20_000).map(|byte| u8::try_from(byte % 251).unwrap()).collect();
         assert_eq!(net.write(Moment::ZERO, at_a, frame.clone().into()), Taken::Part);
         for length in [400, 600, 100] {

@@ -22,7 +22,7 @@ pub(crate) struct Agreement;
 impl Agreement {
     pub(crate) fn handle_fact(&self, view: View<'_>, fact: &Fact) -> Result<(), Violation> {
         if let What::Event(Event::MemberSuspect(id, RemovalCause::Silent)) = &fact.what {
-            return blames_itself(view, fact, *id);
+            return blames_for_its_sleep(view, fact, *id);
         }
         let What::Event(Event::MemberRemoved(id, cause)) = &fact.what else { return Ok(()) };
         let Some(removed) = view.cluster.host_of(*id) else { return Ok(()) };
@@ -92,7 +92,7 @@ impl Agreement {
 
 /// Who wakes up blames nobody for the silence of its own sleep: it suspects no member that lives and that it heard until it fell
 /// asleep.
-fn blames_itself(view: View<'_>, fact: &Fact, id: MemberId) -> Result<(), Violation> {
+fn blames_for_its_sleep(view: View<'_>, fact: &Fact, id: MemberId) -> Result<(), Violation> {
     let slept = view.cluster.living(fact.life).and_then(|(_, process)| process.slept);
     let (Some((since, Some(woke))), Some((other, _))) = (slept, view.cluster.living(id)) else { return Ok(()) };
     let drop_time = lengthened(view.cluster.config().drop_time);
